@@ -1,0 +1,36 @@
+# `make demo` and `make test` need Python 3.10+ and make; the rest they put into .venv.
+# Another interpreter: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+export PYTHON
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/core  ## set up, then segment the bundled scenes into demo/
+	.venv/bin/lhtclip demo --out demo
+
+test: .venv/dev  ## set up, then lint, check types and run all tests
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/pyright
+	.venv/bin/python -m pytest
+
+setup: .venv/dev  ## set up for development
+
+clean:  ## remove everything that these targets made
+	rm -rf .venv demo dist .pytest_cache .ruff_cache .hypothesis
+	find src tests training -name __pycache__ -prune -exec rm -rf {} +
+
+# Stamps of what is installed; `dev` includes `core`.
+.venv/core: pyproject.toml scripts/setup
+	scripts/setup .
+	touch $@
+
+.venv/dev: pyproject.toml scripts/setup
+	scripts/setup '.[dev]'
+	touch .venv/core $@

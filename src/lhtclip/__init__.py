@@ -1,0 +1,64 @@
+"""LHT-CLIP: a frozen CLIP labels every pixel with one of your words (arXiv 2510.23894)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lhtclip.attention import RULES, Context, LastBlockRule
+    from lhtclip.dense import DenseEncoder
+    from lhtclip.errors import LhtClipError
+    from lhtclip.segmentation import Segmentation
+    from lhtclip.segmenter import EncodedImage, Segmenter, WindowSettings
+    from lhtclip.techniques.atr import AtrSettings
+    from lhtclip.techniques.presets import Preset
+    from lhtclip.techniques.settings import LhtSettings
+    from lhtclip.techniques.she import SheSettings
+    from lhtclip.techniques.ssr import SsrSettings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "RULES",
+    "AtrSettings",
+    "Context",
+    "DenseEncoder",
+    "EncodedImage",
+    "LastBlockRule",
+    "LhtClipError",
+    "LhtSettings",
+    "Preset",
+    "Segmentation",
+    "Segmenter",
+    "SheSettings",
+    "SsrSettings",
+    "WindowSettings",
+    "__version__",
+]
+
+# Where each public name lives. Nothing is imported before it is asked for, so that
+# `lhtclip --help` answers without waiting for torch.
+_HOMES = {
+    "RULES": "attention",
+    "AtrSettings": "techniques.atr",
+    "Context": "attention",
+    "DenseEncoder": "dense",
+    "EncodedImage": "segmenter",
+    "LastBlockRule": "attention",
+    "LhtClipError": "errors",
+    "LhtSettings": "techniques.settings",
+    "Preset": "techniques.presets",
+    "Segmentation": "segmentation",
+    "Segmenter": "segmenter",
+    "SheSettings": "techniques.she",
+    "SsrSettings": "techniques.ssr",
+    "WindowSettings": "segmenter",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

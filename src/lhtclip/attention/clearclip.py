@@ -1,0 +1,19 @@
+"""ClearCLIP: queries with queries, and neither residual connection nor MLP (arXiv 2407.12442)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
+
+
+def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+    """A = softmax(s Q Qᵀ)."""
+    del context
+    queries, values = attention.queries(x), attention.values(x)
+    return attention.merge(attention.mix(queries, queries, values))
+
+
+CLEARCLIP = LastBlockRule(
+    "clearclip", mix, residual=False, mlp=False, source="ClearCLIP, arXiv 2407.12442"
+)

@@ -1,0 +1,17 @@
+"""CLIP's own last block, untouched (arXiv 2103.00020)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
+
+
+def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+    """A = softmax(s Q Kᵀ)."""
+    del context
+    queries, keys, values = attention.queries(x), attention.keys(x), attention.values(x)
+    return attention.merge(attention.mix(queries, keys, values))
+
+
+CLIP = LastBlockRule("clip", mix, residual=True, mlp=True, source="CLIP, arXiv 2103.00020")

@@ -1,0 +1,92 @@
+"""The command `lhtclip`: one file a command, loaded when it is called.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 some images failed, 2 input
+that cannot be used, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from lhtclip import __version__
+from lhtclip.cli.console import say, warnings_shown
+from lhtclip.errors import LhtClipError, unknown
+
+# Each lives in the module of its name; the help is here, so that it needs none of them.
+COMMANDS = {
+    "segment": "Label every pixel of images with your words.",
+    "models": "List the models that have a short name.",
+    "methods": "List the last-block rules there are.",
+    "download": "Fetch models into the local cache.",
+    "demo": "Segment the scenes that come with the package.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for a name that is not in the table."""
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"lhtclip.cli.{cmd_name}").command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments call, or tell which ones there are."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise unknown("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table as help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an interruption ends it with one line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say("Interrupted.")
+            ctx.exit(130)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def group() -> None:
+    """Open-vocabulary semantic segmentation with a frozen CLIP (LHT-CLIP, arXiv 2510.23894)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; without arguments it shows the help."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    with warnings_shown():
+        try:
+            code = group.main(arguments, prog_name="lhtclip", standalone_mode=False)
+        except LhtClipError as error:
+            say(str(error))
+            return 2
+        except click.ClickException as error:
+            say(_usage(error))
+            return error.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f" See '{context.command_path} --help'." if context else ""
+    return error.format_message().rstrip(".") + "." + hint

@@ -1,0 +1,113 @@
+"""How the commands speak: paths and tables on stdout, notes and progress on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import click
+
+
+def say(text: str) -> None:
+    """Write one line to stderr, in the command's name."""
+    click.echo(f"lhtclip: {' '.join(text.splitlines())}", err=True)
+
+
+def print_path(path: Path) -> None:
+    """Write a path to stdout, byte for byte as the file system has it."""
+    click.echo(os.fsencode(path))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write aligned columns to stdout."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+@contextmanager
+def warnings_shown() -> Generator[None, None, None]:
+    """Let what the library logs as a warning appear on stderr."""
+    logger, handler = logging.getLogger("lhtclip"), _SayHandler(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _SayHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+class Progress:
+    """Counts on stderr: one line rewritten in place on a terminal, elsewhere one now and then.
+
+    Used in a `with`; call it with what is done and the total.
+    """
+
+    def __init__(self, what: str, *, quiet: bool = False, pause: float = 10.0) -> None:
+        """Get ready; nothing is written before the first call.
+
+        Args:
+            what: Plural of what is counted.
+            quiet: Write nothing at all.
+            pause: Seconds between lines where stderr is no terminal.
+        """
+        self._what, self._quiet = what, quiet
+        self._live = sys.stderr.isatty()
+        self._pause = 0.1 if self._live else pause
+        self._start = self._written = time.monotonic()
+        self._state: tuple[int, int] | None = None  # what was reported last
+        self._shown: tuple[int, int] | None = None  # what was written last
+        self._width = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Report; most reports are not written."""
+        self._state = (done, total)
+        if time.monotonic() - self._written >= self._pause:
+            self._write()
+
+    def __enter__(self) -> Progress:
+        """Start the clock."""
+        self._start = self._written = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Write the last state and leave the line."""
+        if self._state != self._shown:
+            self._write()
+        if self._live and self._width:
+            click.echo(err=True)
+
+    def _write(self) -> None:
+        if self._quiet or self._state is None:
+            return
+        self._written, self._shown = time.monotonic(), self._state
+        done, total = self._state
+        text = f"lhtclip: {done}/{total} {self._what}{self._remaining(done, total)}"
+        if self._live:
+            click.echo("\r" + text.ljust(self._width), err=True, nl=False)
+            self._width = len(text)
+        else:
+            click.echo(text, err=True)
+
+    def _remaining(self, done: int, total: int) -> str:
+        elapsed = time.monotonic() - self._start
+        if elapsed < 3 or not 0 < done < total:
+            return ""
+        minutes, seconds = divmod(round(elapsed / done * (total - done)), 60)
+        return f", {minutes}:{seconds:02d} left"

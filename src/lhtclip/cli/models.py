@@ -1,0 +1,48 @@
+"""`lhtclip models`: what can be loaded by a short name, and what of it is here."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from lhtclip.cli.console import print_table
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(*, as_json: bool) -> None:
+    """List the models that have a short name, and which of them are in the local cache.
+
+    Beside these, a command takes the id of any CLIP on the hub in the layout of `transformers`
+    ("organisation/model"), and any local folder in that layout.
+    """
+    from lhtclip.clip.hub import KNOWN_MODELS, resolve
+    from lhtclip.errors import LhtClipError
+
+    def local_folder(name: str) -> str | None:
+        try:
+            return str(resolve(name, download=False))
+        except LhtClipError:
+            return None
+
+    folders = {model.name: local_folder(model.name) for model in KNOWN_MODELS}
+    if as_json:
+        entries = [
+            {
+                "name": model.name,
+                "hub_id": model.hub_id or None,
+                "note": model.note,
+                "folder": folders[model.name],
+            }
+            for model in KNOWN_MODELS
+        ]
+        click.echo(json.dumps(entries, indent=2))
+        return
+    print_table(
+        ("name", "here", "hub id", "note"),
+        [
+            (model.name, "yes" if folders[model.name] else "no", model.hub_id or "-", model.note)
+            for model in KNOWN_MODELS
+        ],
+    )

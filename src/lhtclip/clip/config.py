@@ -1,0 +1,135 @@
+"""What a CLIP is made of, read from a checkpoint's `config.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar, cast
+
+from lhtclip.errors import CheckpointError
+from lhtclip.images import CLIP_MEAN, CLIP_STD
+
+
+@dataclass(frozen=True, slots=True)
+class VisionConfig:
+    """Shape of the image tower; names and defaults are those of the `transformers` layout."""
+
+    hidden_size: int = 768
+    intermediate_size: int = 3072
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    image_size: int = 224
+    patch_size: int = 32
+    hidden_act: str = "quick_gelu"
+    layer_norm_eps: float = 1e-5
+
+    @property
+    def grid_size(self) -> int:
+        """Patches along one side of the square that the position table was trained on."""
+        return self.image_size // self.patch_size
+
+
+@dataclass(frozen=True, slots=True)
+class TextConfig:
+    """Shape of the text tower; names and defaults are those of the `transformers` layout."""
+
+    vocab_size: int = 49408
+    hidden_size: int = 512
+    intermediate_size: int = 2048
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 8
+    max_position_embeddings: int = 77
+    hidden_act: str = "quick_gelu"
+    layer_norm_eps: float = 1e-5
+    eos_token_id: int = 49407
+
+
+@dataclass(frozen=True, slots=True)
+class ClipConfig:
+    """Both towers and the width of the space they share."""
+
+    vision: VisionConfig
+    text: TextConfig
+    projection_dim: int = 512
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> ClipConfig:
+        """Read the content of a `config.json`.
+
+        Some published files carry a `text_config_dict` or `vision_config_dict`: as for their own
+        loader it then stands alone, and what it leaves out has the default value.
+
+        Raises:
+            CheckpointError: The file does not describe a CLIP.
+        """
+        return cls(
+            vision=_section(VisionConfig, content, "vision_config"),
+            text=_section(TextConfig, content, "text_config"),
+            projection_dim=_checked(content.get("projection_dim", 512), 512, "projection_dim"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PixelConfig:
+    """How the image tower wants its pixels: (level in [0, 1] - mean) / std, by channel."""
+
+    mean: tuple[float, ...] = CLIP_MEAN
+    std: tuple[float, ...] = CLIP_STD
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> PixelConfig:
+        """Read the content of a `preprocessor_config.json`; what is left out is as in CLIP.
+
+        Raises:
+            CheckpointError: A mean or std that is not three numbers.
+        """
+        return cls(
+            mean=_channels(content.get("image_mean", CLIP_MEAN), "image_mean"),
+            std=_channels(content.get("image_std", CLIP_STD), "image_std"),
+        )
+
+
+_Section = TypeVar("_Section", VisionConfig, TextConfig)
+_Value = TypeVar("_Value", int, float, str)
+
+
+def _section(section: type[_Section], content: Mapping[str, Any], key: str) -> _Section:
+    values = content.get(f"{key}_dict")
+    if values is None:
+        values = content.get(key)
+    if not isinstance(values, Mapping):
+        fault = "missing" if values is None else "no object"
+        raise CheckpointError(f"config.json describes no CLIP: its {key!r} is {fault}.")
+    given = cast("Mapping[str, Any]", values)
+    settings: dict[str, Any] = asdict(section())
+    for name in settings.keys() & given.keys():
+        settings[name] = _checked(
+            given[name], settings[name], f"{key}.{name}", zero=name == "eos_token_id"
+        )
+    result = section(**settings)
+    if result.hidden_size % result.num_attention_heads:
+        raise CheckpointError(
+            f"config.json: {key}.hidden_size {result.hidden_size} cannot be divided among "
+            f"{result.num_attention_heads} attention heads."
+        )
+    return result
+
+
+def _checked(value: Any, like: _Value, name: str, *, zero: bool = False) -> _Value:
+    """Return the value if it is of the type of `like` and, being a number, positive (or zero)."""
+    kinds = (int, float) if isinstance(like, float) else type(like)
+    if not isinstance(value, kinds) or (
+        not isinstance(value, str) and (value < 0 or (value == 0 and not zero))
+    ):
+        wanted = {int: "a positive whole number", float: "a positive number", str: "a name"}
+        raise CheckpointError(f"config.json: {name} should be {wanted[type(like)]}, not {value!r}.")
+    return cast("_Value", value)
+
+
+def _channels(value: Any, name: str) -> tuple[float, ...]:
+    values = cast("list[Any]", value) if isinstance(value, list | tuple) else []
+    if len(values) != 3 or not all(isinstance(level, int | float) for level in values):
+        raise CheckpointError(
+            f"preprocessor_config.json: {name} should be three numbers, not {value!r}."
+        )
+    return tuple(float(level) for level in values)

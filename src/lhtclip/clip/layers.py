@@ -1,0 +1,136 @@
+"""The parts of a transformer block, each within reach: norms, q/k/v, heads, output, MLP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lhtclip.errors import CheckpointError
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """Sigmoid approximation of GELU that OpenAI's checkpoints were trained with."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "quick_gelu": quick_gelu,
+    "gelu": F.gelu,
+}
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention whose parts can be used one by one.
+
+    Shapes: x is (batch, tokens, width); everything per head is (batch, heads, tokens, head_width).
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.head_width = width // heads
+        self.scale = self.head_width**-0.5  # s = d^-1/2
+        self.in_projection = nn.Linear(width, 3 * width)  # rows: queries, keys, values
+        self.out_projection = nn.Linear(width, width)
+
+    def queries(self, x: Tensor) -> Tensor:
+        """Queries of normed tokens, per head."""
+        return self._project(x, 0)
+
+    def keys(self, x: Tensor) -> Tensor:
+        """Keys of normed tokens, per head."""
+        return self._project(x, 1)
+
+    def values(self, x: Tensor) -> Tensor:
+        """Values of normed tokens, per head."""
+        return self._project(x, 2)
+
+    def mix(
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        *,
+        bias: Tensor | None = None,
+        causal: bool = False,
+    ) -> Tensor:
+        """Return softmax(s Q Kᵀ + bias) V for every head, fused."""
+        return F.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=bias, is_causal=causal, scale=self.scale
+        )
+
+    def head_outputs(self, x: Tensor, *, causal: bool = False) -> Tensor:
+        """Return A_h V_h of every head: (batch, heads, tokens, head_width)."""
+        batch, tokens, _ = x.shape
+        projected = self.in_projection(x).view(batch, tokens, 3, self.heads, self.head_width)
+        queries, keys, values = projected.permute(2, 0, 3, 1, 4).unbind(0)
+        return self.mix(queries, keys, values, causal=causal)
+
+    def merge(self, head_outputs: Tensor) -> Tensor:
+        """Concatenate the heads and project them back to the residual stream, bias included."""
+        return self.out_projection(head_outputs.transpose(1, 2).flatten(2))
+
+    def contributions(self, head_outputs: Tensor, heads: Sequence[int]) -> Tensor:
+        """Return what single heads add to the residual stream, A_h V_h W_o,h, without bias.
+
+        Args:
+            head_outputs: (batch, heads, tokens, head_width), all heads of this layer.
+            heads: 0-based heads wanted.
+
+        Returns:
+            (batch, len(heads), tokens, width). Over all heads they sum to `merge` less its bias.
+        """
+        width = self.out_projection.out_features
+        per_head = self.out_projection.weight.view(width, self.heads, self.head_width)
+        wanted = list(heads)
+        return torch.einsum("bhnd,whd->bhnw", head_outputs[:, wanted], per_head[:, wanted])
+
+    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+        """Return the attention update of normed tokens x."""
+        return self.merge(self.head_outputs(x, causal=causal))
+
+    def _project(self, x: Tensor, part: int) -> Tensor:
+        width = x.shape[-1]
+        rows = slice(part * width, (part + 1) * width)
+        projected = F.linear(x, self.in_projection.weight[rows], self.in_projection.bias[rows])
+        return projected.view(*x.shape[:-1], self.heads, self.head_width).transpose(1, 2)
+
+
+class Mlp(nn.Module):
+    """The feed-forward network of a block."""
+
+    def __init__(self, width: int, hidden_width: int, activation: str) -> None:
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise CheckpointError(
+                f"config.json asks for the activation {activation!r}; "
+                f"known are {', '.join(ACTIVATIONS)}."
+            )
+        self.activation = ACTIVATIONS[activation]
+        self.expand = nn.Linear(width, hidden_width)
+        self.contract = nn.Linear(hidden_width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the MLP update of normed tokens x."""
+        return self.contract(self.activation(self.expand(x)))
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block."""
+
+    def __init__(
+        self, width: int, hidden_width: int, heads: int, *, activation: str, epsilon: float
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=epsilon)
+        self.attention = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=epsilon)
+        self.mlp = Mlp(width, hidden_width, activation)
+
+    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+        """Return the residual stream after this block."""
+        x = x + self.attention(self.norm1(x), causal=causal)
+        return x + self.mlp(self.norm2(x))

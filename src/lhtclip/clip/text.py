@@ -1,0 +1,59 @@
+"""CLIP's text tower: a causal transformer read out at the end token (arXiv 2103.00020)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lhtclip.clip.config import TextConfig
+from lhtclip.clip.layers import Block
+
+# Early published configs carry 2 where the end token's id should stand; there, as in the original
+# code, the end token is the one with the largest id.
+LEGACY_END_TOKEN = 2
+
+
+class TextTower(nn.Module):
+    """Token ids in, one feature a prompt out."""
+
+    def __init__(self, config: TextConfig, projection_dim: int) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.config = config
+        self.token_embedding = nn.Embedding(config.vocab_size, width)
+        self.positions = nn.Parameter(torch.zeros(config.max_position_embeddings, width))
+        self.blocks = nn.ModuleList(
+            Block(
+                width,
+                config.intermediate_size,
+                config.num_attention_heads,
+                activation=config.hidden_act,
+                epsilon=config.layer_norm_eps,
+            )
+            for _ in range(config.num_hidden_layers)
+        )
+        self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.projection = nn.Linear(width, projection_dim, bias=False)
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Return the residual stream that enters the first block: (batch, tokens, width)."""
+        return self.token_embedding(token_ids) + self.positions[: token_ids.shape[1]]
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """Return CLIP's text features, (batch, projection_dim), not normalised.
+
+        Attention is causal, so whatever follows the end token changes nothing: a batch needs to be
+        no longer than its longest prompt.
+
+        Args:
+            token_ids: (batch, tokens) integers, each row holding an end token.
+        """
+        x = self.embed(token_ids)
+        for block in self.blocks:
+            x = block(x, causal=True)
+        if self.config.eos_token_id == LEGACY_END_TOKEN:
+            end = token_ids.argmax(dim=1)
+        else:
+            end = (token_ids == self.config.eos_token_id).int().argmax(dim=1)
+        rows = torch.arange(len(x), device=x.device)
+        return self.projection(self.final_norm(x[rows, end]))

@@ -1,0 +1,46 @@
+"""Prompts to token ids, by the checkpoint's own `tokenizer.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer as _Tokenizer
+from torch import Tensor
+
+from lhtclip.errors import CheckpointError
+
+
+class Tokenizer:
+    """Wraps a `tokenizer.json`; longer prompts are cut, their end token kept.
+
+    `end` is the id of the end token.
+    """
+
+    def __init__(self, path: Path, *, context_length: int) -> None:
+        """Read the file.
+
+        Args:
+            path: The checkpoint's `tokenizer.json`.
+            context_length: The most tokens a prompt may have, start and end included.
+
+        Raises:
+            CheckpointError: The file cannot be read as a tokenizer, or as one without an end token.
+        """
+        try:
+            self._tokenizer = _Tokenizer.from_file(str(path))
+        except Exception as error:  # the binding raises bare Exception
+            raise CheckpointError(f"Cannot read the tokenizer {path}: {error}.") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(context_length)  # pyright: ignore[reportUnknownMemberType]
+        markers = self._tokenizer.encode("").ids
+        if not markers:
+            raise CheckpointError(f"The tokenizer {path} puts no end token behind a prompt.")
+        self.end: int = markers[-1]
+
+    def __call__(self, prompts: Sequence[str]) -> Tensor:
+        """Return (prompts, longest prompt) int64, filled up on the right with the end token."""
+        rows = [encoding.ids for encoding in self._tokenizer.encode_batch(list(prompts))]
+        longest = max(map(len, rows))
+        return torch.tensor([row + [self.end] * (longest - len(row)) for row in rows])

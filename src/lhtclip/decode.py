@@ -1,0 +1,184 @@
+"""Window logits to labels: upsampling, averaging, resizing, softmax, winner, in small tiles.
+
+Bilinear upsampling of every window, the average where windows overlap, and the bilinear resize to
+the original size are linear and separable, so together they are two matrices that depend on sizes
+only: logits of a class at full size = M_y · L · M_xᵀ. Nothing of classes × height × width is ever
+held; memory is bounded by the tile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lhtclip.windows import WindowPlan
+
+TILE_FLOATS = 4_000_000  # queries × rows × columns of one tile; 16 MB in float32
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSettings:
+    """How logits become labels.
+
+    logit_scale: Factor on the cosines before the softmax.
+    threshold: A pixel whose winning probability is below it becomes class 0 (prob_thd).
+    area_threshold: A class other than 0 with at most this share of all pixels that are not class 0
+        is struck out (area_thd); 0 strikes none.
+    """
+
+    logit_scale: float = 40.0
+    threshold: float = 0.0
+    area_threshold: float = 0.0
+
+
+def decode(
+    logits: Tensor,
+    plan: WindowPlan,
+    size: tuple[int, int],
+    class_of_query: tuple[int, ...],
+    classes: int,
+    settings: DecodeSettings,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Label every pixel: softmax over all queries, maximum over a class's synonyms, the best class.
+
+    Args:
+        logits: Cosines, float32 (window rows, window columns, grid rows, grid columns, queries).
+        plan: Where those windows lie in the resized image.
+        size: Height and width of the original image in pixels.
+        class_of_query: Class of each query, ascending; a class may have none.
+        classes: How many classes there are.
+        settings: Scale and thresholds.
+
+    Returns:
+        Labels, integers (height, width), and scores, the winner's probability in [0, 1]. A pixel
+        put to class 0 by the threshold keeps its winner's score.
+    """
+    stacked = logits.permute(4, 0, 2, 1, 3).flatten(3, 4).flatten(1, 2)  # (Q, rows, columns)
+    decoder = _Decoder(stacked * settings.logit_scale, plan, size, logits.shape[2:4])
+    winners = _Winners(class_of_query, classes)
+    labels, scores = decoder.run(winners)
+    if settings.area_threshold > 0:
+        kept = _large_classes(labels, classes, settings)
+        if not all(kept):
+            labels, scores = decoder.run(_Winners(class_of_query, classes, kept))
+    labels[scores < settings.threshold] = 0
+    return labels, scores
+
+
+def _large_classes(
+    labels: NDArray[np.int64], classes: int, settings: DecodeSettings
+) -> tuple[bool, ...]:
+    pixels = np.bincount(labels.ravel(), minlength=classes)
+    foreground = max(int(pixels[1:].sum()), 1)
+    small = pixels <= settings.area_threshold * foreground
+    return (True, *(bool(x) for x in ~small[1:]))
+
+
+class _Decoder:
+    """The linear part: tiles of logits at the original size."""
+
+    def __init__(
+        self, stacked: Tensor, plan: WindowPlan, size: tuple[int, int], grid: torch.Size
+    ) -> None:
+        self.stacked, self.size = stacked, size
+        rows = axis_matrix(plan.tops, plan.window_height, plan.height, grid[0], size[0])
+        columns = axis_matrix(plan.lefts, plan.window_width, plan.width, grid[1], size[1])
+        self.rows, self.columns = rows.to(stacked), columns.to(stacked)
+
+    def run(self, winners: _Winners) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        height, width = self.size
+        labels = np.empty((height, width), dtype=np.int64)
+        scores = np.empty((height, width), dtype=np.float32)
+        queries, stacked_rows, _ = self.stacked.shape
+        tile_width = max(1, min(width, TILE_FLOATS // (queries * stacked_rows)))
+        tile_height = max(1, TILE_FLOATS // (queries * tile_width))
+        for left in range(0, width, tile_width):
+            across = slice(left, left + tile_width)
+            part, band = _band(self.columns[across])
+            wide = self.stacked[:, :, band] @ part.T  # (Q, stacked rows, tile width)
+            for top in range(0, height, tile_height):
+                down = slice(top, top + tile_height)
+                part, band = _band(self.rows[down])
+                tile = torch.einsum("hr,qrw->qhw", part, wide[:, band])
+                winner, score = winners(tile)
+                labels[down, across] = winner.cpu().numpy()
+                scores[down, across] = score.cpu().numpy()
+        return labels, scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Winners:
+    """The rest: queries compete by softmax, a class is as good as its best synonym."""
+
+    class_of_query: tuple[int, ...]
+    classes: int
+    kept: tuple[bool, ...] | None = None  # classes that may win; None for all
+
+    def __call__(self, tile: Tensor) -> tuple[Tensor, Tensor]:
+        """Return class and probability of the winner from logits (queries, height, width)."""
+        normaliser = tile.logsumexp(dim=0)
+        present = sorted(set(self.class_of_query))
+        if self.kept is not None:
+            present = [index for index in present if self.kept[index]]
+        if len(present) == len(self.class_of_query):  # one query each
+            best, position = tile.max(dim=0)
+        elif not present:
+            return torch.zeros_like(normaliser, dtype=torch.long), torch.zeros_like(normaliser)
+        else:
+            best, position = torch.stack([self._best_synonym(tile, c) for c in present]).max(dim=0)
+        winner = torch.tensor(present, device=tile.device)[position]
+        return winner, (best - normaliser).exp()
+
+    def _best_synonym(self, tile: Tensor, index: int) -> Tensor:
+        first = self.class_of_query.index(index)
+        return tile[first : first + self.class_of_query.count(index)].amax(dim=0)
+
+
+def _band(matrix: Tensor) -> tuple[Tensor, slice]:
+    """Cut away the empty columns on both sides of a banded matrix."""
+    used = matrix.any(dim=0).nonzero()[:, 0]
+    band = slice(int(used[0]), int(used[-1]) + 1)
+    return matrix[:, band], band
+
+
+@lru_cache(maxsize=64)
+def axis_matrix(
+    starts: tuple[int, ...], window: int, resized: int, grid: int, original: int
+) -> Tensor:
+    """Return the matrix that takes stacked grid logits to original pixels along one axis.
+
+    Args:
+        starts: Where windows begin in the resized image, pixels.
+        window: Length of a window, pixels.
+        resized: Length of the resized image, pixels.
+        grid: Patches of a window.
+        original: Length of the original image, pixels.
+
+    Returns:
+        (original, len(starts) * grid) float32; each row sums to 1.
+    """
+    upsample = bilinear_matrix(grid, window)
+    averaged = torch.zeros(resized, len(starts) * grid, dtype=torch.float64)
+    for i, start in enumerate(starts):
+        averaged[start : start + window, i * grid : (i + 1) * grid] = upsample
+    averaged /= averaged.sum(dim=1, keepdim=True)  # every window's row sums to 1: its count
+    return (bilinear_matrix(resized, original) @ averaged).float()
+
+
+def bilinear_matrix(source: int, target: int) -> Tensor:
+    """Return bilinear resizing along one axis (align_corners=False) as (target, source) float64."""
+    places = (torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5
+    places = places.clamp(0, source - 1)
+    low = places.floor().long()
+    high = (low + 1).clamp_max(source - 1)
+    share = places - low
+    matrix = torch.zeros(target, source, dtype=torch.float64)
+    rows = torch.arange(target)
+    matrix.index_put_((rows, low), 1 - share, accumulate=True)
+    matrix.index_put_((rows, high), share, accumulate=True)
+    return matrix

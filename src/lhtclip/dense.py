@@ -1,0 +1,120 @@
+"""Frozen CLIP to patch embeddings: the one loop in which methods and techniques act.
+
+Read `DenseEncoder.__call__` beside the paper's overview figure (arXiv 2510.23894).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lhtclip.attention import Context, LastBlockRule, rule_named
+from lhtclip.clip.model import Clip
+from lhtclip.errors import InputError
+from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal
+from lhtclip.techniques.settings import OFF, LhtSettings
+from lhtclip.techniques.she import enhance
+from lhtclip.techniques.ssr import reweight
+
+
+class DenseEncoder:
+    """Turns pixels into one embedding a patch, in the space of CLIP's texts."""
+
+    def __init__(
+        self,
+        model: Clip,
+        *,
+        method: str | LastBlockRule = "sclip",
+        lht: LhtSettings = OFF,
+        residual: bool | None = None,
+        mlp: bool | None = None,
+    ) -> None:
+        """Choose the rule of the last block and the techniques before it.
+
+        Args:
+            model: A frozen CLIP.
+            method: A name in `lhtclip.attention.RULES`, or a rule of your own.
+            lht: The techniques that act; a `Preset` offers those that fit a checkpoint.
+            residual: Keep the last block's residual connection. By default as published; without
+                it and the MLP where a technique acts, as the paper does.
+            mlp: Keep the last block's MLP. Likewise.
+
+        Raises:
+            UnknownNameError: There is no such method.
+            InputError: A setting names a layer or head that the model does not have.
+        """
+        self.model = model
+        self.rule = rule_named(method) if isinstance(method, str) else method
+        self.lht = lht
+        published = lht == OFF
+        self.residual = residual if residual is not None else published and self.rule.residual
+        self.mlp = mlp if mlp is not None else published and self.rule.mlp
+        _check_layers(model, lht)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Encode a batch.
+
+        Args:
+            pixels: normalised, (batch, 3, height, width), at least one patch in each direction;
+                on the model's device and of its dtype.
+
+        Returns:
+            (batch, rows, columns, E) float32, of unit length, a row and column for each whole
+            patch.
+        """
+        vision, lht = self.model.vision, self.lht
+        grid = vision.grid(pixels)
+        contributions: list[Tensor] = []
+        x = vision.embed(pixels)  # X^0
+        for layer, block in enumerate(vision.blocks[:-1], start=1):
+            alpha = lht.ssr.alpha if lht.ssr and layer in lht.ssr.layers else 0.0
+            head_outputs = block.attention.head_outputs(block.norm1(x))
+            if lht.she and (heads := lht.she.heads_of(layer)):
+                contribution = block.attention.contributions(head_outputs[:, :, 1:], heads)
+                contributions.append(contribution)  # X_{l,h} of the patches
+            x = reweight(x, block.attention.merge(head_outputs), alpha)
+            x = reweight(x, block.mlp(block.norm2(x)), alpha)  # X^l
+        x = torch.cat([x[:, :1], self._restore(x[:, 1:], contributions, grid)], dim=1)
+        x = self._last_block(x, grid)
+        embeddings = vision.project(x[:, 1:])
+        return F.normalize(embeddings.float(), dim=-1).unflatten(1, grid)
+
+    def _restore(
+        self, patches: Tensor, contributions: list[Tensor], grid: tuple[int, int]
+    ) -> Tensor:
+        """ATR, then SHE, on the patch tokens that enter the last block (X^{L-1})."""
+        if not (self.lht.atr or self.lht.she):
+            return patches
+        atr = self.lht.atr or AtrSettings()
+        abnormal = hoyer(patches) > atr.threshold
+        if self.lht.atr:
+            patches = replace_abnormal(patches, grid, atr, abnormal=abnormal)
+        if self.lht.she:
+            patches = enhance(
+                patches, contributions, grid, self.lht.she, atr=atr, abnormal=abnormal
+            )
+        return patches
+
+    def _last_block(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        block = self.model.vision.blocks[-1]
+        update = self.rule.mix(block.attention, block.norm1(x), Context(grid=grid))
+        x = x + update if self.residual else update
+        return x + block.mlp(block.norm2(x)) if self.mlp else x
+
+
+def _check_layers(model: Clip, lht: LhtSettings) -> None:
+    config = model.config.vision
+    last, heads = config.num_hidden_layers, config.num_attention_heads
+    for layer in lht.ssr.layers if lht.ssr else ():
+        if not 1 <= layer < last:
+            raise InputError(
+                f"SSR cannot act in layer {layer}; this model has {last} layers and the last one "
+                f"belongs to the method, so choose from 1 to {last - 1}."
+            )
+    for layer, head in lht.she.heads if lht.she else ():
+        if not (1 <= layer < last and 1 <= head <= heads):
+            raise InputError(
+                f"SHE cannot use head {layer}-{head}; this model has layers 1 to {last - 1} before "
+                f"the last one, with heads 1 to {heads}."
+            )

@@ -1,0 +1,53 @@
+"""One tree of errors: whoever catches `LhtClipError` catches everything a user can cause.
+
+LhtClipError
+├── InputError                 an argument, image, word list or output path that cannot be used
+│   └── UnknownNameError       a method, model or option that does not exist
+├── CheckpointError            a checkpoint that is there but cannot be used
+├── CheckpointNotFoundError    a checkpoint that is not there and cannot be fetched
+└── MissingDependencyError     an optional package that is not installed
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LhtClipError(Exception):
+    """Root of the errors that a user can cause; its text is one clear sentence or two."""
+
+
+class InputError(LhtClipError, ValueError):
+    """An argument, image, word list or output path that cannot be used."""
+
+
+class UnknownNameError(InputError):
+    """A name that is not in the table it was looked up in."""
+
+
+class CheckpointError(LhtClipError):
+    """A checkpoint that was found but is incomplete, misshapen or unreadable."""
+
+
+class CheckpointNotFoundError(LhtClipError):
+    """A checkpoint that is neither on disk nor can be fetched."""
+
+
+class MissingDependencyError(LhtClipError, ImportError):
+    """An optional package that is needed for what was asked and is not installed."""
+
+
+def unknown(kind: str, given: str, allowed: Iterable[str]) -> UnknownNameError:
+    """Build the error for a name outside its table, with the nearest allowed names.
+
+    Args:
+        kind: What the name stands for, as the user would call it ("method", "model").
+        given: The name as it was typed.
+        allowed: Every name of the table.
+    """
+    names = list(allowed)
+    near = difflib.get_close_matches(given.lower(), [name.lower() for name in names], n=1)
+    guess = next((name for name in names if near and name.lower() == near[0]), None)
+    hint = f" Did you mean {guess!r}?" if guess else ""
+    return UnknownNameError(f"Unknown {kind} {given!r}.{hint} Available: {', '.join(names)}.")

@@ -1,0 +1,1 @@
+"""How well labels agree with the truth: counts, the measures read off them, and the scenes."""

@@ -1,0 +1,1 @@
+"""Results as files: arrays in, bytes out, and back. Nothing here knows of models or results."""

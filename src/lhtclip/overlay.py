@@ -1,0 +1,123 @@
+"""Drawing a label map over its image, with outlines and a legend."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from lhtclip.errors import InputError
+
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+_PAPER, _INK, _LINE = (255, 255, 255), (32, 33, 36), (255, 255, 255)
+
+
+def draw_classes(
+    image: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.integer[Any]],
+    colours: npt.NDArray[np.uint8],
+    *,
+    opacity: float,
+) -> Image.Image:
+    """Tint the image with the colour of each pixel's class and outline the regions in white.
+
+    Args:
+        image: RGB levels (H, W, 3).
+        labels: Class indices (H, W); those without a colour leave the image as it is.
+        colours: sRGB colours (classes, 3).
+        opacity: Weight of the colours over the image, in [0, 1].
+    """
+    photo = Image.fromarray(image)
+    known = labels < len(colours)
+    table = np.concatenate([colours, np.zeros((1, 3), dtype=np.uint8)])
+    tint = Image.fromarray(table[np.where(known, labels, len(colours))])
+    # The photo's own hues would mix with the tint: green grass under orange reads as yellow.
+    pale = Image.blend(photo, photo.convert("L").convert("RGB"), min(1, 1.5 * opacity))
+    tinted = Image.composite(Image.blend(pale, tint, opacity), photo, Image.fromarray(known))
+    tinted.paste(_LINE, mask=_outlines(labels))
+    return tinted
+
+
+def add_legend(
+    picture: Image.Image,
+    indices: Sequence[int],
+    names: Sequence[str],
+    colours: npt.NDArray[np.uint8],
+    *,
+    font: str | Path | None = None,
+) -> Image.Image:
+    """Put names and colours on white paper below the picture, which is padded if it is narrow.
+
+    Args:
+        picture: What the legend explains.
+        indices: The classes to list, in reading order.
+        names: Names of all classes.
+        colours: sRGB colours of all classes (classes, 3).
+        font: Font file. Pillow's own font, used otherwise, has ASCII only: accents are dropped,
+            and names in other scripts become "class 7", the number being the index.
+
+    Raises:
+        InputError: The font cannot be read.
+    """
+    size = max(13, round((picture.width + picture.height) / 66))
+    face = _font(font, size)
+    swatch, gap = round(size * 1.05), round(size * 0.5)
+    margin, column_gap, row_height = size, round(size * 1.5), round(size * 1.75)
+    texts = [names[index] if font else _ascii(names[index], index) for index in indices]
+    widths = [swatch + gap + round(face.getlength(text)) for text in texts]
+    width = max(picture.width, max(widths, default=0) + 2 * margin)
+
+    places: list[tuple[int, int]] = []
+    x, y = margin, 0
+    for entry_width in widths:
+        if x > margin and x + entry_width > width - margin:
+            x, y = margin, y + row_height
+        places.append((x, y))
+        x += entry_width + column_gap
+
+    top = picture.height + round(size * 0.7)
+    sheet = Image.new("RGB", (width, top + y + row_height + round(size * 0.45)), _PAPER)
+    sheet.paste(picture, ((width - picture.width) // 2, 0))
+    draw = ImageDraw.Draw(sheet)
+    for (x, y), index, text in zip(places, indices, texts, strict=True):
+        middle = top + y + row_height // 2
+        box = (x, middle - swatch // 2, x + swatch, middle - swatch // 2 + swatch)
+        draw.rounded_rectangle(box, radius=swatch // 5, fill=f"#{bytes(colours[index]).hex()}")
+        draw.text((x + swatch + gap, middle), text, fill=_INK, font=face, anchor="lm")
+    return sheet
+
+
+def _outlines(labels: npt.NDArray[np.integer[Any]]) -> Image.Image:
+    """Coverage (0 to 255) of soft lines between regions, about 1/350 of the image wide."""
+    edges = np.zeros(labels.shape, dtype=np.uint8)
+    beside = labels[:, 1:] != labels[:, :-1]
+    below = labels[1:] != labels[:-1]
+    edges[:, 1:][beside] = 255
+    edges[1:][below] = 255
+    thickness = max(1, round(min(labels.shape) / 350))
+    mask = Image.fromarray(edges)
+    if thickness > 1:
+        mask = mask.filter(ImageFilter.MaxFilter(thickness // 2 * 2 + 1))
+    return mask.filter(ImageFilter.GaussianBlur(0.5))
+
+
+def _font(path: str | Path | None, size: int) -> Font:
+    if path is None:
+        return ImageFont.load_default(size=size)
+    try:
+        return ImageFont.truetype(str(path), size)
+    except OSError as error:
+        raise InputError(
+            f"Cannot read the font {path}: {error}; give a .ttf or .otf file."
+        ) from error
+
+
+def _ascii(name: str, index: int) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip()
+    return plain or f"class {index}"

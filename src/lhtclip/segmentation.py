@@ -1,0 +1,181 @@
+"""The result: one class for every pixel of one image, to be asked, saved and looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from lhtclip.errors import InputError, unknown
+from lhtclip.files import write_atomically
+from lhtclip.formats.png import encode_labels
+from lhtclip.overlay import add_legend, draw_classes
+from lhtclip.palette import palette
+
+_BACKGROUND_COLOUR = (64, 64, 64)
+
+
+def label_dtype(classes: int) -> np.dtype[Any]:
+    """The type of labels for that many classes: its largest value is left for "ignored"."""
+    return np.dtype(np.uint8) if classes <= 255 else np.dtype(np.uint16)
+
+
+def class_colours(classes: int, *, background: int | None = None) -> npt.NDArray[np.uint8]:
+    """The sRGB colours (classes, 3) of that many classes; the background is dark grey."""
+    colours = palette(classes)
+    if background is not None:
+        colours[background] = _BACKGROUND_COLOUR
+    return colours
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation:
+    """The class of every pixel of one image.
+
+    Attributes:
+        labels: Class indices (H, W), of type uint8 up to 255 classes and uint16 beyond; the
+            largest value of the type (255, 65535) means "ignored".
+        scores: Score of each pixel's class (H, W), float32.
+        names: Name of each class, in the order of the indices.
+        image: The RGB levels (H, W, 3) that were segmented, uint8, if kept.
+        background: Index of the class "none of the others", if there is one.
+
+    Raises:
+        InputError: Parts that do not fit together.
+    """
+
+    labels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    scores: npt.NDArray[np.float32]
+    names: tuple[str, ...]
+    image: npt.NDArray[np.uint8] | None = None
+    background: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check that shapes, types and indices agree."""
+        shape, dtype, count = self.labels.shape, self.labels.dtype, len(self.names)
+        if count == 0 or len(set(self.names)) < count or count > 65535:
+            raise InputError(f"A segmentation needs 1 to 65535 different names, got {self.names}.")
+        if len(shape) != 2 or 0 in shape or dtype != label_dtype(count):
+            raise InputError(
+                f"Labels of {count} classes must be a non-empty (H, W) array of "
+                f"{label_dtype(count)}, got {dtype} of shape {shape}."
+            )
+        if self.scores.shape != shape or self.scores.dtype != np.float32:
+            raise InputError(
+                f"Scores must be float32 of the labels' shape {shape}, got {self.scores.dtype} of "
+                f"shape {self.scores.shape}."
+            )
+        highest = int(self.labels.max(where=self.labels != self._ignored, initial=0))
+        if highest >= count:
+            raise InputError(f"Label {highest} has no name: there are {count} names.")
+        if self.image is not None and (
+            self.image.shape != (*shape, 3) or self.image.dtype != np.uint8
+        ):
+            raise InputError(
+                f"The image must be uint8 of shape {(*shape, 3)}, got {self.image.dtype} of shape "
+                f"{self.image.shape}."
+            )
+        if self.background is not None and not 0 <= self.background < count:
+            raise InputError(
+                f"The background must be an index below {count}, got {self.background}."
+            )
+
+    @property
+    def colours(self) -> npt.NDArray[np.uint8]:
+        """The sRGB colour of each class (classes, 3); the background is dark grey."""
+        return class_colours(len(self.names), background=self.background)
+
+    def mask(self, name: str) -> npt.NDArray[np.bool_]:
+        """The pixels (H, W) of one class.
+
+        Raises:
+            UnknownNameError: No class has this name.
+        """
+        if name not in self.names:
+            raise unknown("class", name, self.names)
+        return self.labels == self.names.index(name)
+
+    def coverage(self) -> dict[str, float]:
+        """Share of all pixels that each class holds, in [0, 1]; ignored pixels belong to none."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.names))
+        return {
+            name: int(count) / self.labels.size
+            for name, count in zip(self.names, counts, strict=False)
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the result in JSON types: size, background, and every class in order."""
+        height, width = self.labels.shape
+        shares = self.coverage()
+        classes = [
+            {
+                "index": index,
+                "name": name,
+                "share": shares[name],
+                "colour": f"#{bytes(colour).hex()}",
+            }
+            for index, (name, colour) in enumerate(zip(self.names, self.colours, strict=True))
+        ]
+        return {
+            "width": width,
+            "height": height,
+            "background": self.background,
+            "classes": classes,
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the labels as a PNG file whose pixel values are the class indices.
+
+        Up to 255 classes the file has a palette, so that it can be looked at; beyond, it is 16-bit
+        greyscale.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: Another suffix than .png, or a folder that cannot be written to.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".png":
+            raise InputError(f"Labels are saved as .png, which loses nothing; got {str(path)!r}.")
+        return write_atomically(path, encode_labels(self.labels, self.colours))
+
+    def overlay(
+        self,
+        *,
+        opacity: float = 0.55,
+        legend: bool = True,
+        font: str | Path | None = None,
+    ) -> Image.Image:
+        """Draw the classes over the image, with outlines and the names of the classes present.
+
+        Ignored pixels show the image as it is.
+
+        Args:
+            opacity: Weight of the colours over the image, in [0, 1].
+            legend: Add the names below, by falling share; a narrow picture is then padded.
+            font: Font file for the names. Without one, letters beyond ASCII lose their accents, and
+                names in other scripts are given as "class 7".
+
+        Raises:
+            InputError: No image was kept, the opacity is out of range, or the font unreadable.
+        """
+        if self.image is None:
+            raise InputError("There is no image to draw over; build the result with its image.")
+        if not 0 <= opacity <= 1:
+            raise InputError(f"The opacity must lie in [0, 1], got {opacity}.")
+        colours = self.colours
+        picture = draw_classes(self.image, self.labels, colours, opacity=opacity)
+        if not legend:
+            return picture
+        shares = np.array(list(self.coverage().values()))
+        present = [int(index) for index in np.argsort(-shares, kind="stable") if shares[index] > 0]
+        return add_legend(picture, present, self.names, colours, font=font)
+
+    @property
+    def _ignored(self) -> int:
+        return int(np.iinfo(self.labels.dtype).max)

@@ -1,0 +1,303 @@
+"""Words in, mask out: the way from image to mask, read top to bottom.
+
+image → resize → windows → patch embeddings → × text embeddings → decode → `Segmentation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lhtclip.attention import LastBlockRule
+from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.clip.hub import canonical_name, resolve
+from lhtclip.decode import DecodeSettings, decode
+from lhtclip.dense import DenseEncoder
+from lhtclip.device import choose_device, choose_dtype
+from lhtclip.errors import InputError
+from lhtclip.images import MAX_PIXELS, ImageSource, read_image, resized_shape, to_pixels
+from lhtclip.segmentation import Segmentation, label_dtype
+from lhtclip.techniques.atr import AtrSettings
+from lhtclip.techniques.presets import Preset, preset_for
+from lhtclip.techniques.she import SheSettings
+from lhtclip.techniques.ssr import SsrSettings
+from lhtclip.text_embeddings import TextEncoder
+from lhtclip.vocabulary import Classes, Vocabulary
+from lhtclip.windows import WindowPlan, plan_windows
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSettings:
+    """How an image is resized and cut (the shared evaluation protocol's defaults).
+
+    short_side: Pixels that the shorter side is resized to.
+    long_side: Most pixels of the longer side; wins over `short_side`.
+    window: Side of a window in pixels; None runs the whole image at once.
+    stride: Pixels from one window to the next.
+    batch: Most windows in one pass through the tower.
+    """
+
+    short_side: int = 336
+    long_side: int = 2048
+    window: int | None = 224
+    stride: int = 112
+    batch: int = 12
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that are not positive."""
+        for name in ("short_side", "long_side", "window", "stride", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1 pixel or window, not {value}.")
+
+
+class Segmenter:
+    """A frozen CLIP that labels every pixel with one of the words it is given."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        encoder: DenseEncoder,
+        texts: TextEncoder,
+        *,
+        windows: WindowSettings | None = None,
+        logit_scale: float = 40.0,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        """Put the parts together; `from_pretrained` does it from a name."""
+        self.checkpoint = checkpoint
+        self.encoder = encoder
+        self.texts = texts
+        self.windows = windows or WindowSettings()
+        self.logit_scale = logit_scale
+        self.max_pixels = max_pixels
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path = "ViT-B-16",
+        *,
+        method: str | LastBlockRule = "sclip",
+        lht: bool = True,
+        ssr: bool | SsrSettings | None = None,
+        atr: bool | AtrSettings | None = None,
+        she: bool | SheSettings | None = None,
+        residual: bool | None = None,
+        mlp: bool | None = None,
+        preset: Preset | str | Path | None = None,
+        templates: str | Sequence[str] = "imagenet80",
+        windows: WindowSettings | None = None,
+        logit_scale: float = 40.0,
+        device: str = "auto",
+        dtype: str = "auto",
+        text_cache: bool | Path = True,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Segmenter:
+        """Load a checkpoint and get ready.
+
+        Args:
+            model: A short name ("ViT-B-16"), a hub id, a local folder, or "bundled".
+            method: Rule of the last block.
+            lht: Whether the paper's three techniques act; each can be switched alone.
+            ssr: True or False to switch it, settings of your own, None to follow `lht`.
+            atr: Likewise.
+            she: Likewise.
+            residual: Keep the last block's residual connection; by default as published, and not
+                where a technique acts.
+            mlp: Keep the last block's MLP; likewise.
+            preset: Settings of the techniques for this checkpoint, or a file that holds them; by
+                default those that are known for it.
+            templates: Name of a template set, or prompts with "{}" in them.
+            windows: How images are resized and cut.
+            logit_scale: Factor on the cosines before the softmax over all words.
+            device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+            dtype: "auto", "float32", "bfloat16" or "float16".
+            text_cache: Keep text embeddings on disk; a path says where.
+            max_pixels: Larger images are refused.
+
+        Raises:
+            LhtClipError: In one of its kinds, each saying what to do.
+        """
+        target = choose_device(device)
+        directory = resolve(str(model))
+        checkpoint = load_checkpoint(directory, dtype=choose_dtype(dtype, target), device=target)
+        if not isinstance(preset, Preset):
+            layers = checkpoint.model.config.vision.num_hidden_layers
+            preset = (
+                Preset.load(Path(preset))
+                if preset
+                else preset_for(canonical_name(str(model)), directory, layers=layers)
+            )
+        encoder = DenseEncoder(
+            checkpoint.model,
+            method=method,
+            lht=preset.select(lht=lht, ssr=ssr, atr=atr, she=she),
+            residual=residual,
+            mlp=mlp,
+        )
+        texts = TextEncoder(
+            checkpoint.model.text,
+            checkpoint.tokenizer,
+            fingerprint=checkpoint.fingerprint,
+            width=checkpoint.model.config.projection_dim,
+            templates=templates,
+            cache=text_cache,
+        )
+        return cls(
+            checkpoint,
+            encoder,
+            texts,
+            windows=windows,
+            logit_scale=logit_scale,
+            max_pixels=max_pixels,
+        )
+
+    @overload
+    def segment(
+        self,
+        image: ImageSource,
+        classes: Classes,
+        *,
+        background: str | Sequence[str] | None = None,
+        threshold: float = 0.0,
+    ) -> Segmentation: ...
+
+    @overload
+    def segment(
+        self,
+        image: list[ImageSource],
+        classes: Classes,
+        *,
+        background: str | Sequence[str] | None = None,
+        threshold: float = 0.0,
+    ) -> list[Segmentation]: ...
+
+    def segment(
+        self,
+        image: ImageSource | list[ImageSource],
+        classes: Classes,
+        *,
+        background: str | Sequence[str] | None = None,
+        threshold: float = 0.0,
+    ) -> Segmentation | list[Segmentation]:
+        """Label every pixel with one of the classes.
+
+        Args:
+            image: A path, a PIL image, an RGB array (height, width, 3) uint8, a tensor
+                (3, height, width), or a list of these.
+            classes: A list of words, an inner list holding synonyms of one class, the first its
+                name; or a dict from name to synonyms; or one string "car, road, person|rider".
+            background: Words for what is none of the classes; they become class 0, "background".
+            threshold: Winners with a probability below this, in [0, 1], become background.
+
+        Returns:
+            For one image a `Segmentation`, for a list a list of them.
+
+        Raises:
+            InputError: The image or the words cannot be used.
+        """
+        vocabulary = Vocabulary.of(classes, background=background, threshold=threshold)
+        if isinstance(image, list):
+            return [x.label(vocabulary, threshold=threshold) for x in self.encode_many(image)]
+        return self.encode(image).label(vocabulary, threshold=threshold)
+
+    def encode(self, image: ImageSource) -> EncodedImage:
+        """Run the image tower once; the result can be asked for any words, again and again."""
+        return next(self.encode_many([image]))
+
+    def encode_many(self, images: Iterable[ImageSource]) -> Iterator[EncodedImage]:
+        """Encode images in order, neighbours of one size together in one batch of windows."""
+        waiting: list[NDArray[np.uint8]] = []
+        for source in images:
+            image = read_image(source, max_pixels=self.max_pixels)
+            if waiting and (image.shape != waiting[0].shape or self._is_full(waiting)):
+                yield from self._encode_same_size(waiting)
+                waiting = []
+            waiting.append(image)
+        if waiting:
+            yield from self._encode_same_size(waiting)
+
+    def _is_full(self, waiting: list[NDArray[np.uint8]]) -> bool:
+        return (len(waiting) + 1) * self._plan(waiting[0]).count > self.windows.batch
+
+    def _plan(self, image: NDArray[np.uint8]) -> WindowPlan:
+        settings = self.windows
+        height, width = resized_shape(
+            *image.shape[:2], short_side=settings.short_side, long_side=settings.long_side
+        )
+        patch = self.checkpoint.model.config.vision.patch_size
+        height, width = max(height, patch), max(width, patch)  # a sliver still fills one patch
+        window = settings.window and max(settings.window, patch)
+        return plan_windows(height, width, window=window, stride=settings.stride)
+
+    @torch.inference_mode()
+    def _encode_same_size(self, images: list[NDArray[np.uint8]]) -> Iterator[EncodedImage]:
+        plan = self._plan(images[0])
+        table = self.checkpoint.model.vision.positions
+        windows = torch.cat(
+            [
+                plan.cut(
+                    to_pixels(
+                        image, (plan.height, plan.width), device=table.device, dtype=table.dtype
+                    )
+                )
+                for image in images
+            ]
+        )
+        embeddings = torch.cat([self.encoder(part) for part in windows.split(self.windows.batch)])
+        per_image = embeddings.unflatten(0, (len(images), len(plan.tops), len(plan.lefts)))
+        return (
+            EncodedImage(self, image, plan, encoded)
+            for image, encoded in zip(images, per_image, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedImage:
+    """An image after the tower; words can be changed without running it again.
+
+    embeddings: float32 (window rows, window columns, grid rows, grid columns, E), unit length.
+    """
+
+    segmenter: Segmenter
+    image: NDArray[np.uint8]
+    plan: WindowPlan
+    embeddings: Tensor
+
+    def segment(
+        self,
+        classes: Classes,
+        *,
+        background: str | Sequence[str] | None = None,
+        threshold: float = 0.0,
+    ) -> Segmentation:
+        """Label every pixel with one of the classes; arguments as in `Segmenter.segment`."""
+        vocabulary = Vocabulary.of(classes, background=background, threshold=threshold)
+        return self.label(vocabulary, threshold=threshold)
+
+    @torch.inference_mode()
+    def label(self, vocabulary: Vocabulary, *, threshold: float = 0.0) -> Segmentation:
+        """Label every pixel with a class of a vocabulary that is already checked."""
+        texts = self.segmenter.texts.encode(vocabulary.queries).to(self.embeddings)
+        labels, scores = decode(
+            self.embeddings @ texts.T,
+            self.plan,
+            self.image.shape[:2],
+            vocabulary.class_of_query,
+            len(vocabulary.names),
+            DecodeSettings(logit_scale=self.segmenter.logit_scale, threshold=threshold),
+        )
+        return Segmentation(
+            labels=labels.astype(label_dtype(len(vocabulary.names))),
+            scores=scores,
+            names=vocabulary.names,
+            image=self.image,
+            background=vocabulary.background,
+        )

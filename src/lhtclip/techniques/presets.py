@@ -1,0 +1,163 @@
+"""Presets: the settings of the three techniques that fit a checkpoint, and where they come from.
+
+Heads are chosen once, offline, with labelled images (arXiv 2510.23894 §3.3); everything else needs
+no labels. A checkpoint folder may carry its own preset as `lht.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+from lhtclip.errors import CheckpointError, InputError
+from lhtclip.files import write_atomically
+from lhtclip.techniques.atr import AtrSettings
+from lhtclip.techniques.settings import LhtSettings
+from lhtclip.techniques.she import SheSettings
+from lhtclip.techniques.ssr import SsrSettings
+
+PRESET_FILE = "lht.json"
+_logger = logging.getLogger("lhtclip")
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What fits a checkpoint; `she` is None where nobody has ranked its heads."""
+
+    ssr: SsrSettings
+    source: str
+    atr: AtrSettings = field(default_factory=AtrSettings)
+    she: SheSettings | None = None
+
+    def select(
+        self,
+        *,
+        lht: bool,
+        ssr: bool | SsrSettings | None = None,
+        atr: bool | AtrSettings | None = None,
+        she: bool | SheSettings | None = None,
+    ) -> LhtSettings:
+        """Choose techniques: all (`lht`) or none, then each one as asked.
+
+        Args:
+            lht: Whether all three act unless said otherwise.
+            ssr: True or False to switch it, settings to replace the preset's, None to follow `lht`.
+            atr: Likewise.
+            she: Likewise.
+
+        Raises:
+            InputError: SHE is asked for by name, and the preset has no head ranking.
+        """
+        if she is True and self.she is None:
+            raise InputError(
+                "SHE needs a head ranking and this checkpoint has none. Pass "
+                "she=SheSettings(heads=((layer, head), ...)) with heads ranked on labelled images, "
+                "put a preset with 'she' into the checkpoint folder as lht.json, or switch SHE off."
+            )
+        if she is None and lht and self.she is None:
+            _logger.warning(
+                "This checkpoint has no head ranking: LHT uses ATR and SSR, without SHE."
+            )
+        return LhtSettings(
+            ssr=_choose(ssr, lht, self.ssr),
+            atr=_choose(atr, lht, self.atr),
+            she=_choose(she, lht, self.she),
+        )
+
+    def save(self, path: Path) -> Path:
+        """Write the preset as JSON."""
+        return write_atomically(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> Preset:
+        """Read a preset from JSON.
+
+        Raises:
+            InputError: There is no such file.
+            CheckpointError: It is not a preset.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"Cannot read the preset {path}: {error.strerror}.") from error
+        except ValueError as error:
+            raise CheckpointError(f"The preset {path} is not JSON: {error}.") from error
+        try:
+            she = content.get("she")
+            return cls(
+                ssr=SsrSettings(**content["ssr"] | {"layers": tuple(content["ssr"]["layers"])}),
+                source=content["source"],
+                atr=AtrSettings(**content.get("atr", {})),
+                she=she and SheSettings(**she | {"heads": tuple(map(tuple, she["heads"]))}),
+            )
+        except (KeyError, TypeError, AttributeError, InputError) as error:
+            raise CheckpointError(
+                f"The preset {path} is not understood ({error}); expected are 'source', 'ssr' with "
+                "'layers', and optionally 'atr' and 'she' with 'heads'."
+            ) from error
+
+
+_Settings = TypeVar("_Settings")
+
+
+def _choose(asked: object, lht: bool, preset: _Settings | None) -> _Settings | None:
+    if asked is None:
+        return preset if lht else None
+    if isinstance(asked, bool):
+        return preset if asked else None
+    return cast(_Settings, asked)
+
+
+_VIT_B16_HEADS = (
+    (6, 11),
+    (8, 12),
+    (6, 1),
+    (6, 10),
+    (6, 3),
+    (7, 8),
+    (6, 2),
+    (6, 9),
+    (7, 6),
+    (7, 12),
+)
+
+PRESETS: Mapping[str, Preset] = {
+    "openai/clip-vit-base-patch16": Preset(
+        ssr=SsrSettings(layers=(10, 11)),
+        she=SheSettings(heads=_VIT_B16_HEADS),
+        source=(
+            "arXiv 2510.23894: τ, α and layers from its text; heads read off its figures "
+            "(average AUC over ADE20K, Context and COCO-Stuff)"
+        ),
+    ),
+    "openai/clip-vit-large-patch14": Preset(
+        ssr=SsrSettings(layers=(20, 21, 22, 23)),
+        source="arXiv 2510.23894: τ, α and layers from its text; it publishes no heads",
+    ),
+}
+
+
+def preset_for(name: str, directory: Path, *, layers: int) -> Preset:
+    """Find the preset of a checkpoint: its own file, the table, or the paper's rule by depth.
+
+    Args:
+        name: The checkpoint's hub id or folder.
+        directory: The folder it was loaded from.
+        layers: Depth of its image tower.
+    """
+    if (directory / PRESET_FILE).is_file():
+        return Preset.load(directory / PRESET_FILE)
+    return PRESETS.get(name) or preset_by_depth(layers)
+
+
+def preset_by_depth(layers: int) -> Preset:
+    """Return ATR, and SSR on the sixth of the layers before the last: 10-11 of 12, 20-23 of 24."""
+    count = max(1, round(layers / 6))
+    return Preset(
+        ssr=SsrSettings(layers=tuple(range(max(1, layers - count), layers))),
+        source=f"layers by depth ({layers}), as in arXiv 2510.23894; no head ranking",
+    )

@@ -1,0 +1,30 @@
+"""Which of the three techniques act, and how: one frozen record for the whole of LHT-CLIP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lhtclip.techniques.atr import AtrSettings
+from lhtclip.techniques.she import SheSettings
+from lhtclip.techniques.ssr import SsrSettings
+
+
+@dataclass(frozen=True, slots=True)
+class LhtSettings:
+    """Settings of the techniques; one that is None is off.
+
+    Their order is fixed: SSR inside the late layers, then ATR and SHE on the tokens that enter the
+    last block.
+    """
+
+    ssr: SsrSettings | None = None
+    atr: AtrSettings | None = None
+    she: SheSettings | None = None
+
+    def __str__(self) -> str:
+        """Name the techniques that act, as tables do."""
+        named = {"ATR": self.atr, "SSR": self.ssr, "SHE": self.she}
+        return "+".join(name for name, settings in named.items() if settings) or "none"
+
+
+OFF = LhtSettings()

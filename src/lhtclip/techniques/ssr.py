@@ -1,0 +1,36 @@
+"""SSR, spatial-semantic reweighting: late layers add less and keep more (arXiv 2510.23894).
+
+The last layers raise image-text alignment a little and lose much of what tells patches apart, so
+their attention and MLP updates are turned down against the residual stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class SsrSettings:
+    """Settings of SSR.
+
+    layers: 1-based layers it acts in, never the last one (that is the method's own).
+    alpha: α, how far the balance moves; 0 changes nothing. The paper uses 0.1.
+    """
+
+    layers: tuple[int, ...]
+    alpha: float = 0.1
+
+
+def reweight(x: Tensor, update: Tensor, alpha: float) -> Tensor:
+    """Return (1 + α) x + (1 - α) update: X̂ from MSA's update, then X^l from the FFN's.
+
+    Args:
+        x: The residual stream, (batch, tokens, width).
+        update: What attention or MLP would add to it, same shape.
+        alpha: α of the layer; 0 is the plain residual connection.
+    """
+    if alpha == 0:
+        return x + update
+    return (1 + alpha) * x + (1 - alpha) * update

@@ -1,0 +1,126 @@
+"""Text embeddings on disk: one small file per phrase, filed under all that its values depend on.
+
+A broken file counts as missing and a folder that cannot be written to as no cache at all, so that
+the cache can only ever save time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lhtclip.errors import InputError
+from lhtclip.files import write_atomically
+
+FORMAT_VERSION = 1  # raise it when the same key would stand for other numbers
+_NORM_TOLERANCE = 1e-3
+
+_log = logging.getLogger("lhtclip")
+
+
+def default_cache_folder(
+    environment: Mapping[str, str] = os.environ, *, platform: str = sys.platform
+) -> Path:
+    """Return $LHTCLIP_CACHE, or the folder "lhtclip" where the platform keeps caches.
+
+    That is $XDG_CACHE_HOME or ~/.cache, on Windows %LOCALAPPDATA%.
+
+    Raises:
+        RuntimeError: The user has no home folder.
+    """
+    if own := environment.get("LHTCLIP_CACHE"):
+        return Path(own).expanduser()
+    base = environment.get("LOCALAPPDATA" if platform == "win32" else "XDG_CACHE_HOME")
+    if base and Path(base).is_absolute():  # XDG: a relative path is to be ignored
+        return Path(base) / "lhtclip"
+    return Path.home() / ".cache" / "lhtclip"
+
+
+class TextCache:
+    """Unit-norm float32 embeddings of phrases for one checkpoint, template set and dtype."""
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        fingerprint: str,
+        templates: Sequence[str],
+        dtype: torch.dtype,
+        width: int,
+    ) -> None:
+        """Choose the folder; nothing is read or created yet.
+
+        Args:
+            root: The cache folder; None stands for `default_cache_folder()`.
+            fingerprint: Names the text tower's weights.
+            templates: The sentences that every phrase is put into, in order.
+            dtype: What the text tower computes in.
+            width: Length of an embedding; anything else on disk is not used.
+
+        Raises:
+            RuntimeError: No root was given and the user has no home folder.
+        """
+        root = default_cache_folder() if root is None else root
+        key = json.dumps([FORMAT_VERSION, fingerprint, str(dtype), list(templates)])
+        self.folder = root / "text" / hashlib.sha256(key.encode()).hexdigest()
+        self._width = width
+        self._writable = True
+
+    def get(self, query: str) -> NDArray[np.float32] | None:
+        """Return the embedding (width,), or None where there is no sound one."""
+        try:
+            data = self._path(query).read_bytes()
+            embedding: NDArray[np.float32] = np.load(io.BytesIO(data), allow_pickle=False)
+            sound = embedding.dtype == np.float32 and embedding.shape == (self._width,)
+            # `<=` is False for NaN and infinity too
+            if sound and abs(float(np.dot(embedding, embedding)) - 1) <= _NORM_TOLERANCE:
+                return embedding
+        except Exception:  # the ways in which a file can be broken have no common root
+            return None
+        return None
+
+    def put(self, query: str, embedding: NDArray[np.float32]) -> None:
+        """Store an embedding (width,), whole or not at all; a failure is logged once."""
+        if not self._writable:
+            return
+        buffer = io.BytesIO()
+        np.save(buffer, np.ascontiguousarray(embedding, dtype=np.float32), allow_pickle=False)
+        try:
+            write_atomically(self._path(query), buffer.getvalue())
+        except InputError as error:
+            self._writable = False
+            _log.warning("Text embeddings are not kept on disk. %s", error)
+
+    def _path(self, query: str) -> Path:
+        return self.folder / f"{hashlib.sha256(query.encode()).hexdigest()}.npy"
+
+
+def open_text_cache(
+    cache: Path | str | bool | None,
+    *,
+    fingerprint: str,
+    templates: Sequence[str],
+    dtype: torch.dtype,
+    width: int,
+) -> TextCache | None:
+    """Return the cache asked for: True the default folder, a path that folder, else none."""
+    if cache is None or cache is False:
+        return None
+    root = None if cache is True else Path(cache)
+    try:
+        return TextCache(
+            root, fingerprint=fingerprint, templates=templates, dtype=dtype, width=width
+        )
+    except RuntimeError as error:
+        _log.warning("Text embeddings are not kept on disk: %s Set LHTCLIP_CACHE.", error)
+        return None

@@ -1,0 +1,271 @@
+"""The user's words: classes, their synonyms and the background, checked and put in order."""
+
+from __future__ import annotations
+
+import reprlib
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from numbers import Real
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from lhtclip.errors import InputError, unknown
+
+BACKGROUND = "background"
+MOST_CLASSES = 65534  # labels are at most uint16, and 65535 stands for "ignored"
+
+Classes: TypeAlias = str | Sequence[str | Sequence[str]] | Mapping[str, str | Sequence[str]]
+
+# Lists of the published evaluations: SCLIP's under plain names, others' wordings after a dot.
+SHIPPED_CLASS_LISTS: tuple[str, ...] = (
+    "voc21",
+    "voc21.clearclip",
+    "voc21.proxyclip",
+    "voc20",
+    "voc20.clearclip",
+    "voc20.proxyclip",
+    "context60",
+    "context59",
+    "coco_object",
+    "coco_object.clearclip",
+    "coco_object.proxyclip",
+    "coco_stuff171",
+    "cityscapes",
+    "ade20k",
+)
+
+_HOW = (
+    "Give classes as a list such as ['car', 'road', ['person', 'rider']], "
+    "a dict of synonyms such as {'person': ['man', 'rider']}, or a string 'car, road, person|rider'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Classes and the phrases that stand for them.
+
+    Attributes:
+        names: One name per class; a class's index is its label.
+        queries: Every phrase to encode, those of a class side by side.
+        class_of_query: Class index per query, ascending.
+        background: Label of the background (always 0), or None. Where only a threshold asks for
+            it, it has no query.
+    """
+
+    names: tuple[str, ...]
+    queries: tuple[str, ...]
+    class_of_query: tuple[int, ...]
+    background: int | None
+
+    @classmethod
+    def of(
+        cls,
+        classes: Classes,
+        *,
+        background: str | Sequence[str] | None = None,
+        threshold: float = 0.0,
+        allow_shared_queries: bool = False,
+    ) -> Vocabulary:
+        """Put classes and background in order.
+
+        Args:
+            classes: As for `parse_classes`.
+            background: Phrases of a class "background" that takes label 0: a list, or a string
+                with '|' or commas between them.
+            threshold: Lowest winning score in [0, 1] that keeps a pixel out of the background;
+                above 0 there is a background even without phrases.
+            allow_shared_queries: Let a phrase stand in several classes, as some published lists
+                do; otherwise that is an error, for only the first of them could ever win.
+
+        Raises:
+            InputError: Says what cannot be used and what to give instead.
+        """
+        _check_threshold(threshold)
+        entries = parse_classes(classes)
+        has_background = background is not None or threshold > 0
+        if has_background:
+            if any(_key(name) == BACKGROUND for name, _ in entries):
+                raise InputError(
+                    "A class is called 'background' while background words or a threshold are "
+                    "given too: leave it out of the classes, it is added as label 0."
+                )
+            words = () if background is None else _background_words(background)
+            entries.insert(0, (BACKGROUND, words))
+        _check_entries(entries, allow_shared_queries=allow_shared_queries)
+        return cls(
+            names=tuple(name for name, _ in entries),
+            queries=tuple(query for _, queries in entries for query in queries),
+            class_of_query=tuple(i for i, (_, queries) in enumerate(entries) for _ in queries),
+            background=0 if has_background else None,
+        )
+
+
+def parse_classes(classes: Classes) -> list[tuple[str, tuple[str, ...]]]:
+    """Read classes in any of their forms as (name, queries).
+
+    A list holds one class per element, a string or a list of synonyms whose first is the name. In
+    a dict the key is the name and only its values are queries; without values the key is the query.
+    One string has commas between classes. '|' stands between synonyms wherever a string does.
+    Runs of white space become one space; a synonym repeated within its class counts once.
+
+    Raises:
+        InputError: Nothing, an empty name or something that is not text was given.
+    """
+    given = cast("object", classes)
+    if isinstance(given, str):
+        parts = given.split(",") if given.strip() else []
+        entries = [
+            _from_words(part, f"class {number} of {_show(given)}")
+            for number, part in enumerate(parts, start=1)
+        ]
+    elif isinstance(given, Mapping):
+        items = cast("Mapping[object, object]", given).items()
+        entries = [_from_item(name, words) for name, words in items]
+    elif _is_list(given):
+        entries = [
+            _from_words(words, f"class {number}, {_show(words)}")
+            for number, words in enumerate(cast("Sequence[object]", given), start=1)
+        ]
+    else:
+        raise InputError(f"Classes cannot be read from {_show(given)}. {_HOW}.")
+    if not entries:
+        raise InputError(f"No class was given. {_HOW}.")
+    return entries
+
+
+def read_classes_file(path: Path | str) -> list[tuple[str, ...]]:
+    """Read a UTF-8 text file: one class per line, synonyms after '|', the first of them the name.
+
+    Empty lines and lines that start with '#' are skipped.
+
+    Raises:
+        InputError: The file cannot be read, holds no class, or a line holds a comma, which most
+            likely was meant to part classes or synonyms.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(
+            f"Cannot read the classes file {path}: {error.strerror or error}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"The classes file {path} is not UTF-8 text: save it as UTF-8.") from error
+    classes: list[tuple[str, ...]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        where = f"line {number} of {path}, {_show(line)}"
+        if "," in line:
+            raise InputError(f"Comma in {where}: write one class per line, synonyms after '|'.")
+        classes.append(_words(line, where))
+    if not classes:
+        raise InputError(f"The classes file {path} holds no class. Write one class per line.")
+    return classes
+
+
+def shipped_classes(name: str) -> list[tuple[str, ...]]:
+    """Return a list of the published evaluations, one tuple of synonyms per class.
+
+    Where the benchmark has a background it is the first class.
+
+    Raises:
+        UnknownNameError: `name` is not in `SHIPPED_CLASS_LISTS`.
+    """
+    if name not in SHIPPED_CLASS_LISTS:
+        raise unknown("class list", name, SHIPPED_CLASS_LISTS)
+    file = resources.files("lhtclip") / "data" / "class_names" / f"{name}.txt"
+    return [tuple(line.split("; ")) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def _from_words(words: object, where: str) -> tuple[str, tuple[str, ...]]:
+    queries = _words(words, where)
+    return queries[0], queries
+
+
+def _from_item(name: object, words: object) -> tuple[str, tuple[str, ...]]:
+    shown = f"{_show(name)}: {_show(words)}"
+    first, *others = _words(name, shown)
+    if others or not isinstance(name, str):
+        raise InputError(f"The dict key {_show(name)} is no single name: put synonyms in the list.")
+    if words is None or ((_is_list(words) or isinstance(words, str)) and not words):
+        return first, (first,)
+    return first, _words(words, shown)
+
+
+def _background_words(background: object) -> tuple[str, ...]:
+    if isinstance(background, str):
+        background = background.replace(",", "|")
+    if _is_list(background) and not background:
+        raise InputError("The background has no word: give some, such as 'wall|floor', or None.")
+    return _words(background, f"background {_show(background)}")
+
+
+def _words(given: object, where: str) -> tuple[str, ...]:
+    """Synonyms in one string with '|' or in a list of such strings; repeated ones count once."""
+    parts = cast("Sequence[object]", given) if _is_list(given) else [given]
+    if not parts:
+        raise InputError(f"Empty class or synonym in {where}: remove it or fill it in.")
+    words: dict[str, str] = {}
+    for part in parts:
+        if not isinstance(part, str):
+            raise InputError(f"{_show(part)} in {where} is not text (str). {_HOW}.")
+        for piece in part.split("|"):
+            word = " ".join(piece.split())
+            if not word:
+                raise InputError(f"Empty class or synonym in {where}: remove it or fill it in.")
+            if any(unicodedata.category(character) == "Cs" for character in word):
+                raise InputError(f"Bytes that are not text in {where}: type the name anew.")
+            words.setdefault(_key(word), word)
+    return tuple(words.values())
+
+
+def _check_threshold(threshold: object) -> None:
+    if not (isinstance(threshold, Real) and 0 <= float(threshold) <= 1):
+        raise InputError(f"The threshold must be a number from 0 to 1, not {_show(threshold)}.")
+
+
+def _check_entries(
+    entries: Sequence[tuple[str, tuple[str, ...]]], *, allow_shared_queries: bool
+) -> None:
+    if len(entries) > MOST_CLASSES:
+        raise InputError(f"{len(entries)} classes were given; at most {MOST_CLASSES} fit a label.")
+    repeated = _first_repeated(name for name, _ in entries)
+    if repeated is not None:
+        raise InputError(
+            f"The class {repeated!r} was given twice (case and spacing do not count): "
+            "remove one, or join them with '|' as synonyms."
+        )
+    if allow_shared_queries:
+        return
+    owners: dict[str, str] = {}
+    for name, queries in entries:
+        for query in queries:
+            owner = owners.setdefault(_key(query), name)
+            if owner != name:
+                raise InputError(
+                    f"{query!r} stands for both {owner!r} and {name!r}: give it to one class only."
+                )
+
+
+def _first_repeated(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if _key(name) in seen:
+            return name
+        seen.add(_key(name))
+    return None
+
+
+def _is_list(given: object) -> bool:
+    return isinstance(given, Sequence) and not isinstance(given, str | bytes | bytearray)
+
+
+def _key(word: str) -> str:
+    """What two spellings of one word share; the tokenizer ignores case too."""
+    return unicodedata.normalize("NFC", word).casefold()
+
+
+def _show(given: object) -> str:
+    return reprlib.repr(given)

@@ -1,0 +1,81 @@
+"""Where the windows of a sliding-window pass lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lhtclip.errors import InputError
+
+
+def window_starts(length: int, *, window: int, stride: int) -> tuple[int, ...]:
+    """Return where windows begin along one axis, in pixels.
+
+    The last window is shifted inwards to end with the image, so that nothing is padded. A length
+    below the window gives one window of that length.
+    """
+    count = max(length - window + stride - 1, 0) // stride + 1
+    return tuple(max(min(i * stride + window, length) - window, 0) for i in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPlan:
+    """All windows of an image: a grid of equal rectangles, row by row.
+
+    height, width: of the resized image, pixels.
+    tops, lefts: where rows and columns of windows begin, pixels.
+    window_height, window_width: of every window, pixels.
+    """
+
+    height: int
+    width: int
+    tops: tuple[int, ...]
+    lefts: tuple[int, ...]
+    window_height: int
+    window_width: int
+
+    @property
+    def count(self) -> int:
+        """How many windows there are."""
+        return len(self.tops) * len(self.lefts)
+
+    def cut(self, pixels: Tensor) -> Tensor:
+        """Cut (..., height, width) into (windows, ..., window height, window width)."""
+        return torch.stack(
+            [
+                pixels[..., top : top + self.window_height, left : left + self.window_width]
+                for top in self.tops
+                for left in self.lefts
+            ]
+        )
+
+
+def plan_windows(height: int, width: int, *, window: int | None, stride: int) -> WindowPlan:
+    """Lay windows over a resized image.
+
+    Args:
+        height: Pixels.
+        width: Pixels.
+        window: Side of a window in pixels; None for the whole image at once.
+        stride: Pixels between windows.
+
+    Raises:
+        InputError: The stride is longer than a window, so that pixels would be left out.
+    """
+    if window is None:
+        return WindowPlan(height, width, (0,), (0,), height, width)
+    if stride > window:
+        raise InputError(
+            f"A stride of {stride} pixels leaves gaps between windows of {window} pixels; "
+            f"choose a stride from 1 to {window}."
+        )
+    return WindowPlan(
+        height,
+        width,
+        window_starts(height, window=window, stride=stride),
+        window_starts(width, window=window, stride=stride),
+        min(window, height),
+        min(window, width),
+    )

@@ -1,0 +1,105 @@
+"""A tiny tokenizer in CLIP's manner, and random `transformers.CLIPModel`s saved to folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+SaveClip = Callable[..., Any]
+
+TINY: dict[str, Any] = {
+    "projection_dim": 16,
+    "vision_config": {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "image_size": 32,
+        "patch_size": 8,
+    },
+    "text_config": {
+        "hidden_size": 24,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 3,
+        "max_position_embeddings": 20,
+    },
+}
+START, END = "<|startoftext|>", "<|endoftext|>"
+MERGES = [
+    *[("p", "h"), ("ph", "o"), ("t", "o</w>"), ("pho", "to</w>"), ("o", "f</w>")],
+    *[("c", "a"), ("ca", "t</w>"), ("d", "o"), ("do", "g</w>")],
+]
+
+
+def build_tokenizer(*, end_first: bool) -> Tokenizer:
+    """A byte-level BPE of 523 tokens that writes end-of-word like CLIP's.
+
+    CLIP's end token has the largest id of all; `end_first` builds a tokenizer in which it has not.
+    """
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = [*letters, *(letter + "</w>" for letter in letters), *("".join(m) for m in MERGES)]
+    vocabulary = [START, END, *words] if end_first else [*words, START, END]
+    ids = {token: index for index, token in enumerate(vocabulary)}
+    bpe = models.BPE(ids, MERGES, unk_token=END, end_of_word_suffix="</w>")
+    tokenizer = Tokenizer(bpe)
+    tokenizer.add_special_tokens([START, END])
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    pattern = Regex(r"'s|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(pattern, behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.post_processor = processors.RobertaProcessing(
+        (END, ids[END]), (START, ids[START]), trim_offsets=False, add_prefix_space=False
+    )
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def tokenizers() -> dict[str, Tokenizer]:
+    """Tokenizers by the place of their end token in the vocabulary: last as in CLIP, or second."""
+    return {"last": build_tokenizer(end_first=False), "second": build_tokenizer(end_first=True)}
+
+
+@pytest.fixture(scope="session")
+def save_clip(tokenizers: dict[str, Tokenizer]) -> SaveClip:
+    """Return a function that saves a random CLIPModel and its tokenizer, and returns the model."""
+    from transformers import CLIPConfig, CLIPModel
+
+    def save(
+        directory: Path, shape: dict[str, Any] = TINY, *, end: str = "last", **text: Any
+    ) -> CLIPModel:
+        tokenizer = tokenizers[end]
+        ends = {
+            "vocab_size": tokenizer.get_vocab_size(),
+            "bos_token_id": tokenizer.token_to_id(START),
+            "eos_token_id": tokenizer.token_to_id(END),
+        }
+        model = CLIPModel(
+            CLIPConfig(**(shape | {"text_config": shape["text_config"] | ends | text}))
+        )
+        _randomise(model)
+        model.save_pretrained(directory)
+        tokenizer.save(str(directory / "tokenizer.json"))
+        return model.eval()
+
+    return save
+
+
+def _randomise(model: torch.nn.Module) -> None:
+    """Give every tensor, biases and norms too, a spread in which mistakes show."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name != "logit_scale":
+                parameter += 0.05 * torch.randn(parameter.shape, generator=generator)

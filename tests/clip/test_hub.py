@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+
+from lhtclip.clip import hub
+from lhtclip.clip.hub import BUNDLED, KNOWN_MODELS, SHORT_NAMES, canonical_name, resolve
+from lhtclip.errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    LhtClipError,
+    UnknownNameError,
+)
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SMALL = ("config.json", "tokenizer.json")
+COMPLETE = (*SMALL, "model.safetensors")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub, whose use of the network fails the test."""
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the network was used")
+
+    folder = tmp_path / "hf" / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def offline(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return cache
+
+
+def fill(cache: Path, hub_id: str, files: tuple[str, ...]) -> Path:
+    """Lay files into a cache as `huggingface_hub` does."""
+    repository = cache / ("models--" + hub_id.replace("/", "--"))
+    snapshot = repository / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    for file in files:
+        (snapshot / file).write_text("x")
+    return snapshot
+
+
+# Names
+
+
+def test_every_known_model_has_its_own_name_and_id() -> None:
+    assert len({model.name for model in KNOWN_MODELS}) == len(KNOWN_MODELS)
+    assert len(set(SHORT_NAMES.values())) == len(SHORT_NAMES) == len(KNOWN_MODELS) - 1
+    for model in KNOWN_MODELS:
+        assert model.note
+        assert canonical_name(model.name) == (model.hub_id or BUNDLED)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ViT-B-16", "openai/clip-vit-base-patch16"),
+        ("ViT-L-14-336", "openai/clip-vit-large-patch14-336"),
+        ("openai/clip-vit-base-patch16", "openai/clip-vit-base-patch16"),
+        ("me/My_model-2.0", "me/My_model-2.0"),
+        ("bundled", "bundled"),
+        ("./bundled", "bundled"),  # a path, written as pathlib writes it
+        ("/models/clip", "/models/clip"),
+        ("models/clip/large", "models/clip/large"),
+        (Path("me/model"), "me/model"),
+    ],
+)
+def test_canonical_name(cache: Path, name: str | Path, expected: str) -> None:
+    assert canonical_name(name) == expected
+
+
+def test_an_existing_folder_is_no_hub_id(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "me" / "model").mkdir(parents=True)
+    assert resolve("me/model") == Path("me/model")
+    assert canonical_name("me/model") == "me/model"
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"),
+    [
+        ("ViT-B16", "Did you mean 'ViT-B-16'? "),
+        ("vit-l-14", "Did you mean 'ViT-L-14'? "),
+        ("Bundled", "Did you mean 'bundled'? "),
+        ("segformer", ""),
+        ("", ""),
+    ],
+)
+def test_unknown_short_name(cache: Path, name: str, guess: str) -> None:
+    for function in (resolve, canonical_name):
+        with pytest.raises(UnknownNameError) as error:
+            function(name)
+        message = f"Unknown model {name!r}. {guess}Available: bundled, ViT-B-16, ViT-B-32, "
+        assert str(error.value).startswith(message)
+
+
+# Folders
+
+
+def test_existing_folder(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for name in ("mine", "./mine", "mine/", str(folder), "~/mine", folder, Path("mine")):
+        assert resolve(name).resolve() == folder.resolve()
+
+
+@pytest.mark.parametrize("name", ["./no", "../no", "~/no", "/no/where", "a/b/c", "no/", Path("no")])
+def test_missing_folder(cache: Path, name: str | Path) -> None:
+    with pytest.raises(CheckpointNotFoundError, match=r"^There is no checkpoint folder .*no|a/b/c"):
+        resolve(name)
+
+
+def test_file_in_place_of_a_folder(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.safetensors").touch()
+    with pytest.raises(CheckpointError, match=r"safetensors is a file; a checkpoint is a folder"):
+        resolve("weights/model.safetensors")
+
+
+def test_a_folder_does_not_shadow_a_known_name(offline: Path, tmp_path: Path) -> None:
+    (tmp_path / "ViT-B-16").mkdir()
+    (tmp_path / "bundled").mkdir()
+    with pytest.raises(CheckpointNotFoundError, match="openai/clip-vit-base-patch16"):
+        resolve("ViT-B-16")
+    assert resolve("./ViT-B-16") == Path("ViT-B-16")
+    assert canonical_name("ViT-B-16") == SHORT_NAMES["ViT-B-16"]
+    assert resolve("./bundled") == Path("bundled")
+
+
+def test_bundled(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hub.BUNDLED_FOLDER == Path(hub.__file__).parent.parent / "data" / "bundled"
+    monkeypatch.setattr(hub, "BUNDLED_FOLDER", tmp_path)
+    assert resolve("bundled") == tmp_path
+    monkeypatch.setattr(hub, "BUNDLED_FOLDER", tmp_path / "none")
+    with pytest.raises(CheckpointNotFoundError, match="This installation lacks the bundled model"):
+        resolve("bundled")
+
+
+# Cache
+
+
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("download", [True, False])
+def test_cached_model_needs_no_network(cache: Path, weights: str, download: bool) -> None:
+    snapshot = fill(cache, "openai/clip-vit-base-patch16", (*SMALL, weights))
+    assert resolve("ViT-B-16", download=download) == snapshot
+    assert resolve("openai/clip-vit-base-patch16", download=download) == snapshot
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        ((), "config.json"),
+        (("config.json",), "tokenizer.json"),
+        ((*SMALL, "preprocessor_config.json"), "model.safetensors"),
+    ],
+)
+def test_offline(offline: Path, files: tuple[str, ...], wanted: str) -> None:
+    fill(offline, "openai/clip-vit-base-patch16", files)
+    with pytest.raises(CheckpointNotFoundError) as error:
+        resolve("ViT-B-16")
+    assert str(error.value) == (
+        f"{wanted} of openai/clip-vit-base-patch16 is not in the cache {offline}, and "
+        "HF_HUB_OFFLINE forbids to download it. Run `lhtclip download ViT-B-16` on a connected "
+        "machine and bring its HF_HOME folder (by default ~/.cache/huggingface) here, with "
+        "HF_HOME set to the copy; the model 'bundled' needs no network."
+    )
+
+
+def test_download_not_wanted(cache: Path) -> None:
+    with pytest.raises(
+        CheckpointNotFoundError, match=r"config\.json of me/model .* nothing was to"
+    ):
+        resolve("me/model", download=False)
+
+
+def test_failing_client(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> str:
+        raise OSError("No space left on device\nand more")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fail)
+    with pytest.raises(CheckpointNotFoundError) as error:
+        resolve("me/model")
+    assert "and fetching it failed (No space left on device). Run" in str(error.value)
+
+
+# The real client against a small hub on this machine
+
+REPOSITORIES: dict[str, tuple[str, ...]] = {
+    "me/modern": (*COMPLETE, "preprocessor_config.json", "pytorch_model.bin", "README.md"),
+    "me/early": (*SMALL, "pytorch_model.bin", "tf_model.h5"),
+    "me/open_clip": ("open_clip_config.json", "open_clip_model.safetensors", "tokenizer.json"),
+    "me/no-weights": SMALL,
+}
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers /organisation/name/resolve/main/file."""
+
+    requests: list[str]
+
+    def do_HEAD(self) -> None:
+        _, organisation, name, _, _, file = self.path.split("/")
+        self.requests.append(f"{self.command} {name}/{file}")
+        files = REPOSITORIES.get(f"{organisation}/{name}")
+        if files is None:
+            gated = name == "gated"
+            self.send_response(403 if gated else 404)
+            self.send_header("X-Error-Code", "GatedRepo" if gated else "RepoNotFound")
+        elif file not in files:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("X-Repo-Commit", COMMIT)
+        else:
+            self.send_response(200)
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", f'"{name}-{file}"')
+            self.send_header("Content-Length", str(len(self.path)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(self.path.encode())
+            return
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_HEAD
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    Hub.requests = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+SCRIPT = """
+import json, sys
+from lhtclip.clip.hub import resolve
+from lhtclip.errors import LhtClipError
+results = {}
+for name in sys.argv[1:]:
+    try:
+        results[name] = str(resolve(name))
+    except LhtClipError as error:
+        results[name] = f"{type(error).__name__}: {error}"
+print(json.dumps(results))
+"""
+
+
+def resolve_elsewhere(home: Path, names: list[str], **environment: str) -> dict[str, str]:
+    """Resolve names in another process, whose huggingface_hub reads its environment anew."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("HF_") and not key.lower().endswith("_proxy")
+    }
+    paths = os.pathsep.join(path for path in sys.path if path)
+    own = {"HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": paths}
+    finished = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *names],
+        env=kept | own | environment,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return json.loads(finished.stdout)
+
+
+@pytest.mark.slow
+def test_real_client(tmp_path: Path, server: ThreadingHTTPServer) -> None:
+    names = [*REPOSITORIES, "me/unknown", "me/gated", "me/bad--name"]
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    found = resolve_elsewhere(tmp_path, names, HF_ENDPOINT=endpoint)
+
+    snapshots = {
+        name: tmp_path / "hub" / f"models--me--{name[3:]}" / "snapshots" / COMMIT for name in names
+    }
+    for name, weights in (("me/modern", "model.safetensors"), ("me/early", "pytorch_model.bin")):
+        assert found[name] == str(snapshots[name])
+        files = {path.name for path in snapshots[name].iterdir()}
+        assert files == {*SMALL, weights} | ({"preprocessor_config.json"} & {*REPOSITORIES[name]})
+        content = (snapshots[name] / weights).read_text()
+        assert content == f"/{name}/resolve/main/{weights}"
+
+    missing = "CheckpointNotFoundError: The model {} has no {} on the hub; only models in the "
+    assert found["me/open_clip"].startswith(missing.format("me/open_clip", "config.json"))
+    assert found["me/no-weights"].startswith(missing.format("me/no-weights", "pytorch_model.bin"))
+    for name in ("me/unknown", "me/gated", "me/bad--name"):
+        assert found[name].startswith(f"CheckpointNotFoundError: The hub knows no model {name} ")
+
+    # What is cached needs no network, and what is not is named.
+    Hub.requests.clear()
+    names = ["me/modern", "me/early"]
+    again = resolve_elsewhere(tmp_path, names, HF_ENDPOINT=endpoint)
+    assert again == {name: str(snapshots[name]) for name in names}
+    assert Hub.requests == []
+    names = ["me/modern", "ViT-B-16"]
+    offline = resolve_elsewhere(tmp_path, names, HF_HUB_OFFLINE="1")
+    assert offline["me/modern"] == str(snapshots["me/modern"])
+    assert f"not in the cache {tmp_path / 'hub'}, and HF_HUB_OFFLINE" in offline["ViT-B-16"]
+
+
+@pytest.mark.slow
+def test_real_client_without_a_hub(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        found = resolve_elsewhere(tmp_path, ["me/modern"], HF_ENDPOINT=endpoint)
+    assert "config.json of me/modern is not in the cache" in found["me/modern"]
+    assert ", and the hub cannot be reached. Run `lhtclip download me/modern`" in found["me/modern"]
+
+
+def test_every_failure_is_one_of_ours() -> None:
+    assert issubclass(CheckpointNotFoundError, LhtClipError)

@@ -1,0 +1,64 @@
+"""What a person might write under a scene: names, synonyms, background words, several phrasings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lhtclip.templates import resolve_templates
+from training.scenes import Scene
+from training.words import MATERIALS, THINGS
+
+SYNONYM_SHARE = 0.2
+BACKGROUND_SHARE = 0.5
+TEMPLATE_SHARE = 0.5
+_TEMPLATES = resolve_templates("imagenet80")
+_PLACES = (" on {}", " in front of {}", " with {} behind", ", {}", " and {}")
+_FRAMES = ("{}", "a picture of {}", "a scene with {}", "there is {}", "here you see {}", "look, {}")
+
+
+def caption(generator: np.random.Generator, scene: Scene) -> tuple[str, frozenset[str]]:
+    """Write one caption.
+
+    Returns:
+        The caption, and the plain names of all that it mentions: captions of a batch that mention
+        the same count as equal.
+    """
+    things = [THINGS[placement.thing] for placement in scene.objects]
+    material = MATERIALS[scene.material]
+    order = generator.permutation(len(things))
+    nouns = [_word(generator, things[i].name, things[i].synonyms) for i in order]
+    mentioned = {thing.name for thing in things}
+    ground = ""
+    if not nouns or generator.random() < BACKGROUND_SHARE:
+        ground = _word(generator, material.name, material.synonyms)
+        mentioned.add(material.name)
+    if generator.random() < TEMPLATE_SHARE:
+        frame = _TEMPLATES[int(generator.integers(len(_TEMPLATES)))]
+        text = frame.format(_place(generator, _join(nouns), ground))
+    else:
+        frame = _FRAMES[int(generator.integers(len(_FRAMES)))]
+        with_articles = [_article(noun) for noun in nouns]
+        text = frame.format(_place(generator, _join(with_articles), ground))
+    return text, frozenset(mentioned)
+
+
+def _word(generator: np.random.Generator, name: str, synonyms: tuple[str, ...]) -> str:
+    if synonyms and generator.random() < SYNONYM_SHARE:
+        return synonyms[int(generator.integers(len(synonyms)))]
+    return name
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _join(nouns: list[str]) -> str:
+    if len(nouns) < 2:
+        return "".join(nouns)
+    return f"{', '.join(nouns[:-1])} and {nouns[-1]}"
+
+
+def _place(generator: np.random.Generator, things: str, ground: str) -> str:
+    if not ground or not things:
+        return things or ground
+    return things + _PLACES[int(generator.integers(len(_PLACES)))].format(ground)

@@ -1,0 +1,79 @@
+"""The recipe of the bundled model: its shape, its curriculum, its optimiser; one frozen record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lhtclip.clip.config import ClipConfig, TextConfig, VisionConfig
+
+TRAINING_STYLES = ("noto", "fluent", "fluent-flat", "emojione")  # Twemoji is never seen in training
+HELD_OUT_STYLE = "twemoji"
+SPRITE_SIDE = 96  # pixels
+TILE_SIDE = 512  # pixels
+TILES = 24  # painted tiles of each material
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of training at one scene size; objects keep their size in pixels throughout."""
+
+    side: int  # pixels; a scene is a random crop of the model's full grid of positions
+    objects: tuple[int, int]
+    sizes: tuple[float, float]  # pixels
+    scenes: int
+    batch: int = 256
+    styles: int = len(TRAINING_STYLES)  # the first of them
+    kept: float = 1.0  # share of patch tokens that a step sees, as in FLIP (arXiv 2212.00794)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides the result of a training run."""
+
+    model: ClipConfig = field(
+        default_factory=lambda: ClipConfig(
+            vision=VisionConfig(
+                hidden_size=128,
+                intermediate_size=512,
+                num_hidden_layers=8,
+                num_attention_heads=4,
+                image_size=224,
+                patch_size=16,
+            ),
+            text=TextConfig(
+                vocab_size=1024,
+                hidden_size=128,
+                intermediate_size=512,
+                num_hidden_layers=3,
+                num_attention_heads=4,
+                max_position_embeddings=64,
+                eos_token_id=1,
+            ),
+            projection_dim=128,
+        )
+    )
+    phases: tuple[Phase, ...] = (
+        Phase(side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=281_600, styles=2),
+        Phase(side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=204_800),
+        Phase(side=112, objects=(1, 2), sizes=(40.0, 100.0), scenes=204_800),
+        Phase(side=160, objects=(1, 4), sizes=(40.0, 120.0), scenes=128_000, kept=0.5),
+        Phase(side=224, objects=(1, 6), sizes=(40.0, 140.0), scenes=32_000, batch=128, kept=0.5),
+    )
+    peak_rate: float = 1e-3
+    final_rate: float = 1e-5
+    warmup_steps: int = 200
+    weight_decay: float = 0.1
+    seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return sum(phase.scenes // phase.batch for phase in self.phases)
+
+    def phase_at(self, step: int) -> Phase:
+        """Return the phase that a 0-based step belongs to."""
+        for phase in self.phases:
+            step -= phase.scenes // phase.batch
+            if step < 0:
+                return phase
+        return self.phases[-1]
