@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,7 +151,7 @@ def test_the_real_thing() -> None:
         DecodeSettings(logit_scale=100.0),
         DecodeSettings(logit_scale=1.0),
         DecodeSettings(threshold=0.45),
-        DecodeSettings(threshold=1.0, logit_scale=10.0),
+        DecodeSettings(threshold=0.9, logit_scale=10.0),
         DecodeSettings(area_threshold=0.3),
         DecodeSettings(area_threshold=0.3, threshold=0.45),
     ],
@@ -193,11 +193,12 @@ def test_threshold_only_moves_pixels_to_class_0_and_keeps_their_scores() -> None
     case = CASES["odd sizes"]
     logits = case.logits(7)
     labels, scores = decode(logits, case.plan, case.original, SYNONYMS, 4, PLAIN)
-    how = DecodeSettings(threshold=0.5)
+    middle = float(np.median(scores))
+    how = DecodeSettings(threshold=middle)
     above, same_scores = decode(logits, case.plan, case.original, SYNONYMS, 4, how)
     np.testing.assert_array_equal(same_scores, scores)
-    np.testing.assert_array_equal(above, np.where(scores < 0.5, 0, labels))
-    assert 0.1 < (scores < 0.5).mean() < 0.9
+    np.testing.assert_array_equal(above, np.where(scores < middle, 0, labels))
+    assert (labels[scores < middle] > 0).any()
 
 
 def test_area_threshold_strikes_small_classes_and_never_class_0() -> None:
@@ -240,12 +241,12 @@ def test_scores_are_probabilities() -> None:
 # What must not matter
 
 
-@pytest.mark.parametrize("tile", [1, 700, 20_000])
+@pytest.mark.parametrize("tile", [1, 300, 3000])
 @pytest.mark.parametrize("how", [PLAIN, DecodeSettings(threshold=0.45, area_threshold=0.3)])
 def test_many_tiles_are_one_tile(
     tile: int, how: DecodeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = Case((37, 45), (64, 78), 32)
+    case = Case((13, 17), (64, 78), 32)
     logits = case.logits(7)
     expected = decoded_slowly(logits, case, SYNONYMS, 4, how)
     options = (logits, case.plan, case.original, SYNONYMS, 4, how)
@@ -351,9 +352,14 @@ def test_memory_of_coco_object() -> None:
     In a process of its own, from its peak as the kernel keeps it: the peak that `resource` tells
     starts with that of the process it was started from.
     """
-    source = textwrap.dedent(PROGRAM)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     decoding, control = done.stdout.splitlines()
     megabytes, labels = decoding.split()

@@ -23,6 +23,7 @@ class Phase:
     scenes: int
     batch: int = 256
     styles: int = len(TRAINING_STYLES)  # the first of them
+    varied: bool = True  # objects are stretched, sheared and recoloured
     kept: float = 1.0  # share of patch tokens that a step sees, as in FLIP (arXiv 2212.00794)
 
 
@@ -53,8 +54,8 @@ class Recipe:
         )
     )
     phases: tuple[Phase, ...] = (
-        Phase(side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=281_600, styles=2),
-        Phase(side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=204_800),
+        Phase(side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=281_600, styles=2, varied=False),
+        Phase(side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=204_800, varied=False),
         Phase(side=112, objects=(1, 2), sizes=(40.0, 100.0), scenes=204_800),
         Phase(side=160, objects=(1, 4), sizes=(40.0, 120.0), scenes=128_000, kept=0.5),
         Phase(side=224, objects=(1, 6), sizes=(40.0, 140.0), scenes=32_000, batch=128, kept=0.5),

@@ -7,7 +7,7 @@ any device. Label i < len(THINGS) is a thing; len(THINGS) + j is material j.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -39,6 +39,9 @@ class Placement:
     mirrored: bool
     tint: tuple[float, float, float]  # gain of red, green, blue
     saturation: float  # 0 grey, 1 as drawn
+    stretch: float = 1.0  # width over height, 1 as drawn
+    shear: float = 0.0
+    mixing: tuple[float, ...] = (0.0,) * 9  # added to the identity that maps RGB to RGB
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ def sample_scene(
     drawn: NDArray[np.bool_],
     tiles: int,
     empty_share: float = EMPTY_SHARE,
+    varied: bool = False,
     unseen_pairs: bool = False,
 ) -> Scene:
     """Draw what a scene holds.
@@ -75,6 +79,7 @@ def sample_scene(
         drawn: bool (styles, things), which style draws which thing; see `drawn_things`.
         tiles: Painted tiles there are of each material.
         empty_share: How often to show the background alone.
+        varied: Stretch, shear and recolour objects, so that shapes count more than styles.
         unseen_pairs: Only pairs that training keeps apart, instead of only those it does not.
     """
     count = int(generator.integers(objects[0], objects[1] + 1))
@@ -96,12 +101,23 @@ def sample_scene(
                 saturation=float(generator.uniform(0.6, 1.3)),
             )
         )
+        if varied:
+            placements[-1] = _vary(generator, placements[-1])
     return Scene(
         material=int(generator.integers(len(MATERIALS))),
         tile=int(generator.integers(tiles)),
         corner=(float(generator.random()), float(generator.random())),
         brightness=float(generator.uniform(0.8, 1.15)),
         objects=tuple(placements),
+    )
+
+
+def _vary(generator: np.random.Generator, placement: Placement) -> Placement:
+    return replace(
+        placement,
+        stretch=float(np.exp(generator.normal(0.0, 0.15))),
+        shear=float(generator.normal(0.0, 0.15)),
+        mixing=tuple(generator.normal(0.0, 0.12, 9).tolist()),
     )
 
 
@@ -211,6 +227,8 @@ def _draw(
     tint = torch.tensor([p.tint for p in placements], device=device)
     grey = colour.mean(dim=1, keepdim=True)
     colour = grey + (colour - grey) * saturation[:, None, None, None]
+    mixing = torch.tensor([p.mixing for p in placements], device=device).view(-1, 3, 3)
+    colour = colour + torch.einsum("noi,nihw->nohw", mixing, colour)
     colour = (colour * tint[:, :, None, None]).clamp(0, 1) * cover
     transforms = torch.tensor([_transform(p, height, width) for p in placements], device=device)
     grid = F.affine_grid(transforms, [len(placements), 4, height, width], align_corners=False)
@@ -223,6 +241,8 @@ def _transform(placement: Placement, height: int, width: int) -> list[list[float
     cos, sin = np.cos(placement.angle), np.sin(placement.angle)
     side = -1.0 if placement.mirrored else 1.0
     rotation = np.array([[side * cos, side * sin], [-sin, cos]]) / (placement.size / 2)
+    widen = placement.stretch**0.5
+    rotation = np.array([[1 / widen, placement.shear], [0.0, widen]]) @ rotation
     half = np.array([width / 2, height / 2])
     offset = rotation @ (half - np.array(placement.centre))
     return np.column_stack([rotation * half, offset]).astype(np.float32).tolist()

@@ -130,6 +130,7 @@ class Run:
                 sizes=phase.sizes,
                 drawn=self.drawn[: phase.styles],
                 tiles=TILES,
+                varied=phase.varied,
             )
             for _ in range(phase.batch)
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ def lhtclip(
         capfdbinary.readouterr()
         code = main([str(argument) for argument in arguments])
         captured = capfdbinary.readouterr()
-        return Outcome(code, captured.out.decode(), captured.err.decode())
+        return Outcome(code, os.fsdecode(captured.out), os.fsdecode(captured.err))
 
     return run
 
@@ -131,6 +132,6 @@ def segment(lhtclip: Run, checkpoint: Path) -> Run:
         words = () if classes is None else ("--classes", classes)
         fast = ("--model", checkpoint, "--templates", "plain", "--dtype", "float32")
         sizes = ("--short-side", 32, "--window", 32, "--stride", 16)
-        return lhtclip("segment", *arguments, *words, *fast, *sizes)
+        return lhtclip("segment", *words, *fast, *sizes, *arguments)  # the last one counts
 
     return run

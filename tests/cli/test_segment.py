@@ -290,9 +290,11 @@ def test_whole_image_in_one_window(segment: Any, draw: Any) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are no text exist on Linux only")
 def test_a_name_that_is_no_text(segment: Any, draw: Any, tmp_path: Path) -> None:
-    draw("shots/one.png").rename(os.fsencode(tmp_path / "shots") + b"/caf\xe9.png")
-    outcome = segment("shots", "--out", "out", "--format", "labels", "--json")
+    os.rename(draw("shots/one.png"), os.fsencode(tmp_path / "shots") + b"/caf\xe9.png")
+    outcome = segment("shots", "--out", "out", "--format", "labels")
     assert outcome.code == 0
+    assert outcome.paths == [Path(os.fsdecode(b"out/caf\xe9.png"))]
+    assert segment("shots", "--out", "out", "--format", "labels", "--json").json["images"]
     assert os.path.isfile(os.fsencode(tmp_path / "out") + b"/caf\xe9.png")
 
 

@@ -16,17 +16,13 @@ from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVa
 from torch import Tensor
 
 from lhtclip.clip.config import ClipConfig, PixelConfig, TextConfig
+from lhtclip.clip.layout import CONFIG_FILE, PIXEL_FILE, TOKENIZER_FILE, WEIGHT_FILES
 from lhtclip.clip.model import Clip
 from lhtclip.clip.state_dict import from_transformers, to_transformers
 from lhtclip.clip.text import LEGACY_END_TOKEN
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
 from lhtclip.files import write_atomically
-
-CONFIG_FILE = "config.json"
-TOKENIZER_FILE = "tokenizer.json"
-PIXEL_FILE = "preprocessor_config.json"  # optional
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
 
 
 @dataclass(frozen=True, slots=True)

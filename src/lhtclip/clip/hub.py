@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lhtclip.clip.checkpoint import CONFIG_FILE, PIXEL_FILE, TOKENIZER_FILE, WEIGHT_FILES
+from lhtclip.clip.layout import CONFIG_FILE, PIXEL_FILE, TOKENIZER_FILE, WEIGHT_FILES
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError, unknown
 
 BUNDLED = "bundled"
@@ -129,8 +129,12 @@ def _from_hub(name: str, *, download: bool) -> Path:
 def _cached(hub_id: str) -> Path | None:
     """Return the snapshot in the cache that holds all files needed; asks no network."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.utils import HFValidationError
 
-    config = try_to_load_from_cache(hub_id, CONFIG_FILE)
+    try:
+        config = try_to_load_from_cache(hub_id, CONFIG_FILE)
+    except HFValidationError:
+        return None
     if not isinstance(config, str):
         return None
     folder = Path(config).parent

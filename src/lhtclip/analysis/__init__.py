@@ -1,0 +1,1 @@
+"""What the paper's findings rest on: measures of layers, heads and tokens."""

@@ -1,0 +1,68 @@
+"""Visual discriminability: do patches of one class look alike to a layer or a head?
+
+Measured as ROC-AUC of the cosine similarity of patch pairs, within and across images, predicting
+whether both show the same class (PACL, arXiv 2212.04994, as used in arXiv 2510.23894 §3).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+UNLABELLED = -1
+
+
+def patch_labels(labels: Tensor, patch: int, *, purity: float = 0.75) -> Tensor:
+    """Give each patch the class that fills it; mixed patches stay out.
+
+    Args:
+        labels: Class of every pixel, integers (batch, height, width).
+        patch: Side of a patch in pixels.
+        purity: Least share of a patch that one class must fill, in (0.5, 1].
+
+    Returns:
+        int64 (batch, rows, columns) of whole patches; `UNLABELLED` where no class fills one.
+    """
+    rows, columns = labels.shape[1] // patch, labels.shape[2] // patch
+    cut = labels[:, : rows * patch, : columns * patch].unflatten(2, (columns, patch))
+    pixels = cut.unflatten(1, (rows, patch)).permute(0, 1, 3, 2, 4).flatten(3).long()
+    most_common = pixels.mode(dim=-1).values
+    share = (pixels == most_common[..., None]).float().mean(dim=-1)
+    return torch.where(share >= purity, most_common, UNLABELLED)
+
+
+def pair_auc(features: Tensor, labels: Tensor) -> float:
+    """Return the AUC over all pairs of labelled patches.
+
+    Args:
+        features: (patches, width).
+        labels: Integers (patches,); `UNLABELLED` patches are left out.
+
+    Returns:
+        In [0, 1]; 0.5 is chance.
+    """
+    kept = labels != UNLABELLED
+    features, labels = F.normalize(features[kept].float(), dim=-1), labels[kept]
+    first, second = torch.triu_indices(len(labels), len(labels), offset=1, device=labels.device)
+    similarity = features @ features.T
+    return roc_auc(similarity[first, second], labels[first] == labels[second])
+
+
+def roc_auc(scores: Tensor, positive: Tensor) -> float:
+    """Return the chance that a positive scores above a negative; ties count half.
+
+    Args:
+        scores: (n,) real numbers.
+        positive: bool (n,), some True and some False; otherwise the result is NaN.
+    """
+    values, places = scores.sort()
+    _, group, counts = values.unique_consecutive(return_inverse=True, return_counts=True)
+    last = counts.cumsum(0).double()
+    ranks = (last - (counts - 1) / 2)[group]  # 1-based, tied scores share the mean of their ranks
+    truth = positive[places]
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    if not positives or not negatives:
+        return float("nan")
+    above = ranks[truth].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
