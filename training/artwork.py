@@ -37,11 +37,6 @@ class ArtworkError(LhtClipError):
     """The emoji drawings are not where they were looked for."""
 
 
-def load_all(root: Path, size: int) -> dict[str, Tensor]:
-    """Load every style of `STYLES`; see `load_sprites`."""
-    return {style: load_sprites(root, style=style, size=size) for style in STYLES}
-
-
 def load_sprites(root: Path, *, style: str, size: int) -> Tensor:
     """Load one drawing of each thing.
 

@@ -240,12 +240,17 @@ class Segmenter:
     @torch.inference_mode()
     def _encode_same_size(self, images: list[NDArray[np.uint8]]) -> Iterator[EncodedImage]:
         plan = self._plan(images[0])
-        table = self.checkpoint.model.vision.positions
+        table, levels = self.checkpoint.model.vision.positions, self.checkpoint.pixels
         windows = torch.cat(
             [
                 plan.cut(
                     to_pixels(
-                        image, (plan.height, plan.width), device=table.device, dtype=table.dtype
+                        image,
+                        (plan.height, plan.width),
+                        device=table.device,
+                        dtype=table.dtype,
+                        mean=levels.mean,
+                        std=levels.std,
                     )
                 )
                 for image in images

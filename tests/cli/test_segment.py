@@ -55,7 +55,9 @@ def test_all_formats_agree(segment: Any, draw: Any, tmp_path: Path) -> None:
 
 def test_classes_json_tells_what_the_labels_mean(segment: Any, draw: Any, tmp_path: Path) -> None:
     draw("one.png")
-    outcome = segment("one.png", "--out", "out", "--background", "wall|floor", "--no-atr")
+    outcome = segment(
+        *("one.png", "--out", "out", "--background", "wall|floor", "--no-atr", "--device", "cpu")
+    )
     assert outcome.code == 0
     record = json.loads((tmp_path / "out/classes.json").read_text())
     assert [entry["name"] for entry in record["classes"]] == ["background", *NAMES]
@@ -78,6 +80,7 @@ def test_classes_json_tells_what_the_labels_mean(segment: Any, draw: Any, tmp_pa
     assert record["settings"]["atr"] is False
     assert record["techniques"] == "SSR"  # no heads are known for this model
     assert (record["residual"], record["mlp"]) == (False, False)
+    assert (record["device"], record["dtype"]) == ("cpu", "float32")
 
 
 def test_subfolders_are_kept(segment: Any, draw: Any, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ TINY: dict[str, Any] = {
         "num_attention_heads": 4,
         "image_size": 32,
         "patch_size": 8,
+        "layer_norm_eps": 1e-3,  # not the default
     },
     "text_config": {
         "hidden_size": 24,
@@ -28,6 +29,7 @@ TINY: dict[str, Any] = {
         "num_hidden_layers": 3,
         "num_attention_heads": 3,
         "max_position_embeddings": 20,
+        "layer_norm_eps": 1e-4,
     },
 }
 START, END = "<|startoftext|>", "<|endoftext|>"

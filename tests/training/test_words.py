@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from lhtclip.errors import LhtClipError, UnknownNameError
-from training.artwork import STYLES, ArtworkError, fit_sprite, load_all, load_sprites
+from training.artwork import STYLES, ArtworkError, fit_sprite, load_sprites
 from training.materials import MATERIAL_PAINTERS
 from training.words import MATERIALS, THINGS, Thing
 
@@ -36,23 +36,31 @@ def test_every_material_has_a_painter() -> None:
     assert [material.name for material in MATERIALS] == list(MATERIAL_PAINTERS)
 
 
-def draw_all(root: Path) -> None:
-    for pattern in STYLES.values():
-        for index, thing in enumerate(THINGS):
-            path = root / pattern.format(code=thing.code)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            drawing = Image.new("RGBA", (8, 8))
-            drawing.paste((index, 20, 30, 255), (2, 1, 6, 7))
-            drawing.save(path, lossless=True)
+def draw_all(root: Path, style: str) -> None:
+    for index, thing in enumerate(THINGS):
+        path = root / STYLES[style].format(code=thing.code)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        drawing = Image.new("RGBA", (8, 8))
+        drawing.paste((index, 20, 30, 255), (2, 1, 6, 7))
+        drawing.save(path, lossless=True)
 
 
-def test_sprites_come_in_the_order_of_the_things(tmp_path: Path) -> None:
-    draw_all(tmp_path)
-    sprites = load_all(tmp_path, size=12)
-    assert list(sprites) == list(STYLES)
-    for images in sprites.values():
-        assert images.shape == (len(THINGS), 4, 12, 12)
-        assert images[:, 0, 6, 6].tolist() == list(range(len(THINGS)))
+@pytest.mark.parametrize("style", ["noto", "twemoji", "fluent", "emojione"])
+def test_sprites_come_in_the_order_of_the_things(tmp_path: Path, style: str) -> None:
+    draw_all(tmp_path, style)
+    images = load_sprites(tmp_path, style=style, size=12)
+    assert images.shape == (len(THINGS), 4, 12, 12)
+    assert images[:, 0, 6, 6].tolist() == list(range(len(THINGS)))
+
+
+def test_only_an_incomplete_style_may_lack_a_thing(tmp_path: Path) -> None:
+    for style in ("noto", "emojione"):
+        draw_all(tmp_path, style)
+        (tmp_path / STYLES[style].format(code=THINGS[7].code)).unlink()
+    images = load_sprites(tmp_path, style="emojione", size=12)
+    assert (images[:, 3].amax(dim=(1, 2)) == 0).nonzero().flatten().tolist() == [7]
+    with pytest.raises(ArtworkError, match="npm install"):
+        load_sprites(tmp_path, style="noto", size=12)
 
 
 def test_a_sprite_is_cropped_centred_and_fills_its_longer_side() -> None:

@@ -80,7 +80,7 @@ def segment_all(options: SegmentOptions, vocabulary: Vocabulary, jobs: Sequence[
         raise InputError(*reader.failures.values())
     if first is not None:  # only now is a model needed
         segmenter = load_segmenter(options)
-        record |= _techniques(segmenter)
+        record |= _circumstances(segmenter)
         if options.overwrite:
             _remove(waiting)
         write_record(out, record)
@@ -105,9 +105,16 @@ def segment_all(options: SegmentOptions, vocabulary: Vocabulary, jobs: Sequence[
     return _exit_code(reader.failures, waiting)
 
 
-def _techniques(segmenter: Segmenter) -> dict[str, Any]:
-    encoder = segmenter.encoder
-    return {"techniques": str(encoder.lht), "residual": encoder.residual, "mlp": encoder.mlp}
+def _circumstances(segmenter: Segmenter) -> dict[str, Any]:
+    """Tell what the settings came to for this model and this machine."""
+    encoder, table = segmenter.encoder, segmenter.checkpoint.model.vision.positions
+    return {
+        "techniques": str(encoder.lht),
+        "residual": encoder.residual,
+        "mlp": encoder.mlp,
+        "device": str(table.device),
+        "dtype": str(table.dtype).removeprefix("torch."),
+    }
 
 
 def _remove(jobs: Sequence[Job]) -> None:

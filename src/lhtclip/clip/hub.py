@@ -25,7 +25,7 @@ class KnownModel:
 
 
 KNOWN_MODELS: tuple[KnownModel, ...] = (
-    KnownModel(BUNDLED, "", "small, comes with the package, knows the words of its own scenes"),
+    KnownModel(BUNDLED, "", "small, comes with the package, knows scenes of emoji only"),
     KnownModel("ViT-B-16", "openai/clip-vit-base-patch16", "OpenAI, 150 M parameters"),
     KnownModel("ViT-B-32", "openai/clip-vit-base-patch32", "OpenAI, 151 M parameters"),
     KnownModel("ViT-L-14", "openai/clip-vit-large-patch14", "OpenAI, 428 M parameters"),

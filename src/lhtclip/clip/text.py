@@ -20,7 +20,10 @@ class TextTower(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.config = config
-        self.token_embedding = nn.Embedding(config.vocab_size, width)
+        # Not nn.Embedding(...): its random numbers, on the meta device that checkpoints are loaded
+        # through, would import torch's compiler, some 2 seconds.
+        table = torch.zeros(config.vocab_size, width)
+        self.token_embedding = nn.Embedding.from_pretrained(table, freeze=False)
         self.positions = nn.Parameter(torch.zeros(config.max_position_embeddings, width))
         self.blocks = nn.ModuleList(
             Block(

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from lhtclip.errors import InputError
+from lhtclip.evaluation.scenes import new_confusion, scenes_confusion
+from lhtclip.images import read_image
+from lhtclip.scenes import Scene, load_scenes, save_scenes
+from lhtclip.segmentation import Segmentation
+from lhtclip.segmenter import Segmenter
+from lhtclip.vocabulary import Vocabulary
+
+CLASSES = [[["cat"], ["grass", "lawn"]], [["sky"], ["cat", "kitten"], ["car"]]]
+LABELS = [[[0, 1], [1, 255]], [[0, 0], [1, 0]]]
+
+
+def picture(
+    labels: list[list[int]], classes: list[list[str]]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[list[str]]]:
+    array = np.array(labels, dtype=np.uint8)
+    return np.repeat(array[..., None], 3, axis=2), array, classes
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_scenes(tmp_path, [picture(*pair) for pair in zip(LABELS, CLASSES, strict=True)])
+    return tmp_path
+
+
+@dataclass
+class Oracle:
+    """Finds in every picture the class that its red level says; `wrong` finds class 0 instead."""
+
+    wrong: bool = False
+
+    def encode_many(self, images: Iterable[Path]) -> Iterator[Any]:
+        return (_Encoded(read_image(path), self.wrong) for path in images)
+
+
+@dataclass
+class _Encoded:
+    image: NDArray[np.uint8]
+    wrong: bool
+
+    def label(self, vocabulary: Vocabulary) -> Segmentation:
+        labels = self.image[..., 0].copy()
+        labels[(labels == 255) | self.wrong] = 0
+        return Segmentation(labels, np.ones(labels.shape, np.float32), vocabulary.names)
+
+
+def oracle(*, wrong: bool = False) -> Segmenter:
+    return cast(Segmenter, Oracle(wrong))
+
+
+def test_what_is_saved_is_read(folder: Path) -> None:
+    scenes = load_scenes(folder)
+    assert [scene.name for scene in scenes] == ["scene-01", "scene-02"]
+    assert scenes[1].classes == (("sky",), ("cat", "kitten"), ("car",))
+    assert scenes[1].names == ("sky", "cat", "car")
+    for scene, labels in zip(scenes, LABELS, strict=True):
+        np.testing.assert_array_equal(scene.truth(), labels)
+        assert read_image(scene.image).shape == (2, 2, 3)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "scene-01.labels.png",
+        "scene-01.png",
+        "scene-02.labels.png",
+        "scene-02.png",
+        "scenes.json",
+    ]
+
+
+def test_label_maps_have_a_palette(folder: Path) -> None:
+    with Image.open(load_scenes(folder)[0].labels) as labels:
+        assert labels.mode == "P"
+
+
+def test_candidates_are_counted_under_their_names(folder: Path) -> None:
+    reports: list[tuple[int, int]] = []
+    names, confusion = scenes_confusion(
+        oracle(), load_scenes(folder), progress=lambda *report: reports.append(report)
+    )
+    assert names == confusion.names == ("cat", "grass", "sky", "car")
+    np.testing.assert_array_equal(confusion.matrix, np.diag([2, 2, 3, 0]))
+    assert confusion.mean_iou == 1
+    assert math.isnan(confusion.iou["car"])
+    assert reports == [(1, 2), (2, 2)]
+
+
+def test_the_mean_is_over_the_classes_of_all_scenes(folder: Path) -> None:
+    _, confusion = scenes_confusion(oracle(wrong=True), load_scenes(folder))
+    # scene 1 is all "cat", 1 of 3 right; scene 2 is all "sky", 3 of 4 right
+    assert confusion.iou == pytest.approx(
+        {"cat": 1 / 4, "grass": 0, "sky": 3 / 4, "car": math.nan}, nan_ok=True
+    )
+    assert confusion.mean_iou == pytest.approx(1 / 3)
+    assert confusion.pixel_accuracy == pytest.approx(4 / 7)
+
+
+def test_a_union_beyond_a_byte(tmp_path: Path) -> None:
+    classes = [[[f"{scene}-{index}"] for index in range(200)] for scene in range(2)]
+    save_scenes(tmp_path, [picture([[199, 255]], words) for words in classes])
+    names, confusion = scenes_confusion(oracle(), load_scenes(tmp_path))
+    assert len(names) == 400
+    assert confusion.matrix[399, 399] == 1
+    assert confusion.matrix.sum() == 2
+
+
+def test_an_empty_confusion_has_every_name(folder: Path) -> None:
+    assert new_confusion(load_scenes(folder)).names == ("cat", "grass", "sky", "car")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "Cannot read"),
+        ("{", "not JSON"),
+        ("[]", "not understood"),
+        ('{"scenes": []}', "lists no scene"),
+        ('{"scenes": [{"image": "a.png", "labels": "b.png"}]}', "not understood"),
+        ('{"scenes": [{"image": "a", "labels": "b", "classes": []}]}', "1 to 255 classes"),
+        ('{"scenes": [{"image": "a", "labels": "b", "classes": ["cat"]}]}', "a list of words"),
+        ('{"scenes": [{"image": "a", "labels": "b", "classes": [["a"], ["a"]]}]}', "different"),
+    ],
+)
+def test_lists_that_cannot_be_read(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "scenes.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_scenes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "labels", "message"),
+    [
+        (np.zeros((2, 2, 3), np.uint8), np.zeros((2, 3), np.uint8), "needs uint8 arrays"),
+        (np.zeros((2, 2, 3)), np.zeros((2, 2), np.uint8), "needs uint8 arrays"),
+        (np.zeros((2, 2, 3), np.uint8), np.full((2, 2), 7, np.uint8), "label 7 but only 1"),
+    ],
+)
+def test_pictures_that_cannot_be_saved(
+    tmp_path: Path, image: Any, labels: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        save_scenes(tmp_path / "out", [(image, labels, [["cat"]])])
+    assert not (tmp_path / "out").exists()
+
+
+def test_label_maps_that_do_not_fit(folder: Path) -> None:
+    scene = load_scenes(folder)[0]
+    with pytest.raises(InputError, match="of 1 classes"):
+        Scene(scene.image, scene.labels, (("cat",),)).truth()
+    Image.new("RGB", (3, 3)).save(scene.image)
+    with pytest.raises(InputError, match=r"2 x 2 pixels, its picture 3 x 3"):
+        scenes_confusion(oracle(), load_scenes(folder))
+
+
+def test_other_tools_may_write_the_list(tmp_path: Path, folder: Path) -> None:
+    content = json.loads((folder / "scenes.json").read_text())
+    assert content["scenes"][0] == {
+        "image": "scene-01.png",
+        "labels": "scene-01.labels.png",
+        "classes": [["cat"], ["grass", "lawn"]],
+    }
