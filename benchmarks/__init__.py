@@ -1,0 +1,1 @@
+"""Side-by-side measurements; ratios of one run, with the machine they were taken on."""
