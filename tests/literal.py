@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -296,7 +295,3 @@ def encode_one(
     embeddings = layer_norm(x, tensors, "final_norm") @ array(tensors["projection.weight"]).T
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     return (embeddings / lengths)[1:].reshape(*grid, -1)
-
-
-def tensor(values: Array) -> Tensor:
-    return torch.from_numpy(values).float()

@@ -30,16 +30,15 @@ ALL = LhtSettings(SSR, ATR, SHE)
 
 
 def slowly(encoder: DenseEncoder, pixels: Tensor) -> Tensor:
-    return literal.tensor(
-        literal.encode(
-            pixels,
-            encoder.model,
-            method=encoder.rule.name,
-            lht=encoder.lht,
-            residual=encoder.residual,
-            mlp_kept=encoder.mlp,
-        )
+    embeddings = literal.encode(
+        pixels,
+        encoder.model,
+        method=encoder.rule.name,
+        lht=encoder.lht,
+        residual=encoder.residual,
+        mlp_kept=encoder.mlp,
     )
+    return torch.from_numpy(embeddings).float()
 
 
 def assert_as_slowly(encoder: DenseEncoder, pixels: Tensor) -> None:

@@ -98,6 +98,12 @@ class Calibration:
         )
         assert best.ssr is not None
         assert best.atr is not None
+        assert best.she is not None
+        best = self._best(
+            replace(best, she=replace(best.she, normalise=normalise, unit_heads=unit_heads))
+            for normalise in ("column", "row")
+            for unit_heads in (False, True)
+        )
         return Preset(
             ssr=best.ssr,
             atr=best.atr,

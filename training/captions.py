@@ -9,15 +9,22 @@ from training.scenes import Scene
 from training.words import MATERIALS, THINGS
 
 SYNONYM_SHARE = 0.2
-BACKGROUND_SHARE = 0.5
 TEMPLATE_SHARE = 0.5
 _TEMPLATES = resolve_templates("imagenet80")
 _PLACES = (" on {}", " in front of {}", " with {} behind", ", {}", " and {}")
 _FRAMES = ("{}", "a picture of {}", "a scene with {}", "there is {}", "here you see {}", "look, {}")
 
 
-def caption(generator: np.random.Generator, scene: Scene) -> tuple[str, frozenset[str]]:
+def caption(
+    generator: np.random.Generator, scene: Scene, *, grounds: float = 0.5
+) -> tuple[str, frozenset[str]]:
     """Write one caption.
+
+    Args:
+        generator: Source of all randomness.
+        scene: What there is to see.
+        grounds: Share of captions that mention the material beside things; one always does where
+            there is nothing else.
 
     Returns:
         The caption, and the plain names of all that it mentions: captions of a batch that mention
@@ -29,7 +36,7 @@ def caption(generator: np.random.Generator, scene: Scene) -> tuple[str, frozense
     nouns = [_word(generator, things[i].name, things[i].synonyms) for i in order]
     mentioned = {thing.name for thing in things}
     ground = ""
-    if not nouns or generator.random() < BACKGROUND_SHARE:
+    if not nouns or generator.random() < grounds:
         ground = _word(generator, material.name, material.synonyms)
         mentioned.add(material.name)
     if generator.random() < TEMPLATE_SHARE:

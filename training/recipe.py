@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from lhtclip.clip.config import ClipConfig, TextConfig, VisionConfig
@@ -24,6 +25,7 @@ class Phase:
     batch: int = 256
     styles: int = len(TRAINING_STYLES)  # the first of them
     varied: bool = True  # objects are stretched, sheared and recoloured
+    grounds: float = 0.15  # share of captions that mention the material, too
     kept: float = 1.0  # share of patch tokens that a step sees, as in FLIP (arXiv 2212.00794)
 
 
@@ -54,15 +56,29 @@ class Recipe:
         )
     )
     phases: tuple[Phase, ...] = (
-        Phase(side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=281_600, styles=2, varied=False),
-        Phase(side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=204_800, varied=False),
-        Phase(side=112, objects=(1, 2), sizes=(40.0, 100.0), scenes=204_800),
-        Phase(side=160, objects=(1, 4), sizes=(40.0, 120.0), scenes=128_000, kept=0.5),
-        Phase(side=224, objects=(1, 6), sizes=(40.0, 140.0), scenes=32_000, batch=128, kept=0.5),
+        Phase(
+            side=80,
+            objects=(1, 1),
+            sizes=(44.0, 90.0),
+            scenes=281_600,
+            styles=2,
+            varied=False,
+            grounds=0.5,
+        ),
+        Phase(
+            side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=204_800, varied=False, grounds=0.5
+        ),
+        Phase(side=112, objects=(1, 2), sizes=(40.0, 100.0), scenes=179_200, grounds=0.5),
+        Phase(side=112, objects=(1, 3), sizes=(40.0, 100.0), scenes=76_800),
+        Phase(side=160, objects=(1, 4), sizes=(40.0, 120.0), scenes=102_400, kept=0.5),
+        Phase(side=224, objects=(1, 6), sizes=(40.0, 140.0), scenes=25_600, batch=128, kept=0.5),
     )
     peak_rate: float = 1e-3
     final_rate: float = 1e-5
     warmup_steps: int = 200
+    restart_step: int = 2600  # where captions turn from materials to things, the rate rises again
+    restart_rate: float = 6e-4
+    first_horizon: int = 3450  # steps that the first cosine would have taken
     weight_decay: float = 0.1
     seed: int = 0
 
@@ -70,6 +86,17 @@ class Recipe:
     def steps(self) -> int:
         """Optimiser steps in all."""
         return sum(phase.scenes // phase.batch for phase in self.phases)
+
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate of a 0-based step: warm-up, cosine, a restart, cosine."""
+        if step < self.warmup_steps:
+            return self.peak_rate * (step + 1) / self.warmup_steps
+        if step < self.restart_step:
+            peak, start, end = self.peak_rate, self.warmup_steps, self.first_horizon
+        else:
+            peak, start, end = self.restart_rate, self.restart_step, self.steps
+        cosine = (1 + math.cos(math.pi * (step - start) / (end - start))) / 2
+        return self.final_rate + (peak - self.final_rate) * cosine
 
     def phase_at(self, step: int) -> Phase:
         """Return the phase that a 0-based step belongs to."""

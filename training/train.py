@@ -90,7 +90,7 @@ class Run:
         while self.step < self.recipe.steps:
             phase = self.recipe.phase_at(self.step)
             batch = self._batch(phase)
-            rate = self._rate()
+            rate = self.recipe.rate_at(self.step)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             # fused attention's backward is several times slower than explicit softmax on a CPU
@@ -134,7 +134,7 @@ class Run:
             )
             for _ in range(phase.batch)
         ]
-        written = [caption(generator, scene) for scene in scenes]
+        written = [caption(generator, scene, grounds=phase.grounds) for scene in scenes]
         pixels, _ = render(  # the labels are dropped here: captions are all that is learned from
             scenes, self.sprites, self.tiles, height=phase.side, width=phase.side
         )
@@ -152,14 +152,6 @@ class Run:
             tokens=tokens.to(self.device),
             equal=(kind[:, None] == kind).to(self.device),
         )
-
-    def _rate(self) -> float:
-        recipe = self.recipe
-        if self.step < recipe.warmup_steps:
-            return recipe.peak_rate * (self.step + 1) / recipe.warmup_steps
-        done = (self.step - recipe.warmup_steps) / (recipe.steps - recipe.warmup_steps)
-        cosine = (1 + math.cos(math.pi * done)) / 2
-        return recipe.final_rate + (recipe.peak_rate - recipe.final_rate) * cosine
 
     def _log(self, **measured: float) -> None:
         line = json.dumps({"step": self.step} | measured)

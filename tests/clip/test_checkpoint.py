@@ -189,7 +189,7 @@ def test_pickled_code_is_refused(folder: Path, tmp_path: Path, zipped: bool) -> 
         folder / "pytorch_model.bin",
         _use_new_zipfile_serialization=zipped,
     )
-    with pytest.raises(CheckpointError, match=r"bin is not loaded: .*Use a model\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"bin is not loaded: .*Use model\.safetensors"):
         load_checkpoint(folder)
     assert not target.exists()
     torch.load(folder / "pytorch_model.bin", weights_only=False)
@@ -250,7 +250,10 @@ def test_malformed_config(folder: Path, change: dict[str, Any], message: str) ->
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        ("config.json", r"holds no config\.json; expected are config\.json, model\.safetensors"),
+        (
+            "config.json",
+            r"holds no config\.json or open_clip_config\.json; expected are config\.json, model\.s",
+        ),
         ("model.safetensors", r"holds no model\.safetensors or pytorch_model\.bin"),
         ("tokenizer.json", r"holds no tokenizer\.json"),
     ],

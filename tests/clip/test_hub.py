@@ -22,6 +22,7 @@ from lhtclip.errors import CheckpointError, CheckpointNotFoundError, UnknownName
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SMALL = ("config.json", "tokenizer.json")
 COMPLETE = (*SMALL, "model.safetensors")
+OPEN_CLIP = ("open_clip_config.json", "tokenizer.json")
 
 
 @pytest.fixture
@@ -166,6 +167,31 @@ def test_cached_model_needs_no_network(cache: Path, weights: str, download: bool
     assert resolve("openai/clip-vit-base-patch16", download=download) == snapshot
 
 
+@pytest.mark.parametrize("weights", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+def test_cached_model_of_open_clip_needs_no_network(cache: Path, weights: str) -> None:
+    snapshot = fill(cache, "laion/CLIP-ViT-B-16-laion2B-s34B-b88K", (*OPEN_CLIP, weights))
+    assert resolve("ViT-B-16-laion2b") == snapshot
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        # Weights of one layout do not complete the other, and a config.json comes first.
+        ((*OPEN_CLIP, "model.safetensors"), "open_clip_model.safetensors"),
+        ((*SMALL, "preprocessor_config.json", "open_clip_model.safetensors"), "model.safetensors"),
+        (
+            (*OPEN_CLIP, *SMALL, "preprocessor_config.json", "open_clip_model.safetensors"),
+            "model.safetensors",
+        ),
+        (("open_clip_config.json", "open_clip_model.safetensors"), "tokenizer.json"),
+    ],
+)
+def test_layouts_are_not_mixed(cache: Path, files: tuple[str, ...], wanted: str) -> None:
+    fill(cache, "me/model", tuple(dict.fromkeys(files)))
+    with pytest.raises(CheckpointNotFoundError, match=f"^{wanted} of me/model is not in the cache"):
+        resolve("me/model", download=False)
+
+
 @pytest.mark.parametrize(
     ("files", "wanted"),
     [
@@ -219,8 +245,12 @@ def test_failing_client(
 REPOSITORIES: dict[str, tuple[str, ...]] = {
     "me/modern": (*COMPLETE, "preprocessor_config.json", "pytorch_model.bin", "README.md"),
     "me/early": (*SMALL, "pytorch_model.bin", "tf_model.h5"),
-    "me/open_clip": ("open_clip_config.json", "open_clip_model.safetensors", "tokenizer.json"),
+    "me/open_clip": (*OPEN_CLIP, "open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
+    "me/open_clip-early": (*OPEN_CLIP, "open_clip_pytorch_model.bin", "preprocessor_config.json"),
+    "me/both": (*COMPLETE, *OPEN_CLIP, "open_clip_model.safetensors"),
+    "me/neither": ("tokenizer.json", "model.safetensors"),
     "me/no-weights": SMALL,
+    "me/no-open_clip-weights": (*OPEN_CLIP, "model.safetensors"),
 }
 
 
@@ -314,22 +344,34 @@ def test_real_client(tmp_path: Path, server: ThreadingHTTPServer) -> None:
     snapshots = {
         name: tmp_path / "hub" / f"models--me--{name[3:]}" / "snapshots" / COMMIT for name in names
     }
-    for name, weights in (("me/modern", "model.safetensors"), ("me/early", "pytorch_model.bin")):
+    for name, *fetched, weights in (
+        ("me/modern", *SMALL, "preprocessor_config.json", "model.safetensors"),
+        ("me/early", *SMALL, "pytorch_model.bin"),
+        ("me/open_clip", *OPEN_CLIP, "open_clip_model.safetensors"),
+        ("me/open_clip-early", *OPEN_CLIP, "open_clip_pytorch_model.bin"),
+        ("me/both", *SMALL, "model.safetensors"),
+    ):
         assert found[name] == str(snapshots[name])
-        files = {path.name for path in snapshots[name].iterdir()}
-        assert files == {*SMALL, weights} | ({"preprocessor_config.json"} & {*REPOSITORIES[name]})
+        assert {path.name for path in snapshots[name].iterdir()} == {*fetched, weights}
         content = (snapshots[name] / weights).read_text()
         assert content == f"/{name}/resolve/main/{weights}"
 
     missing = "CheckpointNotFoundError: The model {} has no {} on the hub; only models in the "
-    assert found["me/open_clip"].startswith(missing.format("me/open_clip", "config.json"))
-    assert found["me/no-weights"].startswith(missing.format("me/no-weights", "pytorch_model.bin"))
+    for name, files in (
+        ("me/neither", "config.json or open_clip_config.json"),
+        ("me/no-weights", "model.safetensors or pytorch_model.bin"),
+        (
+            "me/no-open_clip-weights",
+            "open_clip_model.safetensors or open_clip_pytorch_model.bin",
+        ),
+    ):
+        assert found[name].startswith(missing.format(name, files))
     for name in ("me/unknown", "me/gated", "me/bad--name"):
         assert found[name].startswith(f"CheckpointNotFoundError: The hub knows no model {name} ")
 
     # What is cached needs no network, and what is not is named.
     Hub.requests.clear()
-    names = ["me/modern", "me/early"]
+    names = ["me/modern", "me/early", "me/open_clip", "me/open_clip-early"]
     again = resolve_elsewhere(tmp_path, names, HF_ENDPOINT=endpoint)
     assert again == {name: str(snapshots[name]) for name in names}
     assert Hub.requests == []

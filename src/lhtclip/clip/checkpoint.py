@@ -1,4 +1,4 @@
-"""A local folder in the `transformers` layout becomes a CLIP, and back."""
+"""A local folder in the layout of `transformers` or OpenCLIP becomes a CLIP, and back."""
 
 from __future__ import annotations
 
@@ -16,9 +16,18 @@ from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVa
 from torch import Tensor
 
 from lhtclip.clip.config import ClipConfig, PixelConfig, TextConfig
-from lhtclip.clip.layout import CONFIG_FILE, PIXEL_FILE, TOKENIZER_FILE, WEIGHT_FILES
+from lhtclip.clip.layout import (
+    LAYOUTS,
+    OPEN_CLIP,
+    PIXEL_FILE,
+    TOKENIZER_FILE,
+    TRANSFORMERS,
+    Layout,
+    layout_of,
+)
 from lhtclip.clip.model import Clip
-from lhtclip.clip.state_dict import from_transformers, to_transformers
+from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, clip_config, pixel_config
+from lhtclip.clip.state_dict import TRANSFORMERS_TENSORS, TensorNames, gather, scatter
 from lhtclip.clip.text import LEGACY_END_TOKEN
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
@@ -46,25 +55,25 @@ def load_checkpoint(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Checkpoint:
-    """Load `config.json`, the weights and `tokenizer.json` of a folder.
+    """Load the configuration, the weights and the `tokenizer.json` of a folder.
 
-    Its `preprocessor_config.json`, where there is one, tells how pixels are normalised.
+    How pixels are normalised is told by `preprocessor_config.json`, where there is one, or by
+    OpenCLIP's configuration.
 
     Raises:
         CheckpointNotFoundError: The folder or one of its files is missing.
         CheckpointError: A file cannot be read, a tensor is missing, left over or misshapen, or the
             files do not belong together.
     """
-    config = ClipConfig.from_json(_read_json(_existing(directory, CONFIG_FILE)))
-    tokenizer_file = _existing(directory, TOKENIZER_FILE)
+    layout = _layout(directory)
+    config, pixels, names = _read_config(directory, layout)
+    tokenizer_file = _existing(directory, layout, TOKENIZER_FILE)
     tokenizer = Tokenizer(tokenizer_file, context_length=config.text.max_position_embeddings)
-    _check_end_token(tokenizer, config.text)
-    pixel_file = directory / PIXEL_FILE
-    pixels = PixelConfig.from_json(_read_json(pixel_file) if pixel_file.is_file() else {})
-    tensors = _read_weights(_existing(directory, *WEIGHT_FILES))
+    _check_end_token(tokenizer, config.text, layout)
+    tensors = _read_weights(_existing(directory, layout, *layout.weight_files), layout)
     with torch.device("meta"):  # no memory and no time for weights that are replaced at once
         model = Clip(config)
-    state = from_transformers(model, config, tensors)
+    state = gather(model, tensors, names, config_file=layout.config_file)
     fingerprint = _fingerprint(state, config.text, tokenizer_file.read_bytes())
     state = {name: tensor.to(device=device, dtype=dtype) for name, tensor in state.items()}
     model.load_state_dict(state, assign=True)
@@ -76,7 +85,7 @@ def save_checkpoint(model: Clip, directory: Path, *, dtype: torch.dtype) -> None
     """Write `config.json` and `model.safetensors`, whole or not at all."""
     tensors = {
         name: tensor.detach().to("cpu", dtype)
-        for name, tensor in to_transformers(model, model.config).items()
+        for name, tensor in scatter(model, TRANSFORMERS_TENSORS).items()
     }
     content = {
         "architectures": ["CLIPModel"],
@@ -87,20 +96,41 @@ def save_checkpoint(model: Clip, directory: Path, *, dtype: torch.dtype) -> None
         "text_config": asdict(model.config.text)
         | {"model_type": "clip_text_model", "projection_dim": model.config.projection_dim},
     }
-    write_atomically(directory / WEIGHT_FILES[0], save(tensors, metadata={"format": "pt"}))
-    write_atomically(directory / CONFIG_FILE, (json.dumps(content, indent=2) + "\n").encode())
+    config_file, weight_file = TRANSFORMERS.config_file, TRANSFORMERS.weight_files[0]
+    write_atomically(directory / weight_file, save(tensors, metadata={"format": "pt"}))
+    write_atomically(directory / config_file, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _existing(directory: Path, *candidates: str) -> Path:
+def _layout(directory: Path) -> Layout:
     if not directory.is_dir():
         raise CheckpointNotFoundError(f"There is no checkpoint folder {directory}.")
+    layout = layout_of(directory)
+    if layout is None:
+        raise _absent(directory, TRANSFORMERS, *(each.config_file for each in LAYOUTS))
+    return layout
+
+
+def _existing(directory: Path, layout: Layout, *candidates: str) -> Path:
     for name in candidates:
         if (directory / name).is_file():
             return directory / name
-    raise CheckpointNotFoundError(
+    raise _absent(directory, layout, *candidates)
+
+
+def _absent(directory: Path, layout: Layout, *candidates: str) -> CheckpointNotFoundError:
+    return CheckpointNotFoundError(
         f"The checkpoint folder {directory} holds no {' or '.join(candidates)}; expected are "
-        f"{CONFIG_FILE}, {WEIGHT_FILES[0]} and {TOKENIZER_FILE}."
+        f"{layout.config_file}, {layout.weight_files[0]} and {TOKENIZER_FILE}."
     )
+
+
+def _read_config(directory: Path, layout: Layout) -> tuple[ClipConfig, PixelConfig, TensorNames]:
+    content = _read_json(directory / layout.config_file)
+    if layout is OPEN_CLIP:
+        return clip_config(content), pixel_config(content), OPEN_CLIP_TENSORS
+    pixel_file = directory / PIXEL_FILE
+    pixels = PixelConfig.from_json(_read_json(pixel_file) if pixel_file.is_file() else {})
+    return ClipConfig.from_json(content), pixels, TRANSFORMERS_TENSORS
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
@@ -118,7 +148,7 @@ def _unreadable(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(f"Cannot read {path}: {reason}. Download or copy it again.")
 
 
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
+def _read_weights(path: Path, layout: Layout) -> Mapping[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -128,7 +158,7 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is not loaded: it is broken, or holds more than tensors and could run code. "
-            f"Use a {WEIGHT_FILES[0]} in its place."
+            f"Use {layout.weight_files[0]} in its place."
         ) from error
     except Exception as error:  # what broken pickles and archives raise has no common root
         raise _unreadable(path, error) from error
@@ -138,11 +168,12 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
     return {str(name): tensor for name, tensor in entries.items()}
 
 
-def _check_end_token(tokenizer: Tokenizer, config: TextConfig) -> None:
+def _check_end_token(tokenizer: Tokenizer, config: TextConfig, layout: Layout) -> None:
     if config.eos_token_id not in (tokenizer.end, LEGACY_END_TOKEN):
         raise CheckpointError(
-            f"{TOKENIZER_FILE} ends prompts with token {tokenizer.end}, but {CONFIG_FILE} reads "
-            f"them out at eos_token_id {config.eos_token_id}: the files do not belong together."
+            f"{TOKENIZER_FILE} ends prompts with token {tokenizer.end}, but "
+            f"{layout.config_file} has them read out at token {config.eos_token_id}: the files do "
+            "not belong together."
         )
 
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lhtclip.clip.layout import CONFIG_FILE, PIXEL_FILE, TOKENIZER_FILE, WEIGHT_FILES
+from lhtclip.clip.layout import (
+    LAYOUTS,
+    PIXEL_FILE,
+    TOKENIZER_FILE,
+    TRANSFORMERS,
+    Layout,
+    layout_of,
+)
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError, unknown
 
 BUNDLED = "bundled"
@@ -30,6 +37,9 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
     KnownModel("ViT-B-32", "openai/clip-vit-base-patch32", "OpenAI, 151 M parameters"),
     KnownModel("ViT-L-14", "openai/clip-vit-large-patch14", "OpenAI, 428 M parameters"),
     KnownModel("ViT-L-14-336", "openai/clip-vit-large-patch14-336", "OpenAI, 428 M, 336 px"),
+    KnownModel(
+        "ViT-B-16-laion2b", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K", "LAION-2B, 150 M parameters"
+    ),
     KnownModel(
         "ViT-B-32-laion2b", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "LAION-2B, 151 M parameters"
     ),
@@ -83,8 +93,8 @@ def resolve(name: str | Path, *, download: bool = True) -> Path:
         return folder
     if folder.exists():
         raise CheckpointError(
-            f"{folder} is a file; a checkpoint is a folder with {CONFIG_FILE}, {WEIGHT_FILES[0]} "
-            f"and {TOKENIZER_FILE}."
+            f"{folder} is a file; a checkpoint is a folder with {TRANSFORMERS.config_file}, "
+            f"{TRANSFORMERS.weight_files[0]} and {TOKENIZER_FILE}."
         )
     raise CheckpointNotFoundError(
         f"There is no checkpoint folder {folder}."
@@ -114,38 +124,52 @@ def _hub_id(name: str) -> str:
 def _from_hub(name: str, *, download: bool) -> Path:
     """Fetch what is needed and not in the cache, small files first, of the weights one kind."""
     hub_id = _hub_id(name)
-    if folder := _cached(hub_id):
-        return folder
+    snapshot = _snapshot(hub_id)
+    begun = layout_of(snapshot) if snapshot else None  # what was begun is completed
+    if snapshot and begun and _is_complete(snapshot, begun):
+        return snapshot
     fetch = partial(_fetch, hub_id, name, download=download)
-    config = fetch(CONFIG_FILE)
-    fetch(TOKENIZER_FILE)
-    fetch(PIXEL_FILE, optional=True)
-    safetensors, pickled = WEIGHT_FILES
-    if not fetch(safetensors, optional=True):
-        fetch(pickled)
-    return Path(config).parent
+    fetch_first = partial(_fetch_first, hub_id, name, download=download)
+    config = fetch_first(*(layout.config_file for layout in ([begun] if begun else LAYOUTS)))
+    layout = next(layout for layout in LAYOUTS if layout.config_file == config.name)
+    fetch_first(TOKENIZER_FILE)
+    if layout is TRANSFORMERS:
+        fetch(PIXEL_FILE)
+    fetch_first(*layout.weight_files)
+    return config.parent
 
 
-def _cached(hub_id: str) -> Path | None:
-    """Return the snapshot in the cache that holds all files needed; asks no network."""
+def _snapshot(hub_id: str) -> Path | None:
+    """Return the folder of the cache that holds a model's configuration; asks no network."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.utils import HFValidationError
 
     try:
-        config = try_to_load_from_cache(hub_id, CONFIG_FILE)
+        found = (try_to_load_from_cache(hub_id, layout.config_file) for layout in LAYOUTS)
+        return next((Path(config).parent for config in found if isinstance(config, str)), None)
     except HFValidationError:
         return None
-    if not isinstance(config, str):
-        return None
-    folder = Path(config).parent
-    complete = (folder / TOKENIZER_FILE).is_file() and any(
-        (folder / weights).is_file() for weights in WEIGHT_FILES
+
+
+def _is_complete(folder: Path, layout: Layout) -> bool:
+    return (folder / TOKENIZER_FILE).is_file() and any(
+        (folder / weights).is_file() for weights in layout.weight_files
     )
-    return folder if complete else None
 
 
-def _fetch(hub_id: str, name: str, file: str, *, download: bool, optional: bool = False) -> str:
-    """Return the local path of a file of the hub, or "" where an optional one does not exist."""
+def _fetch_first(hub_id: str, name: str, *files: str, download: bool) -> Path:
+    """Return the local path of the first of the files that the hub has."""
+    for file in files:
+        if path := _fetch(hub_id, name, file, download=download):
+            return path
+    raise CheckpointNotFoundError(
+        f"The model {hub_id} has no {' or '.join(files)} on the hub; only models in the layout of "
+        "`transformers` or OpenCLIP can be read."
+    )
+
+
+def _fetch(hub_id: str, name: str, file: str, *, download: bool) -> Path | None:
+    """Return the local path of a file of the hub, None where the hub has no such file."""
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.utils import (
         EntryNotFoundError,
@@ -155,7 +179,7 @@ def _fetch(hub_id: str, name: str, file: str, *, download: bool, optional: bool 
     )
 
     try:
-        return hf_hub_download(hub_id, file, local_files_only=not download)
+        return Path(hf_hub_download(hub_id, file, local_files_only=not download))
     except LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError with another meaning
         if not download:
             reason = "nothing was to be downloaded"
@@ -164,13 +188,8 @@ def _fetch(hub_id: str, name: str, file: str, *, download: bool, optional: bool 
         else:
             reason = "the hub cannot be reached"
         raise _not_here(hub_id, name, file, reason) from error
-    except EntryNotFoundError as error:
-        if optional:
-            return ""
-        raise CheckpointNotFoundError(
-            f"The model {hub_id} has no {file} on the hub; only models in the layout of "
-            "`transformers` can be read."
-        ) from error
+    except EntryNotFoundError:
+        return None
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise CheckpointNotFoundError(
             f"The hub knows no model {hub_id} that may be read from here, and there is no folder "

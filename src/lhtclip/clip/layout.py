@@ -1,8 +1,28 @@
-"""What the files of a checkpoint's folder are called: the layout of `transformers`."""
+"""What the files of a checkpoint's folder are called, in the two layouts that are read."""
 
 from __future__ import annotations
 
-CONFIG_FILE = "config.json"
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A configuration file that tells the layout, and weights: the first that is there is read."""
+
+    config_file: str
+    weight_files: tuple[str, str]
+
+
+TRANSFORMERS = Layout("config.json", ("model.safetensors", "pytorch_model.bin"))
+OPEN_CLIP = Layout(
+    "open_clip_config.json", ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+)
+LAYOUTS = (TRANSFORMERS, OPEN_CLIP)  # a folder in both is read as the first
 TOKENIZER_FILE = "tokenizer.json"
-PIXEL_FILE = "preprocessor_config.json"  # optional
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
+PIXEL_FILE = "preprocessor_config.json"  # of `transformers`, optional
+
+
+def layout_of(folder: Path) -> Layout | None:
+    """Return the layout whose configuration file is in the folder."""
+    return next((layout for layout in LAYOUTS if (folder / layout.config_file).is_file()), None)

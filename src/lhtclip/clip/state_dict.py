@@ -1,117 +1,148 @@
-"""The `transformers` names of a CLIP's tensors, and ours."""
+"""A checkpoint's tensors become ours, and back, by a table of what its layout calls each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lhtclip.clip.config import ClipConfig
+from lhtclip.clip.model import Clip
 from lhtclip.errors import CheckpointError
 
-# ours -> theirs, beside the blocks. One of ours may be several of theirs, stacked along rows.
-_TOP: dict[str, str] = {
-    "logit_scale": "logit_scale",
-    "vision.class_embedding": "vision_model.embeddings.class_embedding",
-    "vision.patch_embedding.weight": "vision_model.embeddings.patch_embedding.weight",
-    "vision.positions": "vision_model.embeddings.position_embedding.weight",
-    "vision.pre_norm.weight": "vision_model.pre_layrnorm.weight",
-    "vision.pre_norm.bias": "vision_model.pre_layrnorm.bias",
-    "vision.final_norm.weight": "vision_model.post_layernorm.weight",
-    "vision.final_norm.bias": "vision_model.post_layernorm.bias",
-    "vision.projection.weight": "visual_projection.weight",
-    "text.token_embedding.weight": "text_model.embeddings.token_embedding.weight",
-    "text.positions": "text_model.embeddings.position_embedding.weight",
-    "text.final_norm.weight": "text_model.final_layer_norm.weight",
-    "text.final_norm.bias": "text_model.final_layer_norm.bias",
-    "text.projection.weight": "text_projection.weight",
-}
-_BLOCK: dict[str, tuple[str, ...]] = {
-    "norm1": ("layer_norm1",),
-    "attention.in_projection": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-    "attention.out_projection": ("self_attn.out_proj",),
-    "norm2": ("layer_norm2",),
-    "mlp.expand": ("mlp.fc1",),
-    "mlp.contract": ("mlp.fc2",),
-}
-# Buffers of old checkpoints that hold 0, 1, 2, ... and nothing learned.
-_IGNORED = frozenset(f"{tower}_model.embeddings.position_ids" for tower in ("vision", "text"))
+
+@dataclass(frozen=True, slots=True)
+class TensorNames:
+    """What a layout calls our tensors.
+
+    `top` has those beside the blocks, ours -> theirs; `towers` what precedes the number of a
+    tower's block; `block` the parts of a block, "{}" being "weight" or "bias", where several of
+    theirs are one of ours, stacked along rows. `transposed` are names of ours; `ignored` names of
+    theirs, of buffers that hold nothing learned.
+    """
+
+    top: Mapping[str, str]
+    towers: Mapping[str, str]
+    block: Mapping[str, tuple[str, ...]]
+    transposed: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
+
+    def of(self, ours: str) -> tuple[str, ...]:
+        """Return the name, or the names of the parts, of one of our tensors."""
+        if ours in self.top:
+            return (self.top[ours],)
+        tower, _, layer, *part, kind = ours.split(".")
+        prefix = f"{self.towers[tower]}{layer}."
+        return tuple(prefix + name.format(kind) for name in self.block[".".join(part)])
 
 
-def names(config: ClipConfig) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield every tensor's name here with its name or names in the `transformers` layout."""
-    for ours, theirs in _TOP.items():
-        yield ours, (theirs,)
-    layers = {
-        "vision": config.vision.num_hidden_layers,
-        "text": config.text.num_hidden_layers,
-    }
-    for tower, depth in layers.items():
-        for layer in range(depth):
-            for ours, parts in _BLOCK.items():
-                for kind in ("weight", "bias"):
-                    yield (
-                        f"{tower}.blocks.{layer}.{ours}.{kind}",
-                        tuple(f"{tower}_model.encoder.layers.{layer}.{p}.{kind}" for p in parts),
-                    )
+TRANSFORMERS_TENSORS = TensorNames(
+    top={
+        "logit_scale": "logit_scale",
+        "vision.class_embedding": "vision_model.embeddings.class_embedding",
+        "vision.patch_embedding.weight": "vision_model.embeddings.patch_embedding.weight",
+        "vision.positions": "vision_model.embeddings.position_embedding.weight",
+        "vision.pre_norm.weight": "vision_model.pre_layrnorm.weight",
+        "vision.pre_norm.bias": "vision_model.pre_layrnorm.bias",
+        "vision.final_norm.weight": "vision_model.post_layernorm.weight",
+        "vision.final_norm.bias": "vision_model.post_layernorm.bias",
+        "vision.projection.weight": "visual_projection.weight",
+        "text.token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+        "text.positions": "text_model.embeddings.position_embedding.weight",
+        "text.final_norm.weight": "text_model.final_layer_norm.weight",
+        "text.final_norm.bias": "text_model.final_layer_norm.bias",
+        "text.projection.weight": "text_projection.weight",
+    },
+    towers={"vision": "vision_model.encoder.layers.", "text": "text_model.encoder.layers."},
+    block={
+        "norm1": ("layer_norm1.{}",),
+        "attention.in_projection": tuple(f"self_attn.{part}_proj.{{}}" for part in "qkv"),
+        "attention.out_projection": ("self_attn.out_proj.{}",),
+        "norm2": ("layer_norm2.{}",),
+        "mlp.expand": ("mlp.fc1.{}",),
+        "mlp.contract": ("mlp.fc2.{}",),
+    },
+    # In old checkpoints: 0, 1, 2, ...
+    ignored=frozenset(f"{tower}_model.embeddings.position_ids" for tower in ("vision", "text")),
+)
 
 
-def from_transformers(
-    model: nn.Module, config: ClipConfig, tensors: Mapping[str, Tensor]
+def gather(
+    model: Clip, tensors: Mapping[str, Tensor], names: TensorNames, *, config_file: str
 ) -> dict[str, Tensor]:
-    """Rename and join a checkpoint's tensors into the state dict of `model`.
+    """Rename, join and turn a checkpoint's tensors into the state dict of `model`.
+
+    Args:
+        model: Tells what is wanted; may lie on the meta device.
+        tensors: By the names of their layout.
+        names: Of that layout.
+        config_file: What errors refer to as the file that asked for such a model.
 
     Raises:
         CheckpointError: Names the tensors that are missing, left over or of a wrong shape.
     """
-    expected = model.state_dict()
-    table = dict(names(config))
-    wanted = {theirs for parts in table.values() for theirs in parts}
+    table = _table(model, names)
+    wanted = {name for stored in table.values() for name in stored.names}
     missing = sorted(wanted - tensors.keys())
-    extra = sorted(tensors.keys() - wanted - _IGNORED)
+    extra = sorted(tensors.keys() - wanted - names.ignored)
     if missing or extra:
         raise CheckpointError(
-            "The checkpoint's tensors are not those that its config.json describes."
+            f"The checkpoint's tensors are not those that its {config_file} describes."
             + _list("Missing", missing)
             + _list("Not expected", extra)
         )
+    expected = model.state_dict()
     state: dict[str, Tensor] = {}
-    for ours, parts in table.items():
-        shape = tuple(expected[ours].shape)
-        for part in parts:
-            found = tuple(tensors[part].shape)
-            wanted_shape = _their_shape(ours, shape, len(parts), config)
-            if found != wanted_shape:
+    for ours, stored in table.items():
+        for name in stored.names:
+            found = tuple(tensors[name].shape)
+            if found != stored.shape:
                 raise CheckpointError(
-                    f"The checkpoint's tensor {part} has shape {found}; "
-                    f"its config.json asks for {wanted_shape}."
+                    f"The checkpoint's tensor {name} has shape {found}; "
+                    f"its {config_file} asks for {stored.shape}."
                 )
-        joined = torch.cat([tensors[part] for part in parts]) if parts[1:] else tensors[parts[0]]
-        state[ours] = joined.reshape(shape)
+        parts = [tensors[name] for name in stored.names]
+        joined = torch.cat(parts) if parts[1:] else parts[0]
+        turned = joined.T.contiguous() if stored.transposed else joined
+        state[ours] = turned.reshape(expected[ours].shape)
     return state
 
 
-def to_transformers(model: nn.Module, config: ClipConfig) -> dict[str, Tensor]:
-    """Rename and split the state dict of `model` into the `transformers` layout."""
+def scatter(model: Clip, names: TensorNames) -> dict[str, Tensor]:
+    """Return the tensors of `model` as a layout names and shapes them."""
     state = model.state_dict()
     tensors: dict[str, Tensor] = {}
-    for ours, parts in names(config):
-        pieces = state[ours].chunk(len(parts)) if parts[1:] else (state[ours],)
-        for part, piece in zip(parts, pieces, strict=True):
-            shape = _their_shape(ours, tuple(state[ours].shape), len(parts), config)
-            tensors[part] = piece.reshape(shape).contiguous()
+    for ours, stored in _table(model, names).items():
+        tensor = state[ours].T if stored.transposed else state[ours]
+        for name, part in zip(stored.names, tensor.reshape(-1, *stored.shape), strict=True):
+            tensors[name] = part.contiguous()
     return tensors
 
 
-def _their_shape(
-    ours: str, shape: tuple[int, ...], parts: int, config: ClipConfig
-) -> tuple[int, ...]:
-    if ours == "vision.patch_embedding.weight":  # ours is a matrix, theirs a convolution kernel
-        return shape[0], 3, config.vision.patch_size, config.vision.patch_size
-    if parts > 1:
-        return shape[0] // parts, *shape[1:]
-    return shape
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """One of our tensors in a checkpoint; `shape` is that of each part."""
+
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    transposed: bool
+
+
+def _table(model: Clip, names: TensorNames) -> dict[str, _Stored]:
+    patch = model.config.vision.patch_size
+    table: dict[str, _Stored] = {}
+    for ours, tensor in model.state_dict().items():
+        theirs, shape = names.of(ours), tuple(tensor.shape)
+        transposed = ours in names.transposed
+        if transposed:
+            shape = shape[::-1]
+        elif ours == "vision.patch_embedding.weight":  # ours a matrix, theirs a convolution kernel
+            shape = shape[0], 3, patch, patch
+        elif theirs[1:]:
+            shape = shape[0] // len(theirs), *shape[1:]
+        table[ours] = _Stored(theirs, shape, transposed)
+    return table
 
 
 def _list(title: str, tensors: list[str]) -> str:
