@@ -167,18 +167,19 @@ def axis_matrix(
     for i, start in enumerate(starts):
         averaged[start : start + window, i * grid : (i + 1) * grid] = upsample
     averaged /= averaged.sum(dim=1, keepdim=True)  # every window's row sums to 1: its count
-    return (bilinear_matrix(resized, original) @ averaged).float()
+    return resize_rows(averaged, original).float()
 
 
 def bilinear_matrix(source: int, target: int) -> Tensor:
     """Return bilinear resizing along one axis (align_corners=False) as (target, source) float64."""
+    return resize_rows(torch.eye(source, dtype=torch.float64), target)
+
+
+def resize_rows(matrix: Tensor, target: int) -> Tensor:
+    """Resize (source, columns) to (target, columns) along its rows, bilinear as above."""
+    source = len(matrix)
     places = (torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5
     places = places.clamp(0, source - 1)
     low = places.floor().long()
     high = (low + 1).clamp_max(source - 1)
-    share = places - low
-    matrix = torch.zeros(target, source, dtype=torch.float64)
-    rows = torch.arange(target)
-    matrix.index_put_((rows, low), 1 - share, accumulate=True)
-    matrix.index_put_((rows, high), share, accumulate=True)
-    return matrix
+    return torch.lerp(matrix[low], matrix[high], (places - low)[:, None])

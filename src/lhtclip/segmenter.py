@@ -51,11 +51,16 @@ class WindowSettings:
     batch: int = 12
 
     def __post_init__(self) -> None:
-        """Refuse sizes that are not positive."""
+        """Refuse sizes that are not positive, and windows that leave gaps."""
         for name in ("short_side", "long_side", "window", "stride", "batch"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1 pixel or window, not {value}.")
+        if self.window is not None and self.stride > self.window:
+            raise InputError(
+                f"A stride of {self.stride} leaves gaps between windows of {self.window} pixels; "
+                "make it at most the window."
+            )
 
 
 class Segmenter:
