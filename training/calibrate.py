@@ -33,7 +33,7 @@ from lhtclip.text_embeddings import TextEncoder
 from training.held_out import CALIBRATION_SEED, make_scenes
 from training.recipe import TRAINING_STYLES
 
-ALPHAS = (0.05, 0.1, 0.2, 0.3)
+ALPHAS = (0.02, 0.05, 0.1, 0.2, 0.3)
 THRESHOLDS = (0.4, 0.5, 0.8)
 BETAS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 HEAD_COUNTS = (3, 6, 10)
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--artwork", type=Path, required=True, help="a node_modules folder")
     parser.add_argument("--model", type=Path, required=True, help="a checkpoint folder")
-    parser.add_argument("--scenes", type=int, default=64)
+    parser.add_argument("--scenes", type=int, default=48)
     options = parser.parse_args()
     folder = options.model / "calibration"
     scenes = save_scenes(
@@ -73,14 +73,14 @@ class Calibration:
         )
 
     def run(self) -> Preset:
-        """Choose SSR, ATR, heads and SHE, one after the other."""
+        """Choose SSR, ATR, heads and SHE, one after the other, and SSR once more beside SHE."""
         layers = self.checkpoint.model.config.vision.num_hidden_layers
-        spans = [tuple(range(layers - n, layers)) for n in (1, 2, 3, 4)]
-        best = self._best(
-            LhtSettings(ssr=SsrSettings(layers=span, alpha=alpha))
-            for span in spans
+        reweightings = [
+            SsrSettings(layers=tuple(range(layers - count, layers)), alpha=alpha)
+            for count in (1, 2, 3, 4)
             for alpha in ALPHAS
-        )
+        ]
+        best = self._best(LhtSettings(ssr=ssr) for ssr in reweightings)
         best = self._best(replace(best, atr=AtrSettings(threshold=t)) for t in THRESHOLDS)
         heads = _ranked_heads(self.checkpoint, self.scenes[:HEAD_SCENES])
         for (layer, head), auc in heads:
@@ -96,14 +96,16 @@ class Calibration:
             for centred in (False, True)
             for beta in BETAS
         )
-        assert best.ssr is not None
-        assert best.atr is not None
-        assert best.she is not None
+        she = best.she
+        assert she
         best = self._best(
-            replace(best, she=replace(best.she, normalise=normalise, unit_heads=unit_heads))
+            replace(best, she=replace(she, normalise=normalise, unit_heads=unit_heads))
             for normalise in ("column", "row")
             for unit_heads in (False, True)
         )
+        best = self._best(replace(best, ssr=ssr) for ssr in reweightings)
+        assert best.ssr
+        assert best.atr
         return Preset(
             ssr=best.ssr,
             atr=best.atr,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lhtclip.scenes import save_scenes
 from training.artwork import STYLES, load_sprites
-from training.recipe import HELD_OUT_STYLE, SPRITE_SIDE
+from training.recipe import HELD_OUT_STYLE, SPRITE_SIDE, TRAINING_STYLES
 from training.scenes import drawn_things, paint_tiles, render, sample_scene
 from training.words import MATERIALS, THINGS
 
@@ -37,10 +37,14 @@ def main() -> None:
     parser.add_argument(
         "--styles", nargs="+", choices=tuple(STYLES), default=(HELD_OUT_STYLE,), metavar="STYLE"
     )
+    parser.add_argument("--shipped", action="store_true", help="the scenes that ship, instead")
     parser.add_argument(
         "--unseen-pairs", action="store_true", help="objects that training never shows together"
     )
     options = parser.parse_args()
+    if options.shipped:
+        save_scenes(options.out, shipped_scenes(options.artwork))
+        return
     scenes = make_scenes(
         options.artwork,
         styles=options.styles,
@@ -49,6 +53,15 @@ def main() -> None:
         unseen_pairs=options.unseen_pairs,
     )
     save_scenes(options.out, scenes)
+
+
+def shipped_scenes(artwork: Path) -> list[Picture]:
+    """Render the 24 scenes of the package: 12 in the styles of training, 12 in the held-out one."""
+    return [
+        picture
+        for styles in (TRAINING_STYLES, (HELD_OUT_STYLE,))
+        for picture in make_scenes(artwork, styles=styles, count=12, seed=SHIPPED_SEED)
+    ]
 
 
 def make_scenes(
