@@ -61,8 +61,8 @@ def test_methods_and_techniques_are_worth_their_while(segmenter: Segmenter) -> N
     clip = mean_iou(with_encoder(segmenter, method="clip"))
     sclip = mean_iou(with_encoder(segmenter, method="sclip", residual=False, mlp=False))
     lht = mean_iou(segmenter)
-    assert sclip > clip + 15
-    assert lht > sclip + 2
+    assert sclip > clip + 5  # measured: 5.8, 13.3 and 19.7
+    assert lht > sclip + 3
 
 
 def test_bfloat16_agrees_with_float32(segmenter: Segmenter) -> None:
