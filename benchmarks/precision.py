@@ -44,7 +44,6 @@ def main() -> None:
         json.dumps(
             {
                 "median_seconds": {name: round(value, 3) for name, value in seconds.items()},
-                "lht_speed_share": round(seconds["float32 off"] / seconds["float32 lht"], 3),
                 "bfloat16_over_float32": round(seconds["bfloat16 off"] / seconds["float32 off"], 2),
                 "torch": torch.__version__,
                 "threads": torch.get_num_threads(),
