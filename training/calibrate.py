@@ -64,13 +64,7 @@ class Calibration:
     def __init__(self, folder: Path, scenes: Sequence[Scene]) -> None:
         self.checkpoint = load_checkpoint(folder)
         self.scenes = scenes
-        self.texts = TextEncoder(
-            self.checkpoint.model.text,
-            self.checkpoint.tokenizer,
-            fingerprint=self.checkpoint.fingerprint,
-            width=self.checkpoint.model.config.projection_dim,
-            cache=False,
-        )
+        self.texts = TextEncoder.of(self.checkpoint, cache=False)
 
     def run(self) -> Preset:
         """Choose SSR, ATR, heads and SHE, one after the other, and SSR once more beside SHE."""

@@ -103,13 +103,7 @@ def _rows(checkpoint: Checkpoint, preset: Preset) -> dict[str, DenseEncoder]:
 def _mean_iou(
     checkpoint: Checkpoint, encoder: DenseEncoder, scenes: Sequence[Scene], name: str
 ) -> float:
-    texts = TextEncoder(
-        checkpoint.model.text,
-        checkpoint.tokenizer,
-        fingerprint=checkpoint.fingerprint,
-        width=checkpoint.model.config.projection_dim,
-        cache=False,
-    )
+    texts = TextEncoder.of(checkpoint, cache=False)
 
     def progress(done: int, total: int) -> None:
         if done == total:

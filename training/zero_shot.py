@@ -33,13 +33,7 @@ def zero_shot_accuracy(
         images: How many pictures.
         seed: Decides all of them.
     """
-    texts = TextEncoder(
-        checkpoint.model.text,
-        checkpoint.tokenizer,
-        fingerprint=checkpoint.fingerprint,
-        width=checkpoint.model.config.projection_dim,
-        cache=False,
-    ).encode([thing.name for thing in THINGS])
+    texts = TextEncoder.of(checkpoint, cache=False).encode([thing.name for thing in THINGS])
     sprites = torch.stack([load_sprites(artwork, style=s, size=SPRITE_SIDE) for s in styles])
     drawn = drawn_things(sprites)
     tiles = paint_tiles(seed, tiles=2, side=256)

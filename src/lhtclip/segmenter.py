@@ -147,14 +147,7 @@ class Segmenter:
             residual=residual,
             mlp=mlp,
         )
-        texts = TextEncoder(
-            checkpoint.model.text,
-            checkpoint.tokenizer,
-            fingerprint=checkpoint.fingerprint,
-            width=checkpoint.model.config.projection_dim,
-            templates=templates,
-            cache=text_cache,
-        )
+        texts = TextEncoder.of(checkpoint, templates=templates, cache=text_cache)
         return cls(
             checkpoint,
             encoder,

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lhtclip.clip.checkpoint import Checkpoint
 from lhtclip.errors import CheckpointError
 from lhtclip.templates import fill, resolve_templates
 from lhtclip.text_cache import open_text_cache
@@ -156,6 +157,24 @@ class TextEncoder:
             templates=self.templates,
             dtype=next(text_tower.parameters()).dtype,
             width=width,
+        )
+
+    @classmethod
+    def of(
+        cls,
+        checkpoint: Checkpoint,
+        *,
+        templates: str | Sequence[str] = "imagenet80",
+        cache: Path | str | bool | None = True,
+    ) -> TextEncoder:
+        """Bind the text tower of a checkpoint; the rest as above."""
+        return cls(
+            checkpoint.model.text,
+            checkpoint.tokenizer,
+            fingerprint=checkpoint.fingerprint,
+            width=checkpoint.model.config.projection_dim,
+            templates=templates,
+            cache=cache,
         )
 
     def encode(self, queries: Sequence[str], *, progress: Progress | None = None) -> Tensor:
