@@ -36,6 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     checkpoint = load_checkpoint(options.model)
     preset = Preset.load(options.model / PRESET_FILE)
+    texts = TextEncoder.of(checkpoint, cache=False)  # one for all rows: no phrase is encoded twice
     print("| single objects, all names as candidates | top-1 % | top-5 % |\n|---|---|---|")
     for title, styles in (
         ("artwork styles of training, new pictures", TRAINING_STYLES),
@@ -49,7 +50,8 @@ def main() -> None:
         sets = _test_sets(options.artwork, Path(folder), options.scenes)
         print(f"\n| mIoU % | {' | '.join(sets)} |\n|---{'|---' * len(sets)}|")
         for name, encoder in _rows(checkpoint, preset).items():
-            scores = [_mean_iou(checkpoint, encoder, scenes, name) for scenes in sets.values()]
+            segmenter = Segmenter(checkpoint, encoder, texts)
+            scores = [_mean_iou(segmenter, scenes, name) for scenes in sets.values()]
             print(f"| {name} | {' | '.join(f'{score:.1f}' for score in scores)} |", flush=True)
 
 
@@ -100,18 +102,12 @@ def _rows(checkpoint: Checkpoint, preset: Preset) -> dict[str, DenseEncoder]:
     return rows
 
 
-def _mean_iou(
-    checkpoint: Checkpoint, encoder: DenseEncoder, scenes: Sequence[Scene], name: str
-) -> float:
-    texts = TextEncoder.of(checkpoint, cache=False)
-
+def _mean_iou(segmenter: Segmenter, scenes: Sequence[Scene], name: str) -> float:
     def progress(done: int, total: int) -> None:
         if done == total:
             print(f"{name}: {total} scenes", file=sys.stderr, flush=True)
 
-    _, confusion = scenes_confusion(
-        Segmenter(checkpoint, encoder, texts), scenes, progress=progress
-    )
+    _, confusion = scenes_confusion(segmenter, scenes, progress=progress)
     return 100 * confusion.mean_iou
 
 

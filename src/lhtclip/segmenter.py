@@ -30,7 +30,7 @@ from lhtclip.techniques.she import SheSettings
 from lhtclip.techniques.ssr import SsrSettings
 from lhtclip.text_embeddings import TextEncoder
 from lhtclip.vocabulary import Classes, Vocabulary
-from lhtclip.windows import WindowPlan, plan_windows
+from lhtclip.windows import WindowPlan, check_stride, plan_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,8 @@ class WindowSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1 pixel or window, not {value}.")
-        if self.window is not None and self.stride > self.window:
-            raise InputError(
-                f"A stride of {self.stride} leaves gaps between windows of {self.window} pixels; "
-                "make it at most the window."
-            )
+        if self.window is not None:
+            check_stride(window=self.window, stride=self.stride)
 
 
 class Segmenter:

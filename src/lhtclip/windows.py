@@ -52,6 +52,19 @@ class WindowPlan:
         )
 
 
+def check_stride(*, window: int, stride: int) -> None:
+    """Refuse a stride that would leave pixels between windows out.
+
+    Raises:
+        InputError: The stride is longer than a window.
+    """
+    if stride > window:
+        raise InputError(
+            f"A stride of {stride} pixels leaves gaps between windows of {window} pixels; "
+            f"choose a stride from 1 to {window}."
+        )
+
+
 def plan_windows(height: int, width: int, *, window: int | None, stride: int) -> WindowPlan:
     """Lay windows over a resized image.
 
@@ -66,11 +79,7 @@ def plan_windows(height: int, width: int, *, window: int | None, stride: int) ->
     """
     if window is None:
         return WindowPlan(height, width, (0,), (0,), height, width)
-    if stride > window:
-        raise InputError(
-            f"A stride of {stride} pixels leaves gaps between windows of {window} pixels; "
-            f"choose a stride from 1 to {window}."
-        )
+    check_stride(window=window, stride=stride)
     return WindowPlan(
         height,
         width,
