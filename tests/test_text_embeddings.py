@@ -40,6 +40,8 @@ class ByteTokenizer:
 class TinyTower(nn.Module):
     """A causal transformer of two layers, read out at the first end token, not normalised."""
 
+    causal = True
+
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         with torch.random.fork_rng():
@@ -55,9 +57,21 @@ class TinyTower(nn.Module):
         self.shapes.append(tuple(token_ids.shape))
         length = token_ids.shape[1]
         x = self.tokens(token_ids) + self.positions[:length]
-        mask = torch.ones(length, length, dtype=torch.bool).triu(1)
-        x = self.blocks(x, mask=mask)
-        return 3 * x[torch.arange(len(x)), (token_ids == END).int().argmax(1)]
+        mask = torch.ones(length, length, dtype=torch.bool).triu(1) if self.causal else None
+        return 3 * self.read_out(self.blocks(x, mask=mask), token_ids)
+
+    def read_out(self, x: Tensor, token_ids: Tensor) -> Tensor:
+        return x[torch.arange(len(x)), (token_ids == END).int().argmax(1)]
+
+
+class TinyBidirectionalTower(TinyTower):
+    """Sees the padding too, and is read out at the last token of the context."""
+
+    causal = False
+
+    def read_out(self, x: Tensor, token_ids: Tensor) -> Tensor:
+        assert token_ids.shape[1] == CONTEXT
+        return x[:, -1]
 
 
 class Interrupted(Exception):
@@ -82,10 +96,10 @@ def unit(vector: Tensor) -> Tensor:
 
 
 def one_prompt_at_a_time(
-    tower: nn.Module, queries: Sequence[str], templates: Sequence[str]
+    tower: nn.Module, queries: Sequence[str], templates: Sequence[str], *, pad: int = END
 ) -> Tensor:
     """The definition, literally: each prompt alone, padded to the whole context."""
-    tokenizer = ByteTokenizer(to=CONTEXT)
+    tokenizer = ByteTokenizer(pad=pad, to=CONTEXT)
     means: list[Tensor] = []
     for query in queries:
         features: list[Tensor] = []
@@ -124,6 +138,24 @@ def test_agrees_with_one_prompt_at_a_time(batch_tokens: int | None, pad: int) ->
     expected = one_prompt_at_a_time(tower, QUERIES, TEMPLATES)
     torch.testing.assert_close(embeddings, expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(embeddings.square().sum(1), torch.ones(len(QUERIES)))
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 60, None])
+@pytest.mark.parametrize("pad", [END, 0])
+def test_padding_stays_where_the_tower_sees_it(batch_tokens: int | None, pad: int) -> None:
+    tower = TinyBidirectionalTower()
+    embeddings = encode_queries(
+        tower,
+        ByteTokenizer(pad=pad, to=CONTEXT),
+        QUERIES,
+        TEMPLATES,
+        batch_tokens=batch_tokens,
+    )
+    expected = one_prompt_at_a_time(tower, QUERIES, TEMPLATES, pad=pad)
+    torch.testing.assert_close(embeddings, expected, atol=1e-6, rtol=0)
+    prompts = [count for count, _ in tower.shapes[: -len(QUERIES) * len(TEMPLATES)]]
+    budget = {1: 1, 60: 60 // CONTEXT, None: len(QUERIES) * len(TEMPLATES)}
+    assert max(prompts) == budget[batch_tokens]
 
 
 def test_prompt_beyond_the_context() -> None:
@@ -293,6 +325,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mean_is_over_directions_not_lengths() -> None:
     class LongOrShort(nn.Module):
         """Prompts of two kinds: short ones far along x, long ones a little along y."""
+
+        causal = True
 
         def __init__(self) -> None:
             super().__init__()

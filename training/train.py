@@ -28,7 +28,7 @@ from lhtclip.images import CLIP_MEAN, CLIP_STD
 from training.artwork import load_sprites
 from training.captions import caption
 from training.model import contrastive_loss, fresh_clip, image_features, position_rows
-from training.recipe import SPRITE_SIDE, TILE_SIDE, TILES, TRAINING_STYLES, Phase, Recipe
+from training.recipe import RECIPES, SPRITE_SIDE, TILE_SIDE, TILES, TRAINING_STYLES, Phase, Recipe
 from training.scenes import drawn_things, paint_tiles, render, sample_scene
 from training.tokenizer import train_tokenizer
 
@@ -40,11 +40,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--artwork", type=Path, required=True, help="a node_modules folder")
     parser.add_argument("--out", type=Path, required=True, help="where checkpoints and curves go")
+    parser.add_argument("--recipe", choices=tuple(RECIPES), default="bundled")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--save-every", type=int, default=100, help="steps")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
-    run = Run(Recipe(), options.artwork, options.out, torch.device(options.device))
+    run = Run(RECIPES[options.recipe], options.artwork, options.out, torch.device(options.device))
     run.train(save_every=options.save_every, compiled=options.compile)
 
 

@@ -5,12 +5,15 @@ Read `DenseEncoder.__call__` beside the paper's overview figure (arXiv 2510.2389
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.attention import Context, LastBlockRule, rule_named
-from lhtclip.clip.model import Clip
+from lhtclip.attention import Context, FirstRun, LastBlockRule, rule_named
+from lhtclip.clip.model import ImageTextModel
 from lhtclip.errors import InputError
 from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal
 from lhtclip.techniques.settings import OFF, LhtSettings
@@ -23,7 +26,7 @@ class DenseEncoder:
 
     def __init__(
         self,
-        model: Clip,
+        model: ImageTextModel,
         *,
         method: str | LastBlockRule = "sclip",
         lht: LhtSettings = OFF,
@@ -42,7 +45,8 @@ class DenseEncoder:
 
         Raises:
             UnknownNameError: There is no such method.
-            InputError: A setting names a layer or head that the model does not have.
+            InputError: A setting names a layer or head that the model does not have, or the method
+                does not suit a model of this depth.
         """
         self.model = model
         self.rule = rule_named(method) if isinstance(method, str) else method
@@ -50,35 +54,54 @@ class DenseEncoder:
         published = lht == OFF
         self.residual = residual if residual is not None else published and self.rule.residual
         self.mlp = mlp if mlp is not None else published and self.rule.mlp
+        self.reads = frozenset(self.rule.reads(len(model.vision.blocks)))
         _check_layers(model, lht)
 
-    def __call__(self, pixels: Tensor) -> Tensor:
+    def __call__(self, pixels: Tensor, *, texts: Tensor | None = None) -> Tensor:
         """Encode a batch.
 
         Args:
             pixels: normalised, (batch, 3, height, width), at least one patch in each direction;
                 on the model's device and of its dtype.
+            texts: (queries, E), of unit length; only for a method whose first segmentation steers
+                a second.
 
         Returns:
             (batch, rows, columns, E) float32, of unit length, a row and column for each whole
             patch.
+
+        Raises:
+            InputError: The method needs texts and there are none.
         """
         vision, lht = self.model.vision, self.lht
-        grid = vision.grid(pixels)
+        grid, prefix = vision.grid(pixels), vision.class_tokens
         contributions: list[Tensor] = []
+        streams: dict[int, Tensor] = {}
         x = vision.embed(pixels)  # X^0
         for layer, block in enumerate(vision.blocks[:-1], start=1):
+            if layer - 1 in self.reads:
+                streams[layer - 1] = x
             alpha = lht.ssr.alpha if lht.ssr and layer in lht.ssr.layers else 0.0
             head_outputs = block.attention.head_outputs(block.norm1(x))
             if lht.she and (heads := lht.she.heads_of(layer)):
-                contribution = block.attention.contributions(head_outputs[:, :, 1:], heads)
+                contribution = block.attention.contributions(head_outputs[:, :, prefix:], heads)
                 contributions.append(contribution)  # X_{l,h} of the patches
             x = reweight(x, block.attention.merge(head_outputs), alpha)
             x = reweight(x, block.mlp(block.norm2(x)), alpha)  # X^l
-        x = torch.cat([x[:, :1], self._restore(x[:, 1:], contributions, grid)], dim=1)
-        x = self._last_block(x, grid)
-        embeddings = vision.project(x[:, 1:])
-        return F.normalize(embeddings.float(), dim=-1).unflatten(1, grid)
+        restore = partial(self._restore, contributions=contributions, grid=grid)
+        x = torch.cat([x[:, :prefix], restore(x[:, prefix:])], dim=1)
+        streams[len(vision.blocks) - 1] = x
+        context = Context(grid, prefix, vision.blocks, streams, restore)
+        embeddings = self._last_block(x, context)
+        if self.rule.feedback is None:
+            return embeddings
+        if texts is None:
+            raise InputError(
+                f"The method {self.rule.name!r} looks at a first segmentation, so it needs texts "
+                "beside the pixels; to encode images without words, choose another."
+            )
+        first = FirstRun(embeddings, texts, pixels, vision.config.patch_size)
+        return self._last_block(x, replace(context, feedback=self.rule.feedback(first)))
 
     def _restore(
         self, patches: Tensor, contributions: list[Tensor], grid: tuple[int, int]
@@ -96,14 +119,17 @@ class DenseEncoder:
             )
         return patches
 
-    def _last_block(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
-        block = self.model.vision.blocks[-1]
-        update = self.rule.mix(block.attention, block.norm1(x), Context(grid=grid))
+    def _last_block(self, x: Tensor, context: Context) -> Tensor:
+        """The rule, then the way to the space of the texts: (batch, rows, columns, E) float32."""
+        vision, block = self.model.vision, self.model.vision.blocks[-1]
+        update = self.rule.mix(block.attention, block.norm1(x), context)
         x = x + update if self.residual else update
-        return x + block.mlp(block.norm2(x)) if self.mlp else x
+        x = x + block.mlp(block.norm2(x)) if self.mlp else x
+        embeddings = vision.project(x[:, context.class_tokens :])
+        return F.normalize(embeddings.float(), dim=-1).unflatten(1, context.grid)
 
 
-def _check_layers(model: Clip, lht: LhtSettings) -> None:
+def _check_layers(model: ImageTextModel, lht: LhtSettings) -> None:
     config = model.config.vision
     last, heads = config.num_hidden_layers, config.num_attention_heads
     for layer in lht.ssr.layers if lht.ssr else ():

@@ -11,6 +11,7 @@ LhtClipError
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -51,3 +52,8 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> UnknownNameError:
     guess = next((name for name in names if near and name.lower() == near[0]), None)
     hint = f" Did you mean {guess!r}?" if guess else ""
     return UnknownNameError(f"Unknown {kind} {given!r}.{hint} Available: {', '.join(names)}.")
+
+
+def is_number(value: object) -> bool:
+    """Say whether something that may come from a file or a user is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -5,8 +5,8 @@ image → resize → windows → patch embeddings → × text embeddings → dec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import overload
 
@@ -18,46 +18,21 @@ from torch import Tensor
 from lhtclip.attention import LastBlockRule
 from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.clip.hub import canonical_name, resolve
-from lhtclip.decode import DecodeSettings, decode
+from lhtclip.decode import DecodeSettings
 from lhtclip.dense import DenseEncoder
 from lhtclip.device import choose_device, choose_dtype
-from lhtclip.errors import InputError
+from lhtclip.encoded_image import EncodedImage
 from lhtclip.images import MAX_PIXELS, ImageSource, read_image, resized_shape, to_pixels
-from lhtclip.segmentation import Segmentation, label_dtype
+from lhtclip.pamr import PamrSettings
+from lhtclip.segmentation import Segmentation
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset, preset_for
 from lhtclip.techniques.she import SheSettings
 from lhtclip.techniques.ssr import SsrSettings
 from lhtclip.text_embeddings import TextEncoder
 from lhtclip.vocabulary import Classes, Vocabulary
-from lhtclip.windows import WindowPlan, check_stride, plan_windows
-
-
-@dataclass(frozen=True, slots=True)
-class WindowSettings:
-    """How an image is resized and cut (the shared evaluation protocol's defaults).
-
-    short_side: Pixels that the shorter side is resized to.
-    long_side: Most pixels of the longer side; wins over `short_side`.
-    window: Side of a window in pixels; None runs the whole image at once.
-    stride: Pixels from one window to the next.
-    batch: Most windows in one pass through the tower.
-    """
-
-    short_side: int = 336
-    long_side: int = 2048
-    window: int | None = 224
-    stride: int = 112
-    batch: int = 12
-
-    def __post_init__(self) -> None:
-        """Refuse sizes that are not positive, and windows that leave gaps."""
-        for name in ("short_side", "long_side", "window", "stride", "batch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1 pixel or window, not {value}.")
-        if self.window is not None:
-            check_stride(window=self.window, stride=self.stride)
+from lhtclip.windows import WindowPlan, plan_windows
+from lhtclip.windows import WindowSettings as WindowSettings
 
 
 class Segmenter:
@@ -70,7 +45,7 @@ class Segmenter:
         texts: TextEncoder,
         *,
         windows: WindowSettings | None = None,
-        logit_scale: float = 40.0,
+        decoding: DecodeSettings | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         """Put the parts together; `from_pretrained` does it from a name."""
@@ -78,7 +53,7 @@ class Segmenter:
         self.encoder = encoder
         self.texts = texts
         self.windows = windows or WindowSettings()
-        self.logit_scale = logit_scale
+        self.decoding = decoding or DecodeSettings()
         self.max_pixels = max_pixels
 
     @classmethod
@@ -97,6 +72,7 @@ class Segmenter:
         templates: str | Sequence[str] = "imagenet80",
         windows: WindowSettings | None = None,
         logit_scale: float = 40.0,
+        pamr: bool | PamrSettings = False,
         device: str = "auto",
         dtype: str = "auto",
         text_cache: bool | Path = True,
@@ -119,6 +95,7 @@ class Segmenter:
             templates: Name of a template set, or prompts with "{}" in them.
             windows: How images are resized and cut.
             logit_scale: Factor on the cosines before the softmax over all words.
+            pamr: Refine the logits along the edges of the image; True as NACLIP does.
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
             dtype: "auto", "float32", "bfloat16" or "float16".
             text_cache: Keep text embeddings on disk; a path says where.
@@ -150,7 +127,10 @@ class Segmenter:
             encoder,
             texts,
             windows=windows,
-            logit_scale=logit_scale,
+            decoding=DecodeSettings(
+                logit_scale=logit_scale,
+                pamr=(PamrSettings() if pamr else None) if isinstance(pamr, bool) else pamr,
+            ),
             max_pixels=max_pixels,
         )
 
@@ -161,7 +141,7 @@ class Segmenter:
         classes: Classes,
         *,
         background: str | Sequence[str] | None = None,
-        threshold: float = 0.0,
+        threshold: float | None = None,
     ) -> Segmentation: ...
 
     @overload
@@ -171,7 +151,7 @@ class Segmenter:
         classes: Classes,
         *,
         background: str | Sequence[str] | None = None,
-        threshold: float = 0.0,
+        threshold: float | None = None,
     ) -> list[Segmentation]: ...
 
     def segment(
@@ -180,7 +160,7 @@ class Segmenter:
         classes: Classes,
         *,
         background: str | Sequence[str] | None = None,
-        threshold: float = 0.0,
+        threshold: float | None = None,
     ) -> Segmentation | list[Segmentation]:
         """Label every pixel with one of the classes.
 
@@ -190,7 +170,8 @@ class Segmenter:
             classes: A list of words, an inner list holding synonyms of one class, the first its
                 name; or a dict from name to synonyms; or one string "car, road, person|rider".
             background: Words for what is none of the classes; they become class 0, "background".
-            threshold: Winners with a probability below this, in [0, 1], become background.
+            threshold: Winners with a probability below this, in [0, 1], become background; None
+                for the threshold of `decoding`.
 
         Returns:
             For one image a `Segmentation`, for a list a list of them.
@@ -198,13 +179,18 @@ class Segmenter:
         Raises:
             InputError: The image or the words cannot be used.
         """
+        threshold = self.decoding.threshold if threshold is None else threshold
         vocabulary = Vocabulary.of(classes, background=background, threshold=threshold)
         if isinstance(image, list):
             return [x.label(vocabulary, threshold=threshold) for x in self.encode_many(image)]
         return self.encode(image).label(vocabulary, threshold=threshold)
 
     def encode(self, image: ImageSource) -> EncodedImage:
-        """Run the image tower once; the result can be asked for any words, again and again."""
+        """Run the image tower once; the result can be asked for any words, again and again.
+
+        A method with feedback ("resclip-sfr") looks at the words while it encodes; with it the
+        tower waits, and runs each time it is asked.
+        """
         return next(self.encode_many([image]))
 
     def encode_many(self, images: Iterable[ImageSource]) -> Iterator[EncodedImage]:
@@ -232,9 +218,28 @@ class Segmenter:
         window = settings.window and max(settings.window, patch)
         return plan_windows(height, width, window=window, stride=settings.stride)
 
-    @torch.inference_mode()
     def _encode_same_size(self, images: list[NDArray[np.uint8]]) -> Iterator[EncodedImage]:
         plan = self._plan(images[0])
+        embed: Iterable[Callable[[Tensor | None], Tensor]]
+        if self.encoder.rule.feedback:  # the tower waits until the words are known
+            embed = (partial(self._embed_one, image, plan) for image in images)
+        else:
+            embed = map(_whatever_the_words, self._embed(images, plan))
+        return (
+            EncodedImage(image, plan, self.texts, self.decoding, its_own)
+            for image, its_own in zip(images, embed, strict=True)
+        )
+
+    def _embed_one(
+        self, image: NDArray[np.uint8], plan: WindowPlan, texts: Tensor | None
+    ) -> Tensor:
+        return self._embed([image], plan, texts=texts)[0]
+
+    @torch.inference_mode()
+    def _embed(
+        self, images: list[NDArray[np.uint8]], plan: WindowPlan, *, texts: Tensor | None = None
+    ) -> Tensor:
+        """Run the tower: (images, window rows, window columns, grid rows, grid columns, E)."""
         table, levels = self.checkpoint.model.vision.positions, self.checkpoint.pixels
         windows = torch.cat(
             [
@@ -251,53 +256,10 @@ class Segmenter:
                 for image in images
             ]
         )
-        embeddings = torch.cat([self.encoder(part) for part in windows.split(self.windows.batch)])
-        per_image = embeddings.unflatten(0, (len(images), len(plan.tops), len(plan.lefts)))
-        return (
-            EncodedImage(self, image, plan, encoded)
-            for image, encoded in zip(images, per_image, strict=True)
-        )
+        parts = windows.split(self.windows.batch)
+        embeddings = torch.cat([self.encoder(part, texts=texts) for part in parts])
+        return embeddings.unflatten(0, (len(images), len(plan.tops), len(plan.lefts)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EncodedImage:
-    """An image after the tower; words can be changed without running it again.
-
-    embeddings: float32 (window rows, window columns, grid rows, grid columns, E), unit length.
-    """
-
-    segmenter: Segmenter
-    image: NDArray[np.uint8]
-    plan: WindowPlan
-    embeddings: Tensor
-
-    def segment(
-        self,
-        classes: Classes,
-        *,
-        background: str | Sequence[str] | None = None,
-        threshold: float = 0.0,
-    ) -> Segmentation:
-        """Label every pixel with one of the classes; arguments as in `Segmenter.segment`."""
-        vocabulary = Vocabulary.of(classes, background=background, threshold=threshold)
-        return self.label(vocabulary, threshold=threshold)
-
-    @torch.inference_mode()
-    def label(self, vocabulary: Vocabulary, *, threshold: float = 0.0) -> Segmentation:
-        """Label every pixel with a class of a vocabulary that is already checked."""
-        texts = self.segmenter.texts.encode(vocabulary.queries).to(self.embeddings)
-        labels, scores = decode(
-            self.embeddings @ texts.T,
-            self.plan,
-            self.image.shape[:2],
-            vocabulary.class_of_query,
-            len(vocabulary.names),
-            DecodeSettings(logit_scale=self.segmenter.logit_scale, threshold=threshold),
-        )
-        return Segmentation(
-            labels=labels.astype(label_dtype(len(vocabulary.names))),
-            scores=scores,
-            names=vocabulary.names,
-            image=self.image,
-            background=vocabulary.background,
-        )
+def _whatever_the_words(embeddings: Tensor) -> Callable[[Tensor | None], Tensor]:
+    return lambda texts: embeddings

@@ -1,7 +1,8 @@
 """Phrases to text embeddings: every template is filled, encoded and averaged, once per phrase.
 
-The text tower is causal, so tokens after the end token change nothing: prompts are sorted by
-length and each batch is as long as its longest prompt instead of the whole context.
+Where the text tower is causal, tokens after the end token change nothing: prompts are sorted by
+length and each batch is as long as its longest prompt instead of the whole context. Where it is
+not, as in SigLIP, the padding is part of the prompt and stays.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from lhtclip.clip.checkpoint import Checkpoint
+from lhtclip.clip.towers import PromptTower
 from lhtclip.errors import CheckpointError
 from lhtclip.templates import fill, resolve_templates
 from lhtclip.text_cache import open_text_cache
@@ -33,13 +35,13 @@ class PromptTokenizer(Protocol):
     """Turns prompts into token ids."""
 
     def __call__(self, prompts: list[str], /) -> Tensor:
-        """Return (prompts, longest prompt) integers, filled up on the right."""
+        """Return (prompts, tokens) integers, filled up on the right as the tower wants it."""
         ...
 
 
 @torch.inference_mode()
 def encode_queries(
-    text_tower: nn.Module,
+    text_tower: PromptTower,
     tokenizer: PromptTokenizer,
     queries: Sequence[str],
     templates: Sequence[str],
@@ -50,7 +52,7 @@ def encode_queries(
     """Encode phrases as the mean over templates of unit-norm features (arXiv 2103.00020, 3.1.4).
 
     Args:
-        text_tower: Token ids (n, tokens) -> features (n, width) at the end token; causal.
+        text_tower: Token ids (n, tokens) -> features (n, width).
         tokenizer: Prompts -> token ids.
         queries: At least one phrase.
         templates: At least one sentence, each with one '{}'.
@@ -68,9 +70,11 @@ def encode_queries(
         batch_tokens = BATCH_TOKENS.get(first.device.type, BATCH_TOKENS_ELSEWHERE)
     prompts = [fill(template, query) for query in queries for template in templates]
     token_ids = tokenizer(prompts)
+    count, whole = token_ids.shape
+    lengths = prompt_lengths(token_ids) if text_tower.causal else torch.full((count,), whole)
     features: Tensor | None = None
     done = 0
-    for rows, length in _batches(prompt_lengths(token_ids), batch_tokens):
+    for rows, length in _batches(lengths, batch_tokens):
         batch = token_ids[rows, :length].to(first.device)
         encoded = F.normalize(text_tower(batch).float(), dim=-1)
         if features is None:
@@ -124,7 +128,7 @@ class TextEncoder:
 
     def __init__(
         self,
-        text_tower: nn.Module,
+        text_tower: PromptTower,
         tokenizer: PromptTokenizer,
         *,
         fingerprint: str,
@@ -135,7 +139,7 @@ class TextEncoder:
         """Bind a text tower; nothing is encoded yet.
 
         Args:
-            text_tower: Token ids (n, tokens) -> features (n, width) at the end token; causal.
+            text_tower: Token ids (n, tokens) -> features (n, width).
             tokenizer: Prompts -> token ids.
             fingerprint: Names the text tower's weights.
             width: Length of an embedding.

@@ -1,4 +1,4 @@
-"""Where the windows of a sliding-window pass lie."""
+"""How an image is resized and cut, and where the windows of a sliding-window pass lie."""
 
 from __future__ import annotations
 
@@ -10,6 +10,33 @@ from torch import Tensor
 from lhtclip.errors import InputError
 
 
+@dataclass(frozen=True, slots=True)
+class WindowSettings:
+    """How an image is resized and cut (the shared evaluation protocol's defaults).
+
+    short_side: Pixels that the shorter side is resized to.
+    long_side: Most pixels of the longer side; wins over `short_side`.
+    window: Side of a window in pixels; None runs the whole image at once.
+    stride: Pixels from one window to the next.
+    batch: Most windows in one pass through the tower.
+    """
+
+    short_side: int = 336
+    long_side: int = 2048
+    window: int | None = 224
+    stride: int = 112
+    batch: int = 12
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that are not positive, and windows that leave gaps."""
+        for name in ("short_side", "long_side", "window", "stride", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1 pixel or window, not {value}.")
+        if self.window is not None:
+            check_stride(window=self.window, stride=self.stride)
+
+
 def window_starts(length: int, *, window: int, stride: int) -> tuple[int, ...]:
     """Return where windows begin along one axis, in pixels.
 
@@ -18,6 +45,19 @@ def window_starts(length: int, *, window: int, stride: int) -> tuple[int, ...]:
     """
     count = max(length - window + stride - 1, 0) // stride + 1
     return tuple(max(min(i * stride + window, length) - window, 0) for i in range(count))
+
+
+def check_stride(*, window: int, stride: int) -> None:
+    """Refuse a stride that would leave pixels between windows out.
+
+    Raises:
+        InputError: The stride is longer than a window.
+    """
+    if stride > window:
+        raise InputError(
+            f"A stride of {stride} pixels leaves gaps between windows of {window} pixels; "
+            f"choose a stride from 1 to {window}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +89,6 @@ class WindowPlan:
                 for top in self.tops
                 for left in self.lefts
             ]
-        )
-
-
-def check_stride(*, window: int, stride: int) -> None:
-    """Refuse a stride that would leave pixels between windows out.
-
-    Raises:
-        InputError: The stride is longer than a window.
-    """
-    if stride > window:
-        raise InputError(
-            f"A stride of {stride} pixels leaves gaps between windows of {window} pixels; "
-            f"choose a stride from 1 to {window}."
         )
 
 

@@ -2,72 +2,88 @@
 
 from __future__ import annotations
 
-import numpy as np
+from functools import partial
+
 import pytest
 import torch
-from torch import Tensor
 
-from lhtclip.attention import RULES, Context, rule_named
+from lhtclip.attention import RULES, rule_named
+from lhtclip.attention.resclip import RcsSettings, resclip
+from lhtclip.attention.rule import no_streams
 from lhtclip.clip.layers import Attention
 from lhtclip.errors import UnknownNameError
 from tests import literal
+from tests.attention import towers
 
-WIDTH, HEADS = 24, 3
-
-
-def attention(*, seed: int = 0) -> Attention:
-    layer = Attention(WIDTH, HEADS).double().requires_grad_(False)
-    generator = torch.Generator().manual_seed(seed)
-    for weight in layer.parameters():
-        weight.copy_(torch.randn(weight.shape, generator=generator) * 0.5)
-    return layer
-
-
-def tokens(grid: tuple[int, int], *, batch: int = 2, seed: int = 1) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    shape = (batch, 1 + grid[0] * grid[1], WIDTH)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
+ALL = {
+    rule.name: rule
+    for rule in (
+        *(rule for rule in RULES.values() if rule.feedback is None),
+        resclip(RcsSettings(base="sclip")),
+        resclip(RcsSettings(base="clearclip")),
+    )
+}
+SIMPLE = [name for name, rule in RULES.items() if rule.reads is no_streams]
 
 
-@pytest.mark.parametrize("grid", [(3, 5), (4, 2), (1, 1)])
-@pytest.mark.parametrize("method", RULES)
-def test_rule_is_its_formula(method: str, grid: tuple[int, int]) -> None:
-    layer, x = attention(), tokens(grid)
-    weights = literal.AttentionWeights.of(layer.state_dict(), "", HEADS)
-    expected = [literal.attention(method, image.numpy(), weights, grid) for image in x]
-    given = rule_named(method).mix(layer, x, Context(grid=grid))
-    # Ω is float32 in the package; without it everything is float64.
-    accuracy = 1e-6 if method == "naclip" else 1e-12
-    np.testing.assert_allclose(given.numpy(), np.stack(expected), rtol=0, atol=accuracy)
+@pytest.mark.parametrize("class_tokens", [1, 0])
+@pytest.mark.parametrize("grid", [(3, 5), (4, 4), (4, 2), (1, 1)])
+@pytest.mark.parametrize("method", ALL)
+def test_rule_is_its_formula(method: str, grid: tuple[int, int], class_tokens: int) -> None:
+    context = towers.context(grid, class_tokens=class_tokens)
+    expected = towers.slowly(partial(literal.update, method), context)
+    given = towers.update(ALL[method], context)
+    # Ω is float32 in the package, as are SC-CLIP's similarities; all else is float64.
+    accuracy = 1e-5 if method == "scclip" else 1e-6 if "clip" in method else 1e-12
+    assert given.shape == expected.shape
+    patches = slice(class_tokens, None)
+    torch.testing.assert_close(given[:, patches], expected[:, patches], rtol=0, atol=accuracy)
+
+
+@pytest.mark.parametrize("depth", [12, 24])
+@pytest.mark.parametrize("method", ["resclip", "scclip", "gem", "clip-surgery"])
+def test_layers_of_published_towers(method: str, depth: int) -> None:
+    context = towers.context((3, 4), depth=depth, batch=1)
+    expected = towers.slowly(partial(literal.update, method), context)
+    torch.testing.assert_close(towers.update(RULES[method], context), expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_batch_is_images_one_by_one(method: str) -> None:
+    context = towers.context((3, 5), batch=4)
+    together = towers.update(ALL[method], context)
+    alone = torch.cat([towers.update(ALL[method], one) for one in towers.one_by_one(context)])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
 
 
 def test_rules_differ() -> None:
-    layer, x = attention(), tokens((3, 5))
-    outputs = [rule.mix(layer, x, Context(grid=(3, 5))) for rule in RULES.values()]
+    context = towers.context((3, 5))
+    outputs = [towers.update(rule, context) for rule in ALL.values()]
     for i, one in enumerate(outputs):
         for other in outputs[:i]:
-            assert (one - other).abs().max() > 0.05
+            assert (one - other)[:, 1:].abs().max() > 0.05
 
 
-@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize("method", SIMPLE)
 def test_rows_sum_to_one_and_those_of_sclip_to_two(method: str) -> None:
     """With the same value everywhere, the output is that value times the sum of a row."""
-    layer = attention()
-    value = torch.linspace(-1, 1, WIDTH, dtype=torch.float64)
-    layer.in_projection.weight[2 * WIDTH :] = 0
-    layer.in_projection.bias[2 * WIDTH :] = value
+    context = towers.context((3, 5))
+    layer = context.blocks[-1].attention
+    assert isinstance(layer, Attention)
+    value = towers.same_value(layer)
     rows = 2 if method == "sclip" else 1
     expected = rows * (layer.out_projection.weight @ value) + layer.out_projection.bias
-    given = rule_named(method).mix(layer, tokens((3, 5)), Context(grid=(3, 5)))
+    given = towers.update(rule_named(method), context)
     torch.testing.assert_close(given, expected.expand_as(given))
 
 
-@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize("method", ALL)
 def test_class_token_takes_part(method: str) -> None:
-    layer, x = attention(), tokens((3, 5))
-    changed = x.clone()
-    changed[:, 0] += 1
-    before, after = (rule_named(method).mix(layer, t, Context(grid=(3, 5))) for t in (x, changed))
+    context = towers.context((3, 5))
+    before = towers.update(ALL[method], context)
+    for stream in context.streams.values():
+        stream[:, 0] += torch.linspace(-2, 2, towers.WIDTH)
+    after = towers.update(ALL[method], context)
     assert torch.equal(before[:, 1:], after[:, 1:]) == (method == "maskclip")
 
 
@@ -79,16 +95,28 @@ def test_class_token_takes_part(method: str) -> None:
         ("sclip", True, True),
         ("clearclip", False, False),
         ("naclip", False, False),
+        ("resclip", False, False),
+        ("resclip-sclip", True, True),
+        ("resclip-clearclip", False, False),
+        ("scclip", False, False),
+        ("gem", False, False),
+        ("clip-surgery", False, False),
     ],
 )
 def test_what_the_published_code_keeps(method: str, residual: bool, mlp: bool) -> None:
-    rule = rule_named(method)
+    rule = ALL[method]
     assert (rule.name, rule.residual, rule.mlp) == (method, residual, mlp)
     assert "arXiv" in rule.source
+    assert (rule.note == "") == (method in SIMPLE)
 
 
 def test_table_of_rules() -> None:
-    assert list(RULES) == ["clip", "maskclip", "sclip", "clearclip", "naclip"]
+    assert SIMPLE == ["clip", "maskclip", "sclip", "clearclip", "naclip"]
+    assert [name for name in ALL if name in RULES] == [
+        *SIMPLE,
+        *("resclip", "scclip", "gem", "clip-surgery"),
+    ]
+    assert all(rule.name == name for name, rule in RULES.items())
 
 
 def test_unknown_method_gets_a_hint() -> None:

@@ -48,6 +48,18 @@ def test_progress_now_and_then(
     ]
 
 
+def test_progress_of_a_resumed_run_counts_its_own_share(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("lhtclip.cli.console.time.monotonic", lambda: now[0])
+    with Progress("images") as progress:
+        progress(6, 10, already=6)
+        now[0] += 10.0
+        progress(8, 10, already=6, note="mIoU 12.34")
+    assert capsys.readouterr().err == "lhtclip: 8/10 images, mIoU 12.34, 0:10 left\n"
+
+
 def test_progress_on_a_terminal_is_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, now = Terminal(), [0.0]
     monkeypatch.setattr(sys, "stderr", terminal)

@@ -1,4 +1,4 @@
-"""A tiny tokenizer in CLIP's manner, and random `transformers.CLIPModel`s saved to folders."""
+"""Tiny tokenizers in the manner of CLIP and SigLIP, and random models saved to folders."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 SaveClip = Callable[..., Any]
+SaveSiglip = Callable[..., Any]
 
 TINY: dict[str, Any] = {
     "projection_dim": 16,
@@ -31,6 +32,11 @@ TINY: dict[str, Any] = {
         "max_position_embeddings": 20,
         "layer_norm_eps": 1e-4,
     },
+}
+TINY_SIGLIP: dict[str, Any] = {
+    "vision_config": TINY["vision_config"],
+    "text_config": TINY["text_config"]
+    | {"hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 20},
 }
 START, END = "<|startoftext|>", "<|endoftext|>"
 MERGES = [
@@ -67,10 +73,53 @@ def build_tokenizer(*, end_first: bool) -> Tokenizer:
     return tokenizer
 
 
+def build_siglip_tokenizer() -> Tokenizer:
+    """A unigram model with the special tokens of SigLIP's; it cleans nothing."""
+    pieces = ["<pad>", "</s>", "<unk>", "▁", *map(chr, range(33, 127)), "▁cat", "▁dog", "photo"]
+    scores = [-float(len(pieces) - index) for index in range(len(pieces))]  # later ones win
+    unigram = models.Unigram(list(zip(pieces, scores, strict=True)), unk_id=2)
+    tokenizer = Tokenizer(unigram)
+    tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>"])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    return tokenizer
+
+
+def build_siglip2_tokenizer() -> Tokenizer:
+    """A BPE with the special tokens and the byte fallback of Gemma's; it cleans nothing."""
+    special = ["<pad>", "<eos>", "<bos>", "<unk>"]
+    merges = [("▁", "c"), ("▁c", "a"), ("▁ca", "t"), ("p", "h"), ("ph", "o"), ("▁", "▁")]
+    letters = ["▁", *map(chr, range(33, 127))]
+    words = [
+        *special,
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        *letters,
+        *map("".join, merges),
+    ]
+    ids = {word: index for index, word in enumerate(words)}
+    bpe = models.BPE(ids, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    tokenizer = Tokenizer(bpe)
+    tokenizer.add_special_tokens(special)
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", behavior="merged_with_previous")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A <eos>", special_tokens=[("<eos>", 1)]
+    )
+    return tokenizer
+
+
 @pytest.fixture(scope="session")
 def tokenizers() -> dict[str, Tokenizer]:
     """Tokenizers by the place of their end token in the vocabulary: last as in CLIP, or second."""
     return {"last": build_tokenizer(end_first=False), "second": build_tokenizer(end_first=True)}
+
+
+@pytest.fixture(scope="session")
+def siglip_tokenizers() -> dict[str, Tokenizer]:
+    """Tokenizers by the generation of SigLIP that they are like."""
+    return {"siglip": build_siglip_tokenizer(), "siglip2": build_siglip2_tokenizer()}
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +138,27 @@ def save_clip(tokenizers: dict[str, Tokenizer]) -> SaveClip:
         }
         model = CLIPModel(
             CLIPConfig(**(shape | {"text_config": shape["text_config"] | ends | text}))
+        )
+        _randomise(model)
+        model.save_pretrained(directory)
+        tokenizer.save(str(directory / "tokenizer.json"))
+        return model.eval()
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def save_siglip(siglip_tokenizers: dict[str, Tokenizer]) -> SaveSiglip:
+    """Return a function like that of `save_clip` for a SiglipModel; `like` names a tokenizer."""
+    from transformers import SiglipConfig, SiglipModel
+
+    def save(
+        directory: Path, shape: dict[str, Any] = TINY_SIGLIP, *, like: str = "siglip", **text: Any
+    ) -> SiglipModel:
+        tokenizer = siglip_tokenizers[like]
+        words = {"vocab_size": tokenizer.get_vocab_size()}
+        model = SiglipModel(
+            SiglipConfig(**(shape | {"text_config": shape["text_config"] | words | text}))
         )
         _randomise(model)
         model.save_pretrained(directory)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -16,7 +17,15 @@ from huggingface_hub import constants
 from huggingface_hub.utils import LocalEntryNotFoundError
 
 from lhtclip.clip import hub
-from lhtclip.clip.hub import BUNDLED, KNOWN_MODELS, SHORT_NAMES, canonical_name, resolve
+from lhtclip.clip.hub import (
+    BUNDLED,
+    KNOWN_MODELS,
+    OPENAI_ARCHIVES,
+    SHORT_NAMES,
+    canonical_name,
+    resolve,
+    tokenizer_of,
+)
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError, UnknownNameError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -75,6 +84,8 @@ def test_every_known_model_has_its_own_name_and_id() -> None:
     [
         ("ViT-B-16", "openai/clip-vit-base-patch16"),
         ("ViT-L-14-336", "openai/clip-vit-large-patch14-336"),
+        ("ViT-B-16-dfn2b", "apple/DFN2B-CLIP-ViT-B-16"),
+        ("ViT-L-16-siglip2", "google/siglip2-large-patch16-256"),
         ("openai/clip-vit-base-patch16", "openai/clip-vit-base-patch16"),
         ("me/My_model-2.0", "me/My_model-2.0"),
         ("bundled", "bundled"),
@@ -82,6 +93,8 @@ def test_every_known_model_has_its_own_name_and_id() -> None:
         ("/models/clip", "/models/clip"),
         ("models/clip/large", "models/clip/large"),
         (Path("me/model"), "me/model"),
+        ("ViT-B-16.pt", "ViT-B-16.pt"),
+        ("me/model.pt", "me/model.pt"),
     ],
 )
 def test_canonical_name(cache: Path, name: str | Path, expected: str) -> None:
@@ -133,7 +146,10 @@ def test_missing_folder(cache: Path, name: str | Path) -> None:
 def test_file_in_place_of_a_folder(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "model.safetensors").touch()
-    with pytest.raises(CheckpointError, match=r"safetensors is a file; a checkpoint is a folder"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"safetensors is a file; a checkpoint is a folder .* archives, \*\.pt",
+    ):
         resolve("weights/model.safetensors")
 
 
@@ -154,6 +170,86 @@ def test_bundled(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(hub, "BUNDLED_FOLDER", tmp_path / "none")
     with pytest.raises(CheckpointNotFoundError, match="This installation lacks the bundled model"):
         resolve("bundled")
+
+
+# OpenAI's archives
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    (tmp_path / "weights").mkdir()
+    path = tmp_path / "weights" / "ViT-B-16.pt"
+    path.write_bytes(b"not theirs")
+    return path
+
+
+def test_archive_with_a_tokenizer_beside_it(offline: Path, archive: Path) -> None:
+    beside = archive.parent / "tokenizer.json"
+    beside.touch()
+    assert resolve("weights/ViT-B-16.pt") == Path("weights/ViT-B-16.pt")
+    assert resolve(archive) == archive
+    assert tokenizer_of(archive) == beside
+    fill(offline, "openai/clip-vit-base-patch32", ("tokenizer.json",))
+    assert tokenizer_of(archive) == beside
+
+
+def test_archive_with_the_cached_tokenizer(cache: Path, archive: Path) -> None:
+    snapshot = fill(cache, "openai/clip-vit-base-patch32", ("tokenizer.json",))
+    assert resolve(archive) == archive  # and the network was not used
+    assert tokenizer_of(archive) == snapshot / "tokenizer.json"
+
+
+def test_archive_without_a_tokenizer(offline: Path, archive: Path) -> None:
+    for find in (resolve, tokenizer_of):
+        with pytest.raises(CheckpointNotFoundError) as error:
+            find(archive)
+        assert str(error.value).startswith(
+            f"{archive} carries no tokenizer, and no tokenizer.json lies beside it. tokenizer.json "
+            f"of openai/clip-vit-base-patch32 is not in the cache {offline}, and "
+        )
+        assert "Run `lhtclip download ViT-B-32` on a connected machine" in str(error.value)
+
+
+def test_archive_whose_tokenizer_is_fetched(
+    cache: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def download(*arguments: Any, local_files_only: bool) -> str:
+        asked.append((*arguments, local_files_only))
+        return "fetched/tokenizer.json"
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    assert resolve(archive) == archive
+    assert tokenizer_of(archive, download=True) == Path("fetched/tokenizer.json")
+    assert asked == 2 * [("openai/clip-vit-base-patch32", "tokenizer.json", False)]
+
+
+@pytest.mark.parametrize("name", ["no.pt", "./no.pt", "me/no.pt", Path("no.pt")])
+def test_missing_archive(cache: Path, name: str | Path) -> None:
+    with pytest.raises(CheckpointNotFoundError, match=r"^There is no checkpoint file .*no\.pt\."):
+        resolve(name)
+
+
+def test_a_folder_called_like_an_archive(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.pt").mkdir()
+    assert resolve("mine.pt") == Path("mine.pt")
+
+
+def test_archives_of_openai_are_known_by_their_content(
+    cache: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(OPENAI_ARCHIVES.values()) < set(SHORT_NAMES.values())
+    assert all(len(bytes.fromhex(digest)) == 32 for digest in OPENAI_ARCHIVES)
+    content = b"as published"
+    digest = hashlib.sha256(content).hexdigest()
+    monkeypatch.setitem(OPENAI_ARCHIVES, digest, "openai/clip-vit-base-patch16")
+    assert canonical_name(archive) == str(archive)
+    archive.write_bytes(content)
+    assert canonical_name(archive) == "openai/clip-vit-base-patch16"
+    assert canonical_name("weights/ViT-B-16.pt") == "openai/clip-vit-base-patch16"
+    archive.write_bytes(content + b", and changed")
+    assert canonical_name(archive) == str(archive)
 
 
 # Cache
@@ -197,6 +293,7 @@ def test_layouts_are_not_mixed(cache: Path, files: tuple[str, ...], wanted: str)
     [
         ((), "config.json"),
         (("config.json",), "tokenizer.json"),
+        (SMALL, "model.safetensors"),  # not preprocessor_config.json, which is optional
         ((*SMALL, "preprocessor_config.json"), "model.safetensors"),
     ],
 )

@@ -21,6 +21,7 @@ from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, clip_config
 from lhtclip.clip.state_dict import scatter
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
 from lhtclip.images import CLIP_MEAN, CLIP_STD
+from tests.clip.openai_clip import openai_names
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 PICKLED = "open_clip_pytorch_model.bin"
@@ -64,37 +65,6 @@ MODEL_CFG: dict[str, Any] = {
 }
 
 
-def renamed(theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Write the tensors of `transformers` as OpenCLIP writes them."""
-    ours = {
-        "logit_scale": theirs["logit_scale"],
-        "visual.class_embedding": theirs["vision_model.embeddings.class_embedding"],
-        "visual.conv1.weight": theirs["vision_model.embeddings.patch_embedding.weight"],
-        "visual.positional_embedding": theirs["vision_model.embeddings.position_embedding.weight"],
-        "visual.proj": theirs["visual_projection.weight"].T,
-        "token_embedding.weight": theirs["text_model.embeddings.token_embedding.weight"],
-        "positional_embedding": theirs["text_model.embeddings.position_embedding.weight"],
-        "text_projection": theirs["text_projection.weight"].T,
-    }
-    for kind in ("weight", "bias"):
-        ours[f"visual.ln_pre.{kind}"] = theirs[f"vision_model.pre_layrnorm.{kind}"]
-        ours[f"visual.ln_post.{kind}"] = theirs[f"vision_model.post_layernorm.{kind}"]
-        ours[f"ln_final.{kind}"] = theirs[f"text_model.final_layer_norm.{kind}"]
-        for tower, prefix, layers in (("vision", "visual.", 3), ("text", "", 2)):
-            for layer in range(layers):
-                old = f"{tower}_model.encoder.layers.{layer}"
-                new = f"{prefix}transformer.resblocks.{layer}"
-                ours[f"{new}.attn.in_proj_{kind}"] = torch.cat(
-                    [theirs[f"{old}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
-                )
-                ours[f"{new}.attn.out_proj.{kind}"] = theirs[f"{old}.self_attn.out_proj.{kind}"]
-                ours[f"{new}.ln_1.{kind}"] = theirs[f"{old}.layer_norm1.{kind}"]
-                ours[f"{new}.ln_2.{kind}"] = theirs[f"{old}.layer_norm2.{kind}"]
-                ours[f"{new}.mlp.c_fc.{kind}"] = theirs[f"{old}.mlp.fc1.{kind}"]
-                ours[f"{new}.mlp.c_proj.{kind}"] = theirs[f"{old}.mlp.fc2.{kind}"]
-    return {name: tensor.clone().contiguous() for name, tensor in ours.items()}
-
-
 Save = Callable[..., CLIPModel]
 
 
@@ -109,7 +79,7 @@ def save_open_clip(
         vision = SHAPE["vision_config"] | {"hidden_act": activation}
         model = save_clip(other, SHAPE | {"vision_config": vision}, hidden_act=activation)
         folder.mkdir(exist_ok=True)
-        save_file(renamed(model.state_dict()), folder / WEIGHTS)
+        save_file(openai_names(model.state_dict()), folder / WEIGHTS)
         quick = {"quick_gelu": True} if activation == "quick_gelu" else {}
         (folder / CONFIG).write_text(json.dumps({"model_cfg": MODEL_CFG | quick}))
         shutil.copy(other / "tokenizer.json", folder)
@@ -264,6 +234,7 @@ def test_what_changes_nothing(folder: Path, original: Path) -> None:
     change_config(folder, "text_cfg", hf_tokenizer_name="me/model", pool_type="argmax", pad_id=0)
     change_config(folder, "preprocess_cfg", size=32, resize_mode="squash")
     change_weights(folder, lambda tensors: tensors.update(attn_mask=torch.zeros(20, 20)))
+    change_weights(folder, lambda tensors: tensors.update(input_resolution=torch.tensor(32)))
     found, expected = load_checkpoint(folder), load_checkpoint(original)
     assert found.fingerprint == expected.fingerprint
     assert found.model.config == expected.model.config

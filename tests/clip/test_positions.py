@@ -66,6 +66,15 @@ def test_against_literal_bicubic(side: int, grid: tuple[int, int]) -> None:
 def test_trained_grid_gets_the_table_itself() -> None:
     trained = table(14)
     assert positions_for_grid(trained, (14, 14)) is trained
+    assert positions_for_grid(trained[1:], (14, 14), class_tokens=0).shape == (196, 3)
+
+
+@pytest.mark.parametrize("grid", [(24, 24), (14, 15), (3, 5)])
+def test_without_class_token_the_patches_are_stretched_alike(grid: tuple[int, int]) -> None:
+    trained = table(14)
+    expected = positions_for_grid(trained, grid)[1:]
+    found = positions_for_grid(trained[1:], grid, class_tokens=0)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_same_number_of_patches_is_not_the_same_grid() -> None:

@@ -45,6 +45,25 @@ def test_iou_is_that_of_torchmetrics(seed: int) -> None:
     assert mean_iou(matrix) == pytest.approx(float(expected.mean()), rel=1e-6)
 
 
+def test_pictures_add_up_as_in_torchmetrics() -> None:
+    """171 classes, some of which nowhere occur, over pictures of different sizes."""
+    from torchmetrics.classification import MulticlassJaccardIndex
+
+    oracle = MulticlassJaccardIndex(171, ignore_index=-1, average="none")
+    confusion = Confusion([str(index) for index in range(171)], ignored=-1)
+    generator = np.random.default_rng(0)
+    for height, width in ((20, 30), (31, 17), (1, 1)):
+        truth = generator.integers(-1, 160, (height, width), dtype=np.int16)
+        predicted = np.where(generator.random(truth.shape) < 0.5, truth, 7).clip(0)
+        confusion.add(truth, predicted)
+        oracle.update(torch.from_numpy(predicted).long(), torch.from_numpy(truth).long())
+    found = np.array(list(confusion.iou.values()))
+    occurs = ~np.isnan(found)
+    assert 100 < occurs.sum() < 171
+    np.testing.assert_allclose(found[occurs], oracle.compute().numpy()[occurs], rtol=1e-6)
+    assert confusion.mean_iou == pytest.approx(found[occurs].mean())
+
+
 @given(st.integers(0, 2**32), st.integers(1, 12), st.sampled_from([0.0, 0.3, 1.0]))
 def test_everything_is_as_counted_by_hand(seed: int, classes: int, share_ignored: float) -> None:
     truth, predicted = random_maps(seed, classes=classes, share_ignored=share_ignored)

@@ -139,6 +139,7 @@ def test_she_by_name_needs_a_ranking(lht: bool) -> None:
             source="α, τ and σ are ours",
             atr=AtrSettings(0.4, 2.5, False, "zero"),
             she=SheSettings(((1, 2), (3, 4)), 0.1, "row", "residual", True, True),
+            ranking=((1, 2), (3, 4), (2, 2)),
         ),
     ],
 )
@@ -193,6 +194,12 @@ GOOD: dict[str, Any] = {"source": "by hand", "ssr": {"layers": [2]}}
         GOOD | {"she": {"heads": [[6, 11, 1]]}},
         GOOD | {"she": {"heads": [[6, 11]], "normalise": "columns"}},
         GOOD | {"she": {"heads": [[6, 11]], "beta": -1}},
+        GOOD | {"she": {"heads": [[6, 11]], "beta": "0.4"}},
+        GOOD | {"ssr": {"layers": ["10"]}},
+        GOOD | {"ssr": {"layers": [2], "alpha": "0.1"}},
+        GOOD | {"ssr": {"layers": [2], "alpha": 1}},
+        GOOD | {"atr": {"threshold": None}},
+        GOOD | {"ranking": [6, 11]},
     ],
 )
 def test_not_a_preset(content: Any, tmp_path: Path) -> None:

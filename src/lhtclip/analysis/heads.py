@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from lhtclip.analysis.discriminability import pair_auc
-from lhtclip.clip.vision import VisionTower
+from lhtclip.clip.towers import ImageTower
 from lhtclip.techniques.she import Head
 
 
-def head_contributions(vision: VisionTower, pixels: Tensor) -> Iterator[tuple[int, Tensor]]:
+def head_contributions(vision: ImageTower, pixels: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Run the image tower and yield, layer by layer, what each head writes to the patch tokens.
 
     Args:
@@ -36,7 +36,7 @@ def head_contributions(vision: VisionTower, pixels: Tensor) -> Iterator[tuple[in
 
 
 @torch.inference_mode()
-def rank_heads(vision: VisionTower, pixels: Tensor, labels: Tensor) -> list[tuple[Head, float]]:
+def rank_heads(vision: ImageTower, pixels: Tensor, labels: Tensor) -> list[tuple[Head, float]]:
     """Rank the heads of all layers before the last by the AUC of their contributions.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
@@ -13,24 +14,25 @@ SIGMA = 5.0  # patches
 def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
     """A = softmax(s K Kᵀ + Ω)."""
     keys, values = attention.keys(x), attention.values(x)
-    bias = neighbourhood(context.grid, SIGMA).to(x)
+    bias = neighbourhood(context.grid, SIGMA, class_tokens=context.class_tokens).to(x)
     return attention.merge(attention.mix(keys, keys, values, bias=bias))
 
 
-def neighbourhood(grid: tuple[int, int], sigma: float) -> Tensor:
+def neighbourhood(grid: tuple[int, int], sigma: float, *, class_tokens: int) -> Tensor:
     """Return Ω, added after the scaling: exp(-distance² / 2σ²), and 0 for the class token.
 
     Args:
         grid: Rows and columns of patches.
         sigma: Width in patches.
+        class_tokens: How many tokens stand before the patches.
 
     Returns:
-        (1 + patches, 1 + patches) float32, class token first.
+        (class tokens + patches, class tokens + patches) float32.
     """
     rows, columns = (torch.arange(length, dtype=torch.float32) for length in grid)
     places = torch.cartesian_prod(rows, columns)
     squared = (places[:, None] - places).square().sum(dim=-1)
-    return torch.nn.functional.pad(torch.exp(-squared / (2 * sigma**2)), (1, 0, 1, 0))
+    return F.pad(torch.exp(-squared / (2 * sigma**2)), (class_tokens, 0) * 2)
 
 
 NACLIP = LastBlockRule("naclip", mix, residual=False, mlp=False, source="NACLIP, arXiv 2404.08181")

@@ -20,10 +20,14 @@ from lhtclip.errors import LhtClipError, unknown
 # Each lives in the module of its name; the help is here, so that it needs none of them.
 COMMANDS = {
     "segment": "Label every pixel of images with your words.",
+    "reproduce": "Measure the rows of the paper's tables.",
     "models": "List the models that have a short name.",
     "methods": "List the last-block rules there are.",
     "download": "Fetch models into the local cache.",
     "demo": "Segment the scenes that come with the package.",
+    "evaluate": "Measure mIoU on labelled data sets, by the published protocols.",
+    "datasets": "List the labelled data sets that can be read, and check one on disk.",
+    "calibrate": "Make a preset for a model on pictures of your own.",
 }
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lhtclip.cli.console import Progress, print_path, print_table
-from lhtclip.cli.sheet import side_by_side
 from lhtclip.dense import DenseEncoder
 from lhtclip.evaluation.confusion import Confusion
 from lhtclip.evaluation.scenes import SceneResult, new_confusion, segment_scenes, vocabulary_of
@@ -19,6 +18,7 @@ from lhtclip.formats.png import encode_picture
 from lhtclip.overlay import add_legend, draw_classes
 from lhtclip.scenes import Scene
 from lhtclip.segmenter import Segmenter
+from lhtclip.sheet import side_by_side
 
 _OPACITY = 0.6
 

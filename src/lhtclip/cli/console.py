@@ -66,13 +66,21 @@ class Progress:
         self._live = sys.stderr.isatty()
         self._pause = 0.1 if self._live else pause
         self._start = self._written = time.monotonic()
-        self._state: tuple[int, int] | None = None  # what was reported last
-        self._shown: tuple[int, int] | None = None  # what was written last
+        self._state: str | None = None  # what was reported last
+        self._shown: str | None = None  # what was written last
         self._width = 0
 
-    def __call__(self, done: int, total: int) -> None:
-        """Report; most reports are not written."""
-        self._state = (done, total)
+    def __call__(self, done: int, total: int, *, already: int = 0, note: str = "") -> None:
+        """Report; most reports are not written.
+
+        Args:
+            done: How many.
+            total: Of how many.
+            already: How many of those done were done before the clock was started.
+            note: More to say.
+        """
+        parts = (f"{done}/{total} {self._what}", note, self._remaining(done, total, already))
+        self._state = ", ".join(part for part in parts if part)
         if time.monotonic() - self._written >= self._pause:
             self._write()
 
@@ -97,17 +105,16 @@ class Progress:
         if self._quiet or self._state is None:
             return
         self._written, self._shown = time.monotonic(), self._state
-        done, total = self._state
-        text = f"lhtclip: {done}/{total} {self._what}{self._remaining(done, total)}"
+        text = f"lhtclip: {self._state}"
         if self._live:
             click.echo("\r" + text.ljust(self._width), err=True, nl=False)
             self._width = len(text)
         else:
             click.echo(text, err=True)
 
-    def _remaining(self, done: int, total: int) -> str:
+    def _remaining(self, done: int, total: int, already: int) -> str:
         elapsed = time.monotonic() - self._start
-        if elapsed < 3 or not 0 < done < total:
+        if elapsed < 3 or not already < done < total:
             return ""
-        minutes, seconds = divmod(round(elapsed / done * (total - done)), 60)
-        return f", {minutes}:{seconds:02d} left"
+        minutes, seconds = divmod(round(elapsed / (done - already) * (total - done)), 60)
+        return f"{minutes}:{seconds:02d} left"

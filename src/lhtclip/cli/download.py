@@ -10,9 +10,10 @@ from lhtclip.cli.console import print_path
 @click.command()
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 def command(*, models: tuple[str, ...]) -> None:
-    """Fetch models into the local cache and print the folders they lie in.
+    """Fetch models into the local cache and print where they lie.
 
-    MODEL is a short name (see `lhtclip models`) or an id on the hub. The cache is that of
+    MODEL is a short name (see `lhtclip models`), an id on the hub, or one of OpenAI's archives
+    (ViT-B-16.pt), which are here already but for their tokenizer. The cache is that of
     huggingface_hub: HF_HOME, HF_HUB_CACHE and HF_TOKEN count.
     """
     from lhtclip.clip.hub import canonical_name, resolve

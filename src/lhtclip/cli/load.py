@@ -1,4 +1,4 @@
-"""The options of `lhtclip segment` become a segmenter, checked first as far as that goes."""
+"""Options become a segmenter, checked first as far as that goes without the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from lhtclip.attention import rule_named
 from lhtclip.cli.console import say
-from lhtclip.cli.options import SegmentOptions
+from lhtclip.cli.options import ModelOptions, SegmentOptions
 from lhtclip.clip.hub import BUNDLED, canonical_name
 from lhtclip.device import choose_device, choose_dtype
 from lhtclip.segmenter import Segmenter, WindowSettings
@@ -29,6 +29,7 @@ _DECISIVE = (
     "window",
     "stride",
     "logit_scale",
+    "pamr",
     "threshold",
 )
 
@@ -39,8 +40,7 @@ def settings_of(options: SegmentOptions) -> dict[str, Any]:
     Raises:
         LhtClipError: Something cannot be used.
     """
-    rule_named(options.method)
-    choose_dtype(options.dtype, choose_device(options.device))
+    check_model(options)
     resolve_templates(options.templates)
     _windows(options)
     preset = _preset(options)
@@ -51,17 +51,40 @@ def settings_of(options: SegmentOptions) -> dict[str, Any]:
     )
 
 
+def check_model(options: ModelOptions) -> None:
+    """Check all about model, method and machine that can be checked without loading anything.
+
+    Raises:
+        LhtClipError: Something cannot be used.
+    """
+    canonical_name(options.model)
+    rule_named(options.method)
+    choose_dtype(options.dtype, choose_device(options.device))
+    _preset(options)
+
+
 def load_segmenter(options: SegmentOptions) -> Segmenter:
     """Load the model, with a word of warning about the bundled one.
 
     Raises:
         LhtClipError: There is no such model, or it cannot be used in this way.
     """
-    if canonical_name(options.model) == BUNDLED and not options.quiet:
-        say(
-            "The bundled model knows scenes of emoji only; for photographs take a real CLIP, such "
-            "as --model ViT-B-16."
-        )
+    warn_if_bundled(options)
+    return load_model(
+        options,
+        templates=options.templates,
+        windows=_windows(options),
+        logit_scale=options.logit_scale,
+        pamr=options.pamr,
+    )
+
+
+def load_model(options: ModelOptions, **settings: Any) -> Segmenter:
+    """Load the model with further settings of `Segmenter.from_pretrained`.
+
+    Raises:
+        LhtClipError: There is no such model, or it cannot be used in this way.
+    """
     return Segmenter.from_pretrained(
         options.model,
         method=options.method,
@@ -72,13 +95,20 @@ def load_segmenter(options: SegmentOptions) -> Segmenter:
         residual=options.residual,
         mlp=options.mlp,
         preset=_preset(options),
-        templates=options.templates,
-        windows=_windows(options),
-        logit_scale=options.logit_scale,
         device=options.device,
         dtype=options.dtype,
         max_pixels=options.max_pixels,
+        **settings,
     )
+
+
+def warn_if_bundled(options: ModelOptions) -> None:
+    """Say what the bundled model is not for."""
+    if canonical_name(options.model) == BUNDLED and not options.quiet:
+        say(
+            "The bundled model knows scenes of emoji only; for photographs take a real CLIP, such "
+            "as --model ViT-B-16."
+        )
 
 
 def _windows(options: SegmentOptions) -> WindowSettings:
@@ -90,5 +120,5 @@ def _windows(options: SegmentOptions) -> WindowSettings:
     )
 
 
-def _preset(options: SegmentOptions) -> Preset | None:
+def _preset(options: ModelOptions) -> Preset | None:
     return Preset.load(Path(options.preset)) if options.preset else None

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from lhtclip.cli.console import print_table
+from lhtclip.cli.console import print_table, say
 
 
 @click.command()
@@ -15,13 +15,20 @@ def command(*, as_json: bool) -> None:
     """List the last-block rules there are.
 
     "residual" and "mlp" say whether a rule keeps them as published. Where a technique of LHT-CLIP
-    acts, neither is kept unless asked for.
+    acts, neither is kept unless asked for. The techniques go with every rule; where they reach one
+    in a way of its own, a note says so.
     """
     from lhtclip.attention import RULES
 
     if as_json:
         entries = [
-            {"name": name, "source": rule.source, "residual": rule.residual, "mlp": rule.mlp}
+            {
+                "name": name,
+                "source": rule.source,
+                "residual": rule.residual,
+                "mlp": rule.mlp,
+                "note": rule.note,
+            }
             for name, rule in RULES.items()
         ]
         click.echo(json.dumps(entries, indent=2))
@@ -33,6 +40,9 @@ def command(*, as_json: bool) -> None:
             for name, rule in RULES.items()
         ],
     )
+    for name, rule in RULES.items():
+        if rule.note:
+            say(f"{name}: {rule.note}")
 
 
 def _kept(value: bool) -> str:

@@ -15,7 +15,8 @@ def command(*, as_json: bool) -> None:
     """List the models that have a short name, and which of them are in the local cache.
 
     Beside these, a command takes the id of any CLIP on the hub in the layout of `transformers` or
-    OpenCLIP ("organisation/model"), and any local folder in one of these layouts.
+    OpenCLIP ("organisation/model"), any local folder in one of these layouts, and OpenAI's own
+    archives (ViT-B-16.pt).
     """
     from lhtclip.clip.hub import KNOWN_MODELS, resolve
     from lhtclip.errors import LhtClipError

@@ -1,24 +1,69 @@
-"""Everything that `lhtclip segment` can be told, as one record."""
+"""Everything that a command about a model can be told, as one record a command."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import click
 
 from lhtclip.errors import InputError
+from lhtclip.formats.pictures import MAX_PIXELS
 from lhtclip.vocabulary import Vocabulary, read_classes_file
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def switch(name: str, text: str, *, default: bool | None = None) -> Any:
+    """Make the option --name/--no-name."""
+    return click.option(f"--{name}/--no-{name}", default=default, show_default=False, help=text)
+
+
+_MODEL = (
+    click.option(
+        "--model",
+        default="ViT-B-16",
+        help="Short name (`lhtclip models`), id on the hub, or folder.",
+    ),
+    click.option("--method", default="sclip", help="Rule of the last block (`lhtclip methods`)."),
+    switch("lht", "The three techniques of LHT-CLIP.  [default: on]", default=True),
+    switch("atr", "Abnormal token replacement.  [default: as --lht]"),
+    switch("ssr", "Spatial-semantic reweighting.  [default: as --lht]"),
+    switch("she", "Selective head enhancement.  [default: as --lht]"),
+    switch("residual", "The last block's residual connection.  [default: as published]"),
+    switch("mlp", "The last block's MLP.  [default: as published]"),
+    click.option("--preset", metavar="FILE", help="Settings of the techniques, as JSON."),
+)
+_MACHINE = (
+    click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps."),
+    click.option("--dtype", default="auto", help="auto, float32, bfloat16 or float16."),
+    click.option("--max-pixels", type=int, default=MAX_PIXELS, help="Larger images are refused."),
+)
+
+
+def model_options(command: Command) -> Command:
+    """Add the options that choose model, method and techniques."""
+    return _add(command, _MODEL)
+
+
+def machine_options(command: Command) -> Command:
+    """Add the options that choose where and how exactly it is computed."""
+    return _add(command, _MACHINE)
+
+
+def _add(command: Command, options: tuple[Any, ...]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentOptions:
-    """The options as they were typed; None stands for "as it is by default"."""
+class ModelOptions:
+    """The options of `model_options` and `machine_options`; None stands for "as by default"."""
 
-    images: tuple[str, ...]
-    classes: str | None
-    classes_file: str | None
-    background: str | None
-    threshold: float
     model: str
     method: str
     lht: bool
@@ -28,20 +73,32 @@ class SegmentOptions:
     residual: bool | None
     mlp: bool | None
     preset: str | None
+    device: str
+    dtype: str
+    max_pixels: int
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOptions(ModelOptions):
+    """The options of `lhtclip segment` as they were typed."""
+
+    images: tuple[str, ...]
+    classes: str | None
+    classes_file: str | None
+    background: str | None
+    threshold: float
     templates: str
     short_side: int
     window: int  # 0: the whole image
     stride: int
     batch: int
     logit_scale: float
+    pamr: bool
     out: str
     formats: str
     overwrite: bool
-    device: str
-    dtype: str
-    max_pixels: int
     as_json: bool
-    quiet: bool
 
     def vocabulary(self) -> Vocabulary:
         """Read and check the words.
@@ -65,9 +122,57 @@ class SegmentOptions:
         Raises:
             InputError: One is out of range.
         """
-        if not (math.isfinite(self.logit_scale) and self.logit_scale > 0):
-            raise InputError(f"--logit-scale must be above 0, not {self.logit_scale:g}.")
-        if self.max_pixels < 1:
-            raise InputError(f"--max-pixels must be at least 1, not {self.max_pixels}.")
-        if self.window < 0:
-            raise InputError(f"--window must be 0 or more pixels, not {self.window}.")
+        check_numbers(max_pixels=self.max_pixels, logit_scale=self.logit_scale, window=self.window)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions(ModelOptions):
+    """The options of `lhtclip evaluate` as they were typed; None stands for "as published"."""
+
+    names: tuple[str, ...]
+    root: str | None
+    protocol: str | None
+    templates: str | None
+    short_side: int | None
+    window: int | None  # 0: the whole image
+    stride: int | None
+    logit_scale: float | None
+    threshold: float | None
+    area_threshold: float | None
+    pamr: bool | None
+    batch: int
+    limit: int | None
+    seed: int | None
+    workers: int
+    trimap: int
+    check: bool
+    predictions: bool
+    gallery: int
+    out: str
+    overwrite: bool
+    as_json: bool
+
+    def check_numbers(self) -> None:
+        """Check the numbers that nothing else checks before a model is loaded.
+
+        Raises:
+            InputError: One is out of range.
+        """
+        check_numbers(max_pixels=self.max_pixels, logit_scale=self.logit_scale, window=self.window)
+        for name, share in (("threshold", self.threshold), ("area-threshold", self.area_threshold)):
+            if share is not None and not 0 <= share <= 1:
+                raise InputError(f"--{name} must be a number from 0 to 1, not {share:g}.")
+
+
+def check_numbers(*, max_pixels: int, logit_scale: float | None, window: int | None) -> None:
+    """Check numbers that several commands have; None was not given.
+
+    Raises:
+        InputError: One is out of range.
+    """
+    if logit_scale is not None and not (math.isfinite(logit_scale) and logit_scale > 0):
+        raise InputError(f"--logit-scale must be above 0, not {logit_scale:g}.")
+    if max_pixels < 1:
+        raise InputError(f"--max-pixels must be at least 1, not {max_pixels}.")
+    if window is not None and window < 0:
+        raise InputError(f"--window must be 0 or more pixels, not {window}.")

@@ -7,13 +7,8 @@ from typing import Any
 
 import click
 
-from lhtclip.cli.options import SegmentOptions
+from lhtclip.cli.options import SegmentOptions, machine_options, model_options
 from lhtclip.cli.plan import FORMATS, check_folder, parse_formats, plan_jobs
-from lhtclip.formats.pictures import MAX_PIXELS
-
-
-def _switch(name: str, text: str, *, default: bool | None = None) -> Any:
-    return click.option(f"--{name}/--no-{name}", default=default, show_default=False, help=text)
 
 
 @click.command()
@@ -36,17 +31,7 @@ def _switch(name: str, text: str, *, default: bool | None = None) -> Any:
     default=0.0,
     help="Pixels below this probability become background.",
 )
-@click.option(
-    "--model", default="ViT-B-16", help="Short name (`lhtclip models`), id on the hub, or folder."
-)
-@click.option("--method", default="sclip", help="Rule of the last block (`lhtclip methods`).")
-@_switch("lht", "The three techniques of LHT-CLIP.  [default: on]", default=True)
-@_switch("atr", "Abnormal token replacement.  [default: as --lht]")
-@_switch("ssr", "Spatial-semantic reweighting.  [default: as --lht]")
-@_switch("she", "Selective head enhancement.  [default: as --lht]")
-@_switch("residual", "The last block's residual connection.  [default: as published]")
-@_switch("mlp", "The last block's MLP.  [default: as published]")
-@click.option("--preset", metavar="FILE", help="Settings of the techniques, as JSON.")
+@model_options
 @click.option(
     "--templates",
     metavar="NAME|TEXT",
@@ -58,6 +43,7 @@ def _switch(name: str, text: str, *, default: bool | None = None) -> Any:
 @click.option("--stride", type=int, default=112, help="Pixels between windows.")
 @click.option("--batch", type=int, default=12, help="Most windows at once.")
 @click.option("--logit-scale", type=float, default=40.0, help="Factor before the softmax.")
+@click.option("--pamr", is_flag=True, help="Refine along the edges of the image (PAMR).")
 @click.option("--out", metavar="DIR", default="lhtclip-out", help="Where the results go.")
 @click.option(
     "--format",
@@ -67,9 +53,7 @@ def _switch(name: str, text: str, *, default: bool | None = None) -> Any:
     help=f"Out of {', '.join(FORMATS)}.",
 )
 @click.option("--overwrite", is_flag=True, help="Redo what is done; drop other words' results.")
-@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--dtype", default="auto", help="auto, float32, bfloat16 or float16.")
-@click.option("--max-pixels", type=int, default=MAX_PIXELS, help="Larger images are refused.")
+@machine_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document about the run.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.pass_context

@@ -1,9 +1,9 @@
-"""What a CLIP is made of, read from a checkpoint's `config.json`."""
+"""What a CLIP or a SigLIP is made of, read from a checkpoint's `config.json`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar, cast
 
 from lhtclip.errors import CheckpointError
@@ -63,10 +63,85 @@ class ClipConfig:
             CheckpointError: The file does not describe a CLIP.
         """
         return cls(
-            vision=_section(VisionConfig, content, "vision_config"),
-            text=_section(TextConfig, content, "text_config"),
+            vision=_read_section(content, "vision_config", VisionConfig()),
+            text=_read_section(content, "text_config", TextConfig()),
             projection_dim=_checked(content.get("projection_dim", 512), 512, "projection_dim"),
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of a `config.json` that says the same."""
+        shared = {"projection_dim": self.projection_dim}
+        return {
+            "architectures": ["CLIPModel"],
+            "model_type": "clip",
+            **shared,
+            "vision_config": asdict(self.vision) | {"model_type": "clip_vision_model"} | shared,
+            "text_config": asdict(self.text) | {"model_type": "clip_text_model"} | shared,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SiglipTextConfig:
+    """Shape of SigLIP's text tower; names and defaults are those of the `transformers` layout."""
+
+    vocab_size: int = 32000
+    hidden_size: int = 768
+    intermediate_size: int = 3072
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    max_position_embeddings: int = 64
+    hidden_act: str = "gelu_pytorch_tanh"
+    layer_norm_eps: float = 1e-6
+
+
+SIGLIP_VISION = VisionConfig(patch_size=16, hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6)
+
+
+@dataclass(frozen=True, slots=True)
+class SiglipConfig:
+    """Both towers of a SigLIP; the space they share is as wide as its image tower."""
+
+    vision: VisionConfig
+    text: SiglipTextConfig
+
+    @property
+    def projection_dim(self) -> int:
+        """Width of the space that both towers share."""
+        return self.vision.hidden_size
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> SiglipConfig:
+        """Read the content of a `config.json`.
+
+        Raises:
+            CheckpointError: The file does not describe a SigLIP with its pooling head, or one whose
+                towers end in spaces of different width.
+        """
+        vision = _read_section(content, "vision_config", SIGLIP_VISION)
+        text = _read_section(content, "text_config", SiglipTextConfig())
+        if not _section(content, "vision_config").get("vision_use_head", True):
+            raise CheckpointError(
+                "config.json describes a SigLIP without pooling head (vision_use_head is false); "
+                "without it no patch can be compared with texts. Use a whole SigLIP."
+            )
+        projection = _section(content, "text_config").get("projection_size") or text.hidden_size
+        if projection != vision.hidden_size:
+            raise CheckpointError(
+                f"config.json: text features of width {projection} (text_config.projection_size) "
+                f"cannot be compared with image features of width {vision.hidden_size} "
+                "(vision_config.hidden_size)."
+            )
+        return cls(vision, text)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of a `config.json` that says the same."""
+        return {
+            "architectures": ["SiglipModel"],
+            "model_type": "siglip",
+            "vision_config": asdict(self.vision) | {"model_type": "siglip_vision_model"},
+            "text_config": asdict(self.text)
+            | {"model_type": "siglip_text_model", "projection_size": self.projection_dim},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,36 +152,41 @@ class PixelConfig:
     std: tuple[float, ...] = CLIP_STD
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> PixelConfig:
-        """Read the content of a `preprocessor_config.json`; what is left out is as in CLIP.
+    def from_json(cls, content: Mapping[str, Any], default: PixelConfig) -> PixelConfig:
+        """Read the content of a `preprocessor_config.json`; what is left out is as in `default`.
 
         Raises:
             CheckpointError: A mean or std that is not three numbers.
         """
         return cls(
-            mean=_channels(content.get("image_mean", CLIP_MEAN), "image_mean"),
-            std=_channels(content.get("image_std", CLIP_STD), "image_std"),
+            mean=_channels(content.get("image_mean", default.mean), "image_mean"),
+            std=_channels(content.get("image_std", default.std), "image_std"),
         )
 
 
-_Section = TypeVar("_Section", VisionConfig, TextConfig)
+_Settings = TypeVar("_Settings", VisionConfig, TextConfig, SiglipTextConfig)
 _Value = TypeVar("_Value", int, float, str)
 
 
-def _section(section: type[_Section], content: Mapping[str, Any], key: str) -> _Section:
+def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     values = content.get(f"{key}_dict")
     if values is None:
         values = content.get(key)
     if not isinstance(values, Mapping):
         fault = "missing" if values is None else "no object"
         raise CheckpointError(f"config.json describes no CLIP: its {key!r} is {fault}.")
-    given = cast("Mapping[str, Any]", values)
-    settings: dict[str, Any] = asdict(section())
+    return cast("Mapping[str, Any]", values)
+
+
+def _read_section(content: Mapping[str, Any], key: str, default: _Settings) -> _Settings:
+    """Return the settings of a tower; what is not given is as in `default`."""
+    given = _section(content, key)
+    settings: dict[str, Any] = asdict(default)
     for name in settings.keys() & given.keys():
         settings[name] = _checked(
             given[name], settings[name], f"{key}.{name}", zero=name == "eos_token_id"
         )
-    result = section(**settings)
+    result = replace(default, **settings)
     if result.hidden_size % result.num_attention_heads:
         raise CheckpointError(
             f"config.json: {key}.hidden_size {result.hidden_size} cannot be divided among "

@@ -1,13 +1,15 @@
-"""The name of a model becomes a local folder: a path, the bundled model, or the hub's cache."""
+"""The name of a model becomes a local path: its own, the bundled model's, or one in the cache."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
+from lhtclip.clip.fetch import cached, fetch, fetch_optional
 from lhtclip.clip.layout import (
     LAYOUTS,
     PIXEL_FILE,
@@ -20,6 +22,7 @@ from lhtclip.errors import CheckpointError, CheckpointNotFoundError, unknown
 
 BUNDLED = "bundled"
 BUNDLED_FOLDER = Path(__file__).parents[1] / "data" / "bundled"
+ARCHIVE_SUFFIX = ".pt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,61 +52,129 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
     KnownModel(
         "ViT-H-14-laion2b", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "LAION-2B, 986 M parameters"
     ),
+    KnownModel(
+        "ViT-B-16-datacomp",
+        "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K",
+        "DataComp-1B, 150 M parameters",
+    ),
+    KnownModel(
+        "ViT-L-14-datacomp",
+        "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K",
+        "DataComp-1B, 428 M parameters",
+    ),
+    KnownModel("ViT-B-16-dfn2b", "apple/DFN2B-CLIP-ViT-B-16", "DFN-2B, 150 M parameters"),
+    KnownModel("ViT-L-14-dfn2b", "apple/DFN2B-CLIP-ViT-L-14", "DFN-2B, 428 M parameters"),
+    KnownModel(
+        "ViT-B-16-metaclip",
+        "timm/vit_base_patch16_clip_224.metaclip_2pt5b",
+        "MetaCLIP-2.5B, 150 M parameters",
+    ),
+    KnownModel(
+        "ViT-L-14-metaclip",
+        "timm/vit_large_patch14_clip_224.metaclip_2pt5b",
+        "MetaCLIP-2.5B, 428 M parameters",
+    ),
+    KnownModel("ViT-B-16-siglip", "google/siglip-base-patch16-224", "SigLIP, 203 M parameters"),
+    KnownModel(
+        "ViT-L-16-siglip", "google/siglip-large-patch16-256", "SigLIP, 652 M parameters, 256 px"
+    ),
+    KnownModel("ViT-B-16-siglip2", "google/siglip2-base-patch16-224", "SigLIP 2, 375 M parameters"),
+    KnownModel(
+        "ViT-L-16-siglip2", "google/siglip2-large-patch16-256", "SigLIP 2, 882 M parameters, 256 px"
+    ),
 )
 SHORT_NAMES: dict[str, str] = {
     model.name: model.hub_id for model in KNOWN_MODELS if model.name != BUNDLED
 }
 
+# OpenAI's own archives, by the SHA-256 that they were published with, and what the hub calls them.
+OPENAI_ARCHIVES: dict[str, str] = {
+    "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f": SHORT_NAMES["ViT-B-16"],
+    "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af": SHORT_NAMES["ViT-B-32"],
+    "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836": SHORT_NAMES["ViT-L-14"],
+    "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02": SHORT_NAMES["ViT-L-14-336"],
+}
+_OPENAI_TOKENIZER = "ViT-B-32"  # the model that they all take the tokenizer of
+
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 
 def canonical_name(name: str | Path) -> str:
-    """Return "bundled", the id on the hub, or a folder's path as text: one name per model.
+    """Return "bundled", the id on the hub, or a path as text: one name per model.
+
+    An archive that OpenAI published is called like its twin on the hub, which is the same network.
 
     Raises:
         UnknownNameError: A string that can be none of these.
+        CheckpointError: An archive that cannot be read.
     """
     if name == BUNDLED:
         return BUNDLED
-    folder = _folder(name)
-    return str(folder) if folder else _hub_id(str(name))
+    path = _path(name)
+    return (_published_as(path) or str(path)) if path else _hub_id(str(name))
 
 
 def resolve(name: str | Path, *, download: bool = True) -> Path:
-    """Return the local folder with a model's configuration, weights and tokenizer.
+    """Return the local folder with a model's configuration, weights and tokenizer, or its archive.
 
-    Nothing is asked of the network for a folder, for the bundled model, and for a model that is in
-    the cache of `huggingface_hub`; its HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and HF_TOKEN count.
+    Nothing is asked of the network for a folder, for the bundled model, and for what is in the
+    cache of `huggingface_hub`; its HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and HF_TOKEN count.
 
     Args:
         name: "bundled", a name in `SHORT_NAMES`, an id on the hub ("organisation/model"), or the
-            path of a folder. A folder that is called like one of the first two needs "./".
+            path of a folder or of an archive of OpenAI's (`.pt`). A folder that is called like one
+            of the first two needs "./".
         download: Whether files that are missing may be fetched.
 
     Raises:
         UnknownNameError: A string that can be none of these.
-        CheckpointNotFoundError: There is no such folder, or the model is not in the cache and
-            cannot be fetched.
-        CheckpointError: The path is that of a file.
+        CheckpointNotFoundError: There is no such folder or archive, or the model, or an archive's
+            tokenizer, is not in the cache and cannot be fetched.
+        CheckpointError: The path is that of another file.
     """
-    folder = BUNDLED_FOLDER if name == BUNDLED else _folder(name)
-    if folder is None:
+    path = BUNDLED_FOLDER if name == BUNDLED else _path(name)
+    if path is None:
         return _from_hub(str(name), download=download)
-    if folder.is_dir():
-        return folder
-    if folder.exists():
+    if path.is_dir():
+        return path
+    if path.is_file() and path.suffix == ARCHIVE_SUFFIX:
+        tokenizer_of(path, download=download)
+        return path
+    if path.exists():
         raise CheckpointError(
-            f"{folder} is a file; a checkpoint is a folder with {TRANSFORMERS.config_file}, "
-            f"{TRANSFORMERS.weight_files[0]} and {TOKENIZER_FILE}."
+            f"{path} is a file; a checkpoint is a folder with {TRANSFORMERS.config_file}, "
+            f"{TRANSFORMERS.weight_files[0]} and {TOKENIZER_FILE}, or one of OpenAI's archives, "
+            f"*{ARCHIVE_SUFFIX}."
         )
+    kind = "file" if path.suffix == ARCHIVE_SUFFIX else "folder"
     raise CheckpointNotFoundError(
-        f"There is no checkpoint folder {folder}."
+        f"There is no checkpoint {kind} {path}."
         + (" This installation lacks the bundled model." if name == BUNDLED else "")
     )
 
 
-def _folder(name: str | Path) -> Path | None:
-    """Return the folder that a name stands for, None for the name of a model."""
+def tokenizer_of(archive: Path, *, download: bool = False) -> Path:
+    """Return the tokenizer for an archive of OpenAI's: a file beside it, or the one they all share.
+
+    Raises:
+        CheckpointNotFoundError: There is none beside it, nor in the cache, and none can be fetched.
+    """
+    beside = archive.parent / TOKENIZER_FILE
+    if beside.is_file():
+        return beside
+    hub_id = SHORT_NAMES[_OPENAI_TOKENIZER]
+    try:
+        return cached(hub_id, TOKENIZER_FILE) or fetch(
+            hub_id, TOKENIZER_FILE, name=_OPENAI_TOKENIZER, download=download
+        )
+    except CheckpointNotFoundError as error:
+        raise CheckpointNotFoundError(
+            f"{archive} carries no tokenizer, and no {TOKENIZER_FILE} lies beside it. {error}"
+        ) from error
+
+
+def _path(name: str | Path) -> Path | None:
+    """Return the path that a name stands for, None for the name of a model."""
     text = os.path.expanduser(name)
     if isinstance(name, Path):
         return Path(text)
@@ -111,7 +182,28 @@ def _folder(name: str | Path) -> Path | None:
         return None
     is_path = os.path.exists(text) or os.path.isabs(text) or name.startswith((".", "~"))
     has_separator = "/" in name or os.sep in name
-    return Path(text) if is_path or (has_separator and not _HUB_ID.fullmatch(name)) else None
+    is_path |= name.endswith(ARCHIVE_SUFFIX) or (has_separator and not _HUB_ID.fullmatch(name))
+    return Path(text) if is_path else None
+
+
+def _published_as(path: Path) -> str | None:
+    if path.suffix != ARCHIVE_SUFFIX or not path.is_file():
+        return None
+    try:
+        state = path.stat()
+        return OPENAI_ARCHIVES.get(_sha256(path, state.st_size, state.st_mtime_ns))
+    except OSError as error:
+        raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+@lru_cache
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """Hash a file; `size` and `changed` are there to hash it anew when it is another."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _hub_id(name: str) -> str:
@@ -124,88 +216,23 @@ def _hub_id(name: str) -> str:
 def _from_hub(name: str, *, download: bool) -> Path:
     """Fetch what is needed and not in the cache, small files first, of the weights one kind."""
     hub_id = _hub_id(name)
-    snapshot = _snapshot(hub_id)
-    begun = layout_of(snapshot) if snapshot else None  # what was begun is completed
-    if snapshot and begun and _is_complete(snapshot, begun):
-        return snapshot
-    fetch = partial(_fetch, hub_id, name, download=download)
-    fetch_first = partial(_fetch_first, hub_id, name, download=download)
+    config = cached(hub_id, *(layout.config_file for layout in LAYOUTS))
+    begun = layout_of(config.parent) if config else None  # what was begun is completed
+    if config and begun and _is_complete(config.parent, begun):
+        return config.parent
+    fetch_first = partial(fetch, hub_id, name=name, download=download)
     config = fetch_first(*(layout.config_file for layout in ([begun] if begun else LAYOUTS)))
     layout = next(layout for layout in LAYOUTS if layout.config_file == config.name)
     fetch_first(TOKENIZER_FILE)
-    if layout is TRANSFORMERS:
-        fetch(PIXEL_FILE)
+    if layout is TRANSFORMERS:  # before the weights, with which a model counts as complete
+        fetch_optional(
+            hub_id, PIXEL_FILE, name=name, download=download, wanted=layout.weight_files[0]
+        )
     fetch_first(*layout.weight_files)
     return config.parent
-
-
-def _snapshot(hub_id: str) -> Path | None:
-    """Return the folder of the cache that holds a model's configuration; asks no network."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.utils import HFValidationError
-
-    try:
-        found = (try_to_load_from_cache(hub_id, layout.config_file) for layout in LAYOUTS)
-        return next((Path(config).parent for config in found if isinstance(config, str)), None)
-    except HFValidationError:
-        return None
 
 
 def _is_complete(folder: Path, layout: Layout) -> bool:
     return (folder / TOKENIZER_FILE).is_file() and any(
         (folder / weights).is_file() for weights in layout.weight_files
-    )
-
-
-def _fetch_first(hub_id: str, name: str, *files: str, download: bool) -> Path:
-    """Return the local path of the first of the files that the hub has."""
-    for file in files:
-        if path := _fetch(hub_id, name, file, download=download):
-            return path
-    raise CheckpointNotFoundError(
-        f"The model {hub_id} has no {' or '.join(files)} on the hub; only models in the layout of "
-        "`transformers` or OpenCLIP can be read."
-    )
-
-
-def _fetch(hub_id: str, name: str, file: str, *, download: bool) -> Path | None:
-    """Return the local path of a file of the hub, None where the hub has no such file."""
-    from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.utils import (
-        EntryNotFoundError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
-
-    try:
-        return Path(hf_hub_download(hub_id, file, local_files_only=not download))
-    except LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError with another meaning
-        if not download:
-            reason = "nothing was to be downloaded"
-        elif constants.HF_HUB_OFFLINE:
-            reason = "HF_HUB_OFFLINE forbids to download it"
-        else:
-            reason = "the hub cannot be reached"
-        raise _not_here(hub_id, name, file, reason) from error
-    except EntryNotFoundError:
-        return None
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise CheckpointNotFoundError(
-            f"The hub knows no model {hub_id} that may be read from here, and there is no folder "
-            "of that name. Check the spelling; a private or gated model needs HF_TOKEN."
-        ) from error
-    except Exception as error:  # the client's and its transport's errors have no common root
-        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-        raise _not_here(hub_id, name, file, f"fetching it failed ({reason})") from error
-
-
-def _not_here(hub_id: str, name: str, file: str, reason: str) -> CheckpointNotFoundError:
-    from huggingface_hub import constants
-
-    return CheckpointNotFoundError(
-        f"{file} of {hub_id} is not in the cache {constants.HF_HUB_CACHE}, and {reason}. Run "
-        f"`lhtclip download {name}` on a connected machine and bring its HF_HOME folder (by "
-        "default ~/.cache/huggingface) here, with HF_HOME set to the copy; the model "
-        f"{BUNDLED!r} needs no network."
     )

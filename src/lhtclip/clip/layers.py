@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +20,12 @@ def quick_gelu(x: Tensor) -> Tensor:
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "quick_gelu": quick_gelu,
     "gelu": F.gelu,
+    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
 }
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention whose parts can be used one by one.
+    """Multi-head attention whose parts can be used one by one.
 
     Shapes: x is (batch, tokens, width); everything per head is (batch, heads, tokens, head_width).
     """
@@ -71,7 +73,7 @@ class Attention(nn.Module):
 
     def merge(self, head_outputs: Tensor) -> Tensor:
         """Concatenate the heads and project them back to the residual stream, bias included."""
-        return self.out_projection(head_outputs.transpose(1, 2).flatten(2))
+        return self.out_projection(head_outputs.transpose(-3, -2).flatten(-2))
 
     def contributions(self, head_outputs: Tensor, heads: Sequence[int]) -> Tensor:
         """Return what single heads add to the residual stream, A_h V_h W_o,h, without bias.
@@ -96,7 +98,7 @@ class Attention(nn.Module):
         width = x.shape[-1]
         rows = slice(part * width, (part + 1) * width)
         projected = F.linear(x, self.in_projection.weight[rows], self.in_projection.bias[rows])
-        return projected.view(*x.shape[:-1], self.heads, self.head_width).transpose(1, 2)
+        return projected.view(*x.shape[:-1], self.heads, self.head_width).transpose(-3, -2)
 
 
 class Mlp(nn.Module):

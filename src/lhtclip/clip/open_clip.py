@@ -40,7 +40,8 @@ OPEN_CLIP_TENSORS = TensorNames(
         "mlp.contract": ("mlp.c_proj.{}",),
     },
     transposed=frozenset({"vision.projection.weight", "text.projection.weight"}),
-    ignored=frozenset({"attn_mask"}),
+    # A mask, and what OpenAI's archives tell of their shape.
+    ignored=frozenset({"attn_mask", "input_resolution", "context_length", "vocab_size"}),
 )
 
 # What is read, by section, with OpenCLIP's default values; 0 where it has none.

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def positions_for_grid(table: Tensor, grid: tuple[int, int]) -> Tensor:
+def positions_for_grid(table: Tensor, grid: tuple[int, int], *, class_tokens: int = 1) -> Tensor:
     """Stretch a trained position table to another grid; the class token's row is kept.
 
     Bicubic in float32 with the scale (n + 0.1) / g in each direction, the rule of the published
@@ -15,17 +15,18 @@ def positions_for_grid(table: Tensor, grid: tuple[int, int]) -> Tensor:
     gets the table itself; one with as many patches but another shape does not.
 
     Args:
-        table: (1 + g * g, width), the class token's row first.
+        table: (class tokens + g * g, width), the class token's row first.
         grid: Rows and columns of patches wanted.
+        class_tokens: Rows before those of the patches: 1 for CLIP, 0 for SigLIP.
 
     Returns:
-        (1 + rows * columns, width) in the dtype of the table.
+        (class tokens + rows * columns, width) in the dtype of the table.
     """
-    side = round((table.shape[0] - 1) ** 0.5)
+    side = round((table.shape[0] - class_tokens) ** 0.5)
     rows, columns = grid
     if (rows, columns) == (side, side):
         return table
-    image = table[1:].float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    image = table[class_tokens:].float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
     stretched = F.interpolate(
         image,
         scale_factor=((rows + 0.1) / side, (columns + 0.1) / side),
@@ -34,4 +35,4 @@ def positions_for_grid(table: Tensor, grid: tuple[int, int]) -> Tensor:
         recompute_scale_factor=False,
     )
     patches = stretched.flatten(2)[0].T.to(table.dtype)  # (rows * columns, width)
-    return torch.cat([table[:1], patches])
+    return torch.cat([table[:class_tokens], patches])

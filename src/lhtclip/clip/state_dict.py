@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from lhtclip.clip.model import Clip
+from lhtclip.clip.model import ImageTextModel
 from lhtclip.errors import CheckpointError
 
 
@@ -37,7 +37,7 @@ class TensorNames:
         return tuple(prefix + name.format(kind) for name in self.block[".".join(part)])
 
 
-TRANSFORMERS_TENSORS = TensorNames(
+TRANSFORMERS_CLIP = TensorNames(
     top={
         "logit_scale": "logit_scale",
         "vision.class_embedding": "vision_model.embeddings.class_embedding",
@@ -67,9 +67,44 @@ TRANSFORMERS_TENSORS = TensorNames(
     ignored=frozenset(f"{tower}_model.embeddings.position_ids" for tower in ("vision", "text")),
 )
 
+TRANSFORMERS_SIGLIP = replace(
+    TRANSFORMERS_CLIP,
+    top={
+        "logit_scale": "logit_scale",
+        "logit_bias": "logit_bias",
+        "vision.patch_embedding.weight": "vision_model.embeddings.patch_embedding.weight",
+        "vision.patch_embedding.bias": "vision_model.embeddings.patch_embedding.bias",
+        "vision.positions": "vision_model.embeddings.position_embedding.weight",
+        "vision.final_norm.weight": "vision_model.post_layernorm.weight",
+        "vision.final_norm.bias": "vision_model.post_layernorm.bias",
+        "vision.head.probe": "vision_model.head.probe",
+        **{
+            f"vision.head.{ours}": f"vision_model.head.{theirs}"
+            for ours, theirs in {
+                "attention.in_projection.weight": "attention.in_proj_weight",
+                "attention.in_projection.bias": "attention.in_proj_bias",
+                "attention.out_projection.weight": "attention.out_proj.weight",
+                "attention.out_projection.bias": "attention.out_proj.bias",
+                "norm.weight": "layernorm.weight",
+                "norm.bias": "layernorm.bias",
+                "mlp.expand.weight": "mlp.fc1.weight",
+                "mlp.expand.bias": "mlp.fc1.bias",
+                "mlp.contract.weight": "mlp.fc2.weight",
+                "mlp.contract.bias": "mlp.fc2.bias",
+            }.items()
+        },
+        "text.token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+        "text.positions": "text_model.embeddings.position_embedding.weight",
+        "text.final_norm.weight": "text_model.final_layer_norm.weight",
+        "text.final_norm.bias": "text_model.final_layer_norm.bias",
+        "text.head.weight": "text_model.head.weight",
+        "text.head.bias": "text_model.head.bias",
+    },
+)
+
 
 def gather(
-    model: Clip, tensors: Mapping[str, Tensor], names: TensorNames, *, config_file: str
+    model: ImageTextModel, tensors: Mapping[str, Tensor], names: TensorNames, *, config_file: str
 ) -> dict[str, Tensor]:
     """Rename, join and turn a checkpoint's tensors into the state dict of `model`.
 
@@ -109,7 +144,7 @@ def gather(
     return state
 
 
-def scatter(model: Clip, names: TensorNames) -> dict[str, Tensor]:
+def scatter(model: ImageTextModel, names: TensorNames) -> dict[str, Tensor]:
     """Return the tensors of `model` as a layout names and shapes them."""
     state = model.state_dict()
     tensors: dict[str, Tensor] = {}
@@ -129,7 +164,7 @@ class _Stored:
     transposed: bool
 
 
-def _table(model: Clip, names: TensorNames) -> dict[str, _Stored]:
+def _table(model: ImageTextModel, names: TensorNames) -> dict[str, _Stored]:
     patch = model.config.vision.patch_size
     table: dict[str, _Stored] = {}
     for ours, tensor in model.state_dict().items():

@@ -6,41 +6,27 @@ import torch
 from torch import Tensor, nn
 
 from lhtclip.clip.config import TextConfig
-from lhtclip.clip.layers import Block
+from lhtclip.clip.towers import PromptTower, fresh_blocks, fresh_embedding
 
 # Early published configs carry 2 where the end token's id should stand; there, as in the original
 # code, the end token is the one with the largest id.
 LEGACY_END_TOKEN = 2
 
 
-class TextTower(nn.Module):
-    """Token ids in, one feature a prompt out."""
+class TextTower(PromptTower):
+    """A prompt's feature is that of its end token, which sees all others."""
+
+    causal = True
 
     def __init__(self, config: TextConfig, projection_dim: int) -> None:
         super().__init__()
         width = config.hidden_size
         self.config = config
-        # Not nn.Embedding(...): its random numbers, on the meta device that checkpoints are loaded
-        # through, would import torch's compiler, some 2 seconds.
-        table = torch.zeros(config.vocab_size, width)
-        self.token_embedding = nn.Embedding.from_pretrained(table, freeze=False)
+        self.token_embedding = fresh_embedding(config.vocab_size, width)
         self.positions = nn.Parameter(torch.zeros(config.max_position_embeddings, width))
-        self.blocks = nn.ModuleList(
-            Block(
-                width,
-                config.intermediate_size,
-                config.num_attention_heads,
-                activation=config.hidden_act,
-                epsilon=config.layer_norm_eps,
-            )
-            for _ in range(config.num_hidden_layers)
-        )
+        self.blocks = fresh_blocks(config)
         self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.projection = nn.Linear(width, projection_dim, bias=False)
-
-    def embed(self, token_ids: Tensor) -> Tensor:
-        """Return the residual stream that enters the first block: (batch, tokens, width)."""
-        return self.token_embedding(token_ids) + self.positions[: token_ids.shape[1]]
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """Return CLIP's text features, (batch, projection_dim), not normalised.
@@ -51,9 +37,7 @@ class TextTower(nn.Module):
         Args:
             token_ids: (batch, tokens) integers, each row holding an end token.
         """
-        x = self.embed(token_ids)
-        for block in self.blocks:
-            x = block(x, causal=True)
+        x = self.contextualise(token_ids)
         if self.config.eos_token_id == LEGACY_END_TOKEN:
             end = token_ids.argmax(dim=1)
         else:

@@ -39,8 +39,12 @@ class Tokenizer:
             raise CheckpointError(f"The tokenizer {path} puts no end token behind a prompt.")
         self.end: int = markers[-1]
 
+    def encode(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each prompt, its end token last."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(prompts))]
+
     def __call__(self, prompts: Sequence[str]) -> Tensor:
         """Return (prompts, longest prompt) int64, filled up on the right with the end token."""
-        rows = [encoding.ids for encoding in self._tokenizer.encode_batch(list(prompts))]
+        rows = self.encode(prompts)
         longest = max(map(len, rows))
         return torch.tensor([row + [self.end] * (longest - len(row)) for row in rows])

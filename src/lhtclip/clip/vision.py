@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
 from lhtclip.clip.config import VisionConfig
-from lhtclip.clip.layers import Block
 from lhtclip.clip.positions import positions_for_grid
+from lhtclip.clip.towers import ImageTower, fresh_blocks
 
 
-class VisionTower(nn.Module):
-    """Pixels in, residual stream out, block by block.
+class VisionTower(ImageTower):
+    """An image's feature is that of the class token, which is one more token before the patches."""
 
-    Whoever needs more than the class token runs the stages alone: `embed`, each of `blocks`,
-    `project`.
-    """
+    class_tokens = 1
 
     def __init__(self, config: VisionConfig, projection_dim: int) -> None:
         super().__init__()
@@ -28,40 +23,9 @@ class VisionTower(nn.Module):
         self.class_embedding = nn.Parameter(torch.zeros(width))
         self.positions = nn.Parameter(torch.zeros(1 + config.grid_size**2, width))
         self.pre_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        blocks = nn.ModuleList(
-            Block(
-                width,
-                config.intermediate_size,
-                config.num_attention_heads,
-                activation=config.hidden_act,
-                epsilon=config.layer_norm_eps,
-            )
-            for _ in range(config.num_hidden_layers)
-        )
-        self.blocks = cast("Sequence[Block]", blocks)
+        self.blocks = fresh_blocks(config)
         self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.projection = nn.Linear(width, projection_dim, bias=False)
-
-    def grid(self, pixels: Tensor) -> tuple[int, int]:
-        """Return rows and columns of whole patches in (batch, 3, height, width)."""
-        height, width = pixels.shape[-2:]
-        return height // self.config.patch_size, width // self.config.patch_size
-
-    def patch_tokens(self, pixels: Tensor) -> Tensor:
-        """Embed whole patches; pixels beyond the last one are dropped, as by a strided convolution.
-
-        Args:
-            pixels: (batch, 3, height, width), at least one patch in each direction.
-
-        Returns:
-            (batch, rows * columns, width), row by row.
-        """
-        rows, columns = self.grid(pixels)
-        side = self.config.patch_size
-        whole = pixels[..., : rows * side, : columns * side]
-        patches = whole.reshape(-1, 3, rows, side, columns, side)
-        patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (B, N, 3 p p)
-        return self.patch_embedding(patches)
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Return the residual stream that enters the first block.

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lhtclip.errors import InputError, unknown
+from lhtclip.errors import InputError, is_number, unknown
 
 _NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
@@ -38,9 +38,11 @@ class AtrSettings:
     surrounded: Literal["keep", "zero"] = "keep"
 
     def __post_init__(self) -> None:
-        """Refuse a width that is not positive and words that mean nothing."""
-        if not self.sigma > 0:
-            raise InputError(f"ATR's sigma must be above 0 patches, not {self.sigma}.")
+        """Refuse what is no number, a width that is not positive, and words that mean nothing."""
+        if not is_number(self.threshold):
+            raise InputError(f"ATR's threshold must be a number, not {self.threshold!r}.")
+        if not (is_number(self.sigma) and self.sigma > 0):
+            raise InputError(f"ATR's sigma must be above 0 patches, not {self.sigma!r}.")
         if self.surrounded not in ("keep", "zero"):
             raise unknown("way with surrounded tokens", self.surrounded, ("keep", "zero"))
 

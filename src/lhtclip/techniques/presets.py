@@ -8,30 +8,39 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from lhtclip.errors import CheckpointError, InputError
 from lhtclip.files import write_atomically
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.settings import LhtSettings
-from lhtclip.techniques.she import SheSettings
+from lhtclip.techniques.she import Head, SheSettings
 from lhtclip.techniques.ssr import SsrSettings
 
 PRESET_FILE = "lht.json"
+_LIST_OF_NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")  # over several lines, so within no string
 _logger = logging.getLogger("lhtclip")
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What fits a checkpoint; `she` is None where nobody has ranked its heads."""
+    """What fits a checkpoint; `she` is None where nobody has ranked its heads, or none is of use.
+
+    source: Where all this comes from, a sentence.
+    ranking: All heads that were ranked, best first; those of `she` are the first of them.
+    made: The same for machines, in JSON types: how `lhtclip calibrate` came to these settings.
+    """
 
     ssr: SsrSettings
     source: str
     atr: AtrSettings = field(default_factory=AtrSettings)
     she: SheSettings | None = None
+    ranking: tuple[Head, ...] = ()
+    made: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
     def select(
         self,
@@ -56,9 +65,10 @@ class Preset:
             raise InputError(
                 "SHE needs a head ranking and this checkpoint has none. Pass "
                 "she=SheSettings(heads=((layer, head), ...)) with heads ranked on labelled images, "
-                "put a preset with 'she' into the checkpoint folder as lht.json, or switch SHE off."
+                "put a preset with 'she' into the checkpoint folder as lht.json (`lhtclip "
+                "calibrate` makes one), or switch SHE off."
             )
-        if she is None and lht and self.she is None:
+        if she is None and lht and self.she is None and not self.ranking:
             _logger.warning(
                 "This checkpoint has no head ranking: LHT uses ATR and SSR, without SHE."
             )
@@ -69,8 +79,10 @@ class Preset:
         )
 
     def save(self, path: Path) -> Path:
-        """Write the preset as JSON."""
-        return write_atomically(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
+        """Write the preset as JSON, lists of numbers on one line."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        text = _LIST_OF_NUMBERS.sub(_on_one_line, text)
+        return write_atomically(path, (text + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> Preset:
@@ -92,13 +104,23 @@ class Preset:
                 ssr=SsrSettings(**content["ssr"] | {"layers": tuple(content["ssr"]["layers"])}),
                 source=content["source"],
                 atr=AtrSettings(**content.get("atr", {})),
-                she=she and SheSettings(**she | {"heads": tuple(map(tuple, she["heads"]))}),
+                she=she and SheSettings(**she | {"heads": _heads(she["heads"])}),
+                ranking=_heads(content.get("ranking", ())),
+                made=dict(content.get("made", {})),
             )
-        except (KeyError, TypeError, AttributeError, InputError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise CheckpointError(
                 f"The preset {path} is not understood ({error}); expected are 'source', 'ssr' with "
                 "'layers', and optionally 'atr' and 'she' with 'heads'."
             ) from error
+
+
+def _on_one_line(numbers: re.Match[str]) -> str:
+    return f"[{' '.join(numbers[0][1:-1].split())}]"
+
+
+def _heads(pairs: Iterable[Sequence[int]]) -> tuple[Head, ...]:
+    return tuple((layer, head) for layer, head in pairs)
 
 
 _Settings = TypeVar("_Settings")
@@ -112,23 +134,16 @@ def _choose(asked: object, lht: bool, preset: _Settings | None) -> _Settings | N
     return cast(_Settings, asked)
 
 
-_VIT_B16_HEADS = (
-    (6, 11),
-    (8, 12),
-    (6, 1),
-    (6, 10),
-    (6, 3),
-    (7, 8),
-    (6, 2),
-    (6, 9),
-    (7, 6),
-    (7, 12),
+_VIT_B16_RANKING = (
+    *((6, 11), (8, 12), (6, 1), (6, 10), (6, 3), (7, 8), (6, 2), (6, 9), (7, 6), (7, 12)),
+    *((7, 9), (8, 5), (6, 6), (6, 5), (7, 4), (7, 3), (8, 6)),
 )
 
 PRESETS: Mapping[str, Preset] = {
     "openai/clip-vit-base-patch16": Preset(
         ssr=SsrSettings(layers=(10, 11)),
-        she=SheSettings(heads=_VIT_B16_HEADS),
+        she=SheSettings(heads=_VIT_B16_RANKING[:10]),
+        ranking=_VIT_B16_RANKING,
         source=(
             "arXiv 2510.23894: τ, α and layers from its text; heads read off its figures "
             "(average AUC over ADE20K, Context and COCO-Stuff)"

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.errors import InputError, unknown
+from lhtclip.errors import InputError, is_number, unknown
 from lhtclip.techniques.atr import AtrSettings, replace_abnormal
 
 Head = tuple[int, int]  # layer and head, both 1-based
@@ -52,9 +52,9 @@ class SheSettings:
             raise InputError(
                 f"SHE needs heads as (layer, head) pairs, at least one, not {self.heads!r}."
             )
-        if not self.beta >= 0:
+        if not (is_number(self.beta) and self.beta >= 0):
             raise InputError(
-                f"SHE's beta must be 0 or more, not {self.beta}: opposites would cancel out."
+                f"SHE's beta must be 0 or more, not {self.beta!r}: opposites would cancel out."
             )
         if self.normalise not in ("column", "row"):
             raise unknown("normalisation of SHE", self.normalise, ("column", "row"))

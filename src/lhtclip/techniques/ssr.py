@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lhtclip.errors import InputError, is_number
+
 
 @dataclass(frozen=True, slots=True)
 class SsrSettings:
@@ -21,6 +23,13 @@ class SsrSettings:
 
     layers: tuple[int, ...]
     alpha: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse an α that would turn updates round, and layers that are no numbers."""
+        if not (is_number(self.alpha) and -1 < self.alpha < 1):
+            raise InputError(f"SSR's alpha must lie between -1 and 1, not {self.alpha!r}.")
+        if not all(type(layer) is int for layer in self.layers):
+            raise InputError(f"SSR's layers are whole numbers from 1 on, not {self.layers!r}.")
 
 
 def reweight(x: Tensor, update: Tensor, alpha: float) -> Tensor:

@@ -1,0 +1,96 @@
+"""A forward pass of the image tower, laid open layer by layer, for whoever wants to measure it.
+
+One layer is held at a time, so that measuring all layers and heads costs one pass over the images
+and no more memory than the pass itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lhtclip.clip.layers import Attention, Block
+from lhtclip.clip.towers import ImageTower
+from lhtclip.techniques.ssr import SsrSettings, reweight
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerTrace:
+    """What a layer did to a batch.
+
+    layer: 1-based.
+    block: Its weights.
+    entering: The residual stream before it (X^{l-1}), (batch, tokens, width).
+    head_outputs: A_h V_h of every head, (batch, heads, tokens, head width).
+    stream: The residual stream after it (X^l), (batch, tokens, width).
+    class_tokens: How many of the tokens stand before the patches, 1 or 0.
+    """
+
+    layer: int
+    block: Block
+    entering: Tensor
+    head_outputs: Tensor
+    stream: Tensor
+    class_tokens: int
+
+    @property
+    def patches(self) -> Tensor:
+        """The residual stream after the layer without the class token, (batch, patches, width)."""
+        return self.stream[:, self.class_tokens :]
+
+    @property
+    def head_features(self) -> Tensor:
+        """As `head_features`, of the patches: (batch, heads, patches, head width)."""
+        return head_features(self.block.attention, self.head_outputs[:, :, self.class_tokens :])
+
+    @property
+    def attention_received(self) -> Tensor:
+        """How much each token is looked at, (batch, tokens); the mean over tokens is 1.
+
+        Column sums of softmax(s Q Kᵀ), the mean over heads.
+        """
+        attention, x = self.block.attention, self.block.norm1(self.entering)
+        scores = attention.scale * attention.queries(x) @ attention.keys(x).transpose(-1, -2)
+        return scores.float().softmax(dim=-1).sum(dim=-2).mean(dim=1)
+
+
+def trace(
+    vision: ImageTower, pixels: Tensor, *, ssr: SsrSettings | None = None
+) -> Iterator[LayerTrace]:
+    """Run the image tower and yield its layers, first to last.
+
+    Args:
+        vision: The image tower.
+        pixels: normalised, (batch, 3, height, width).
+        ssr: Reweight the updates of its layers, as LHT-CLIP does (arXiv 2510.23894).
+    """
+    x = vision.embed(pixels)
+    for layer, block in enumerate(vision.blocks, start=1):
+        alpha = ssr.alpha if ssr and layer in ssr.layers else 0.0
+        entering = x
+        head_outputs = block.attention.head_outputs(block.norm1(x))
+        x = reweight(x, block.attention.merge(head_outputs), alpha)
+        x = reweight(x, block.mlp(block.norm2(x)), alpha)
+        yield LayerTrace(layer, block, entering, head_outputs, x, vision.class_tokens)
+
+
+def head_features(attention: Attention, head_outputs: Tensor) -> Tensor:
+    """Return each head's contribution A_h V_h W_o,h in fewer dimensions, all angles kept.
+
+    With W_o,h = R_hᵀ Q_hᵀ (Q_h orthonormal), A_h V_h R_hᵀ has the lengths and inner products of
+    the contribution, without bias, in the head's own width instead of the tower's.
+
+    Args:
+        attention: Of the layer.
+        head_outputs: (batch, heads, tokens, head width), all heads.
+
+    Returns:
+        (batch, heads, tokens, head width) float32.
+    """
+    weight = attention.out_projection.weight.float()
+    per_head = weight.unflatten(1, (attention.heads, attention.head_width)).transpose(0, 1)
+    triangular = torch.linalg.qr(per_head).R  # (heads, head width, head width)
+    return head_outputs.float() @ triangular.transpose(-1, -2)

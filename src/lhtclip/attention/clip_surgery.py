@@ -1,0 +1,37 @@
+"""CLIP Surgery: values with values, on a second stream without MLPs (arXiv 2304.05653 §3.2).
+
+Its other half, feature surgery, needs texts and is left out: it takes the mean over classes of the
+weighted scores off every class at a patch, which moves heat maps but never the order of classes, so
+that only the weights, made from the class token, could change a label. The class row, which the
+published code takes from CLIP's own stream, is of no use to patches.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
+from lhtclip.attention.second_stream import NOTE, collect, reads
+
+
+def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+    """X^{L-6} and the last 6 updates with A = softmax(s V Vᵀ)."""
+    del attention
+    return collect(x, context, update)
+
+
+def update(attention: LastAttention, x: Tensor) -> Tensor:
+    """Return what a block adds to the second stream: A = softmax(s V Vᵀ)."""
+    values = attention.values(x)
+    return attention.merge(attention.mix(values, values, values))
+
+
+CLIP_SURGERY = LastBlockRule(
+    "clip-surgery",
+    mix,
+    residual=False,  # the second stream has its own
+    mlp=False,
+    source="CLIP Surgery, arXiv 2304.05653",
+    reads=reads,
+    note=NOTE,
+)

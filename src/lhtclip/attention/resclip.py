@@ -1,0 +1,166 @@
+"""ResCLIP: the last block borrows the attention of middle layers (arXiv 2411.15851).
+
+This is residual cross-correlation self-attention (RCS). The paper's other half, semantic feedback
+(SFR), changes the base's scores from a first segmentation; `mix` takes that change as a gain and a
+bias, and knows nothing of where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, cast
+
+import torch
+from torch import Tensor
+
+from lhtclip.attention.clearclip import CLEARCLIP
+from lhtclip.attention.naclip import NACLIP, SIGMA, neighbourhood
+from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
+from lhtclip.attention.sclip import SCLIP
+from lhtclip.errors import InputError, is_number, unknown
+
+BASES = {"naclip": NACLIP, "sclip": SCLIP, "clearclip": CLEARCLIP}
+
+
+@dataclass(frozen=True, slots=True)
+class RcsSettings:
+    """Settings of RCS.
+
+    base: The method whose attention is mixed with the borrowed one.
+    scale: τ, which the mixture is multiplied by; 2 in all published settings.
+    share: λ, how much is borrowed, 0 to 1. Published are 0.2 to 0.6 by data set, mostly 0.3 or 0.4.
+    layers: 1-based layers that are borrowed from. None takes the third of the tower that the
+        paper's 6 to 9 of 12 are, which is 11 to 18 of 24; the released code takes 6 to 9 always.
+    """
+
+    base: Literal["naclip", "sclip", "clearclip"] = "naclip"
+    scale: float = 2.0
+    share: float = 0.3
+    layers: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse bases that cannot be, and a share that is none."""
+        if cast("str", self.base) not in BASES:
+            raise unknown("base of ResCLIP", self.base, BASES)
+        if not (is_number(self.scale) and self.scale > 0):
+            raise InputError(f"ResCLIP's scale must be above 0, not {self.scale!r}.")
+        if not (is_number(self.share) and 0 <= self.share <= 1):
+            raise InputError(f"ResCLIP's share must be from 0 to 1, not {self.share!r}.")
+
+    def layers_of(self, depth: int) -> tuple[int, ...]:
+        """Return the layers to borrow from in a tower of `depth` layers.
+
+        Raises:
+            InputError: The tower has no such layer before its last one.
+        """
+        layers = self.layers
+        if layers is None:
+            layers = tuple(range(depth * 5 // 12 + 1, depth * 9 // 12 + 1))
+        if not layers or not all(1 <= layer < depth for layer in layers):
+            raise InputError(
+                f"ResCLIP borrows attention from layers before the last one; this model has "
+                f"{depth - 1} of them and asked for was {layers or 'the middle third'}."
+            )
+        return layers
+
+    def reads(self, depth: int) -> Collection[int]:
+        """Return the layers whose outputs are needed: the inputs of those borrowed from."""
+        return {layer - 1 for layer in self.layers_of(depth)}
+
+
+def mix(
+    attention: LastAttention,
+    x: Tensor,
+    context: Context,
+    *,
+    settings: RcsSettings,
+    gain: float = 1.0,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """A = τ [(1 - λ) A_s + λ A_c], A_s of the base, A_c the mean over layers of softmax(s Q Kᵀ).
+
+    Args:
+        attention: The last block's.
+        x: What enters it, normed.
+        context: Where the streams before it are.
+        settings: The base, τ, λ and the layers.
+        gain: Passed on to `base_outputs`.
+        bias: Likewise.
+    """
+    own = base_outputs(attention, x, context, settings.base, gain=gain, bias=bias)
+    borrowed = borrowed_outputs(attention, x, context, settings.layers_of(len(context.blocks)))
+    return attention.merge(settings.scale * torch.lerp(own, borrowed, settings.share))
+
+
+def base_outputs(
+    attention: LastAttention,
+    x: Tensor,
+    context: Context,
+    base: str,
+    *,
+    gain: float = 1.0,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Return A_s V: softmax(gain s F Fᵀ + bias + Ω) V, summed over the base's features F.
+
+    Args:
+        attention: The last block's.
+        x: What enters it, normed.
+        context: The grid.
+        base: "naclip" takes keys and alone has Ω, "clearclip" queries, "sclip" both.
+        gain: What the scores are multiplied by.
+        bias: What is then added to them, broadcast to (batch, heads, tokens, tokens).
+
+    Returns:
+        (batch, heads, tokens, head width).
+    """
+    features: list[Tensor] = []
+    if base in ("sclip", "clearclip"):
+        features.append(attention.queries(x))
+    if base in ("sclip", "naclip"):
+        features.append(attention.keys(x))
+    if base == "naclip":
+        omega = neighbourhood(context.grid, SIGMA, class_tokens=context.class_tokens).to(x)
+        bias = omega if bias is None else bias + omega
+    values = attention.values(x)
+    outputs = [attention.mix(gain * each, each, values, bias=bias) for each in features]
+    return torch.stack(outputs).sum(dim=0)
+
+
+def borrowed_outputs(
+    attention: LastAttention, x: Tensor, context: Context, layers: Collection[int]
+) -> Tensor:
+    """Return A_c V: earlier layers say where to look, the last one what is there.
+
+    Heads correspond by their number, and all layers share one s, the heads being equally wide.
+
+    Returns:
+        (batch, heads, tokens, head width).
+    """
+    values = attention.values(x)
+    total = torch.zeros_like(values)
+    for layer in layers:
+        block = context.blocks[layer - 1]
+        normed = block.norm1(context.streams[layer - 1])
+        queries, keys = block.attention.queries(normed), block.attention.keys(normed)
+        total = total + attention.mix(queries, keys, values)
+    return total / len(layers)
+
+
+def resclip(settings: RcsSettings) -> LastBlockRule:
+    """Build the rule; residual connection and MLP stay where the base keeps them."""
+    base = BASES[settings.base]
+    return LastBlockRule(
+        "resclip" if settings.base == "naclip" else f"resclip-{settings.base}",
+        partial(mix, settings=settings),
+        residual=base.residual,
+        mlp=base.mlp,
+        source="ResCLIP without SFR, arXiv 2411.15851",
+        reads=settings.reads,
+        note="Borrowed maps are those of CLIP's stream, which ATR and SHE do not reach.",
+    )
+
+
+RESCLIP = resclip(RcsSettings())

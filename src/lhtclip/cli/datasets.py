@@ -1,0 +1,187 @@
+"""`lhtclip datasets`: what labelled data sets can be read, and whether one is what it should be."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lhtclip.cli.console import Progress, print_path, print_table, say
+from lhtclip.cli.plan import check_folder
+from lhtclip.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from lhtclip.evaluation.datasets.dataset import Dataset, Sample
+    from lhtclip.evaluation.datasets.findings import DatasetReport, Finding
+
+_OVERLAYS = 3
+_OPACITY = 0.6
+_QUICK_MAPS = 100
+_SHOWN = 5  # findings of one kind
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """List the labelled data sets that can be read, and check one on disk."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@command.command("list", short_help="What can be read, and from which files.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_command(*, as_json: bool) -> None:
+    """List the data sets that can be read, and the files expected below --root.
+
+    Where a line names a folder first, --root may be what holds that folder, or the folder itself.
+    """
+    from lhtclip.evaluation.datasets.expected import EXPECTED, OWN_LAYOUTS
+
+    entries = [
+        (name, known.classes, known.pictures[0], known.layouts) for name, known in EXPECTED.items()
+    ]
+    entries += [(name, None, None, (layout,)) for name, layout in OWN_LAYOUTS.items()]
+    if as_json:
+        keys = ("name", "classes", "pictures", "layouts")
+        click.echo(json.dumps([dict(zip(keys, entry, strict=True)) for entry in entries], indent=2))
+        return
+    rows: list[tuple[str, ...]] = []
+    for name, classes, pictures, layouts in entries:
+        first = (name, _or_dash(classes), _or_dash(pictures))
+        rows += [
+            (*(("", "", "") if place else first), layout) for place, layout in enumerate(layouts)
+        ]
+    print_table(("name", "classes", "pictures", "files"), rows)
+
+
+@command.command("check", short_help="Whether a data set on disk is what it should be.")
+@click.argument("name")
+@click.option("--root", metavar="DIR", help="Where the data set lies; `scenes` needs none.")
+@click.option("--out", metavar="DIR", default="dataset-check", help="Where the overlays go.")
+@click.option("--maps", metavar="N", type=click.IntRange(min=1), help="Read only N label maps.")
+@click.option("--quick", is_flag=True, help=f"Read only {_QUICK_MAPS} label maps.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+def check_command(
+    *,
+    name: str,
+    root: str | None,
+    out: str,
+    maps: int | None,
+    quick: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Read the label maps of a data set and tell what would spoil an evaluation.
+
+    Told are: pictures that are missing, files that cannot be read, labels without a class, label
+    maps of another size than their picture, copies of one label map, classes that never occur, and
+    shares of pixels that show a labelling other than the published one. Printed are each class's
+    share of the pixels, and the paths of three overlays to look at.
+
+    The exit code is 2 where numbers measured on the data set would mean nothing.
+    """
+    if quick and maps is not None:
+        raise InputError("Give either --quick or --maps, not both.")
+    check_folder(Path(out))
+
+    from lhtclip.evaluation.datasets import open_dataset
+    from lhtclip.evaluation.datasets.check import check_dataset
+
+    dataset = open_dataset(name, Path(root) if root else None)
+    with Progress("label maps", quiet=quiet) as progress:
+        report = check_dataset(dataset, maps=_QUICK_MAPS if quick else maps, progress=progress)
+    report, overlays = _draw_overlays(report, Path(out))
+    if as_json:
+        content = report.to_dict() | {"overlays": [str(path) for path in overlays]}
+        click.echo(json.dumps(content, indent=2))
+    else:
+        _print_shares(report)
+        for path in overlays:
+            print_path(path)
+    _say_findings(report.findings)
+    if report.broken:
+        raise InputError(_summary(report))
+    if not quiet:
+        say(f"{name}: {report.maps} label maps of {len(dataset.samples)} read, usable.")
+
+
+def _draw_overlays(report: DatasetReport, out: Path) -> tuple[DatasetReport, list[Path]]:
+    """Write overlays of sound samples from all over the set; one that fails becomes a finding."""
+    from lhtclip.evaluation.datasets.check import spread
+    from lhtclip.evaluation.datasets.findings import Finding
+    from lhtclip.files import write_atomically
+    from lhtclip.formats.png import encode_picture
+
+    written: list[Path] = []
+    for sample in spread(report.sound, _OVERLAYS):
+        try:
+            picture = _overlay(sample, report.dataset)
+        except InputError as error:
+            found = Finding("unreadable picture", str(error), pictures=(sample.key,))
+            report = replace(report, findings=(*report.findings, found))
+        else:
+            path = out / f"{report.dataset.name}.{sample.key}.overlay.png"
+            written.append(write_atomically(path, encode_picture(picture)))
+    return report, written
+
+
+def _overlay(sample: Sample, dataset: Dataset) -> Image.Image:
+    """Draw the true labels over the picture; where they are ignored it shows as it is."""
+    import numpy as np
+
+    from lhtclip.evaluation.datasets.dataset import IGNORED
+    from lhtclip.images import read_image
+    from lhtclip.overlay import add_legend, draw_classes
+    from lhtclip.segmentation import class_colours
+    from lhtclip.vocabulary import BACKGROUND
+
+    names, truth = dataset.names, sample.truth()
+    colours = class_colours(len(names), background=0 if names[0].casefold() == BACKGROUND else None)
+    colourless = np.where(truth == IGNORED, len(names), truth)
+    picture = draw_classes(read_image(sample.image), colourless, colours, opacity=_OPACITY)
+    counts = np.bincount(colourless.ravel(), minlength=len(names) + 1)[:-1]
+    present = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index] > 0]
+    return add_legend(picture, present, names, colours)
+
+
+def _print_shares(report: DatasetReport) -> None:
+    columns = zip(report.dataset.names, report.shares, report.occurrences, strict=True)
+    rows = [
+        (str(index), name, f"{share:.2%}", str(maps))
+        for index, (name, share, maps) in enumerate(columns)
+    ]
+    ignored = ("-", "(ignored)", f"{report.ignored_share:.2%}", "")
+    print_table(("label", "class", "pixels", "maps"), [*rows, ignored])
+
+
+def _say_findings(findings: Sequence[Finding]) -> None:
+    """Tell the first few findings of each kind, and how many more there are."""
+    kinds: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        kinds[finding.kind].append(finding)
+    for kind, group in kinds.items():
+        for finding in group[:_SHOWN]:
+            say(f"{'broken' if finding.broken else 'doubtful'}: {finding.text}")
+        if len(group) > _SHOWN:
+            say(f"and {len(group) - _SHOWN} more of this kind ({kind}); --json has all of them.")
+
+
+def _summary(report: DatasetReport) -> str:
+    kinds = Counter(finding.kind for finding in report.findings if finding.broken)
+    counted = [kind if count == 1 else f"{kind} ({count} times)" for kind, count in kinds.items()]
+    return (
+        f"{report.dataset.name} is broken, do not measure anything on it: {', '.join(counted)}. "
+        "`lhtclip datasets list` says which files are expected."
+    )
+
+
+def _or_dash(count: int | None) -> str:
+    return "-" if count is None else str(count)

@@ -1,0 +1,97 @@
+"""Files of the hub: out of the cache of `huggingface_hub`, or fetched into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lhtclip.errors import CheckpointNotFoundError
+
+
+def cached(hub_id: str, *files: str) -> Path | None:
+    """Return the local path of the first of the files that the cache holds; asks no network."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.utils import HFValidationError
+
+    try:
+        found = (try_to_load_from_cache(hub_id, file) for file in files)
+        return next((Path(path) for path in found if isinstance(path, str)), None)
+    except HFValidationError:
+        return None
+
+
+def fetch(hub_id: str, *files: str, name: str, download: bool) -> Path:
+    """Return the local path of the first of the files that the hub has.
+
+    Args:
+        hub_id: "organisation/model".
+        files: Names in order of preference.
+        name: What the user calls the model.
+        download: Whether what is not in the cache may be fetched.
+
+    Raises:
+        CheckpointNotFoundError: The hub has none of them, or none can be fetched.
+    """
+    for file in files:
+        path = fetch_optional(hub_id, file, name=name, download=download, wanted=file)
+        if path:
+            return path
+    raise CheckpointNotFoundError(
+        f"The model {hub_id} has no {' or '.join(files)} on the hub; only models in the layout of "
+        "`transformers` or OpenCLIP can be read."
+    )
+
+
+def fetch_optional(
+    hub_id: str, file: str, *, name: str, download: bool, wanted: str
+) -> Path | None:
+    """Return the local path of a file, None where the hub has no such file.
+
+    Args:
+        hub_id: "organisation/model".
+        file: Its name there.
+        name: What the user calls the model.
+        download: Whether it may be fetched.
+        wanted: The file that errors name as missing, which a model cannot do without.
+
+    Raises:
+        CheckpointNotFoundError: It is not in the cache and cannot be fetched.
+    """
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.utils import (
+        EntryNotFoundError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        return Path(hf_hub_download(hub_id, file, local_files_only=not download))
+    except LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError with another meaning
+        if not download:
+            reason = "nothing was to be downloaded"
+        elif constants.HF_HUB_OFFLINE:
+            reason = "HF_HUB_OFFLINE forbids to download it"
+        else:
+            reason = "the hub cannot be reached"
+        raise _not_here(hub_id, name, wanted, reason) from error
+    except EntryNotFoundError:
+        return None
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise CheckpointNotFoundError(
+            f"The hub knows no model {hub_id} that may be read from here, and there is no folder "
+            "of that name. Check the spelling; a private or gated model needs HF_TOKEN."
+        ) from error
+    except Exception as error:  # the client's and its transport's errors have no common root
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+        raise _not_here(hub_id, name, wanted, f"fetching it failed ({reason})") from error
+
+
+def _not_here(hub_id: str, name: str, file: str, reason: str) -> CheckpointNotFoundError:
+    from huggingface_hub import constants
+
+    return CheckpointNotFoundError(
+        f"{file} of {hub_id} is not in the cache {constants.HF_HUB_CACHE}, and {reason}. Run "
+        f"`lhtclip download {name}` on a connected machine and bring its HF_HOME folder (by "
+        "default ~/.cache/huggingface) here, with HF_HOME set to the copy; the model 'bundled' "
+        "needs no network."
+    )

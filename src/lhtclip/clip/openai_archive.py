@@ -1,0 +1,220 @@
+"""OpenAI's own archives: a TorchScript file is read without running it, its shape by its tensors.
+
+Such a `.pt` is a zip: `data.pkl` pickles the module tree, `data/<key>` are the bytes of its
+tensors, and `code/` is a program, which is never looked at.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import pickle
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from lhtclip.clip.config import ClipConfig, TextConfig, VisionConfig
+from lhtclip.errors import CheckpointError
+
+OPENAI_SUFFIX = ".pt"
+# Buffers of OpenAI's archives beside the weights. What they say is in the shapes too; that they are
+# there says whose file it is.
+OPENAI_MARKS = frozenset({"input_resolution", "context_length", "vocab_size"})
+_HEAD_WIDTH = 64
+_logger = logging.getLogger("lhtclip")
+
+
+def is_torchscript(path: Path) -> bool:
+    """Tell a TorchScript archive from what `torch.save` writes."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def read_torchscript(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a TorchScript archive by name, as stored, on the CPU.
+
+    Nothing of the archive is run: its pickle may name tensors and classes of its own program, for
+    which an inert object stands in, and nothing else.
+
+    Raises:
+        pickle.UnpicklingError: It names anything else.
+        Exception: Of many kinds, as broken zips and pickles are reported.
+    """
+    with zipfile.ZipFile(path) as archive:
+        root = archive.namelist()[0].partition("/")[0]
+        with archive.open(f"{root}/data.pkl") as stream:
+            module = _Unpickler(stream, archive, f"{root}/data").load()
+    return dict(_tensors(module))
+
+
+def openai_config(tensors: Mapping[str, Tensor], *, path: Path) -> ClipConfig:
+    """Tell from OpenAI's tensors what they are the weights of.
+
+    Heads are 64 wide, as in each of their vision transformers, and the activation is QuickGELU. No
+    shape tells the latter: a file without OpenAI's marks is taken for theirs with a warning.
+
+    Raises:
+        CheckpointError: It is no CLIP, or one with a ResNet.
+    """
+    if any(name.startswith("visual.attnpool.") for name in tensors):
+        raise CheckpointError(
+            f"{path} is a CLIP with a ResNet; only those with a vision transformer can be read: "
+            "ViT-B-32.pt, ViT-B-16.pt, ViT-L-14.pt and ViT-L-14-336px.pt."
+        )
+    shapes = _Shapes(tensors, path)
+    width, _, _, patch = shapes.of("visual.conv1.weight", 4)
+    grid = math.isqrt(shapes.of("visual.positional_embedding", 2)[0] - 1)
+    context, text_width = shapes.of("positional_embedding", 2)
+    vocabulary, _ = shapes.of("token_embedding.weight", 2)
+    vision_blocks, text_blocks = "visual.transformer.resblocks.", "transformer.resblocks."
+    config = ClipConfig(
+        vision=VisionConfig(
+            hidden_size=width,
+            intermediate_size=shapes.of(f"{vision_blocks}0.mlp.c_fc.weight", 2)[0],
+            num_hidden_layers=_count(tensors, vision_blocks),
+            num_attention_heads=shapes.heads(width),
+            image_size=grid * patch,
+            patch_size=patch,
+            hidden_act="quick_gelu",
+        ),
+        text=TextConfig(
+            vocab_size=vocabulary,
+            hidden_size=text_width,
+            intermediate_size=shapes.of(f"{text_blocks}0.mlp.c_fc.weight", 2)[0],
+            num_hidden_layers=_count(tensors, text_blocks),
+            num_attention_heads=shapes.heads(text_width),
+            max_position_embeddings=context,
+            hidden_act="quick_gelu",
+            eos_token_id=vocabulary - 1,  # read out at the largest id, as in OpenCLIP
+        ),
+        projection_dim=shapes.of("text_projection", 2)[1],
+    )
+    if not OPENAI_MARKS & tensors.keys():
+        _logger.warning(
+            "%s does not say which activation it was trained with: QuickGELU is taken, as in all "
+            "of OpenAI's. For another, put it into a folder with an open_clip_config.json.",
+            path,
+        )
+    return config
+
+
+class _Shapes:
+    """Shapes of tensors that a CLIP must have."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], path: Path) -> None:
+        self._tensors, self._path = tensors, path
+
+    def of(self, name: str, dimensions: int) -> tuple[int, ...]:
+        if name not in self._tensors:
+            raise CheckpointError(f"{self._path} is no CLIP of OpenAI's: it has no tensor {name}.")
+        shape = tuple(self._tensors[name].shape)
+        if len(shape) != dimensions or 0 in shape:
+            raise CheckpointError(
+                f"{self._path} is no CLIP of OpenAI's: its tensor {name} has shape {shape}."
+            )
+        return shape
+
+    def heads(self, width: int) -> int:
+        if width % _HEAD_WIDTH:
+            raise CheckpointError(
+                f"{self._path} is no CLIP of OpenAI's: its width {width} cannot be divided into "
+                f"heads of {_HEAD_WIDTH}."
+            )
+        return width // _HEAD_WIDTH
+
+
+def _count(tensors: Iterable[str], prefix: str) -> int:
+    return len({name[len(prefix) :].split(".")[0] for name in tensors if name.startswith(prefix)})
+
+
+# What the pickle may name. Whatever stands in for a global has no attributes that a pickle could
+# set, so that one archive cannot change how the next is read.
+
+
+class _Module:
+    """Stands in for every class of the archive's program; holds an instance's attributes."""
+
+    __slots__ = ("attributes",)
+
+    def __setstate__(self, state: object) -> None:
+        self.attributes = state
+
+
+class _Rebuild:
+    """Lays a tensor over its storage, as `torch._utils._rebuild_tensor_v2` does."""
+
+    __slots__ = ()
+
+    def __call__(
+        self, storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
+    ) -> Tensor:
+        return storage.as_strided(size, stride, offset)
+
+
+class _Nothing:
+    """Takes the place of attributes that are typed lists or dicts: no weight is among them."""
+
+    __slots__ = ()
+
+    def __call__(self, *_: Any) -> None:
+        return None
+
+
+_STORAGES = {
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+_GLOBALS: dict[tuple[str, str], Any] = {
+    ("torch._utils", "_rebuild_tensor_v2"): _Rebuild(),
+    ("collections", "OrderedDict"): dict,  # of a tensor's hooks; always empty
+    **{("torch", name): dtype for name, dtype in _STORAGES.items()},
+    **{
+        ("torch.jit._pickle", name): _Nothing()
+        for name in ("build_intlist", "build_doublelist", "build_boollist", "restore_type_tag")
+    },
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, stream: Any, archive: zipfile.ZipFile, folder: str) -> None:
+        super().__init__(stream)
+        self._archive, self._folder = archive, folder
+        self._storages: dict[str, Tensor] = {}
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        if module_name.partition(".")[0] == "__torch__":
+            return _Module
+        if (module_name, global_name) not in _GLOBALS:
+            raise pickle.UnpicklingError(f"{module_name}.{global_name} is not allowed")
+        return _GLOBALS[module_name, global_name]
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        _, dtype, key, _, count = pid  # the fourth is the device it was saved from
+        if key not in self._storages:
+            content = bytearray(self._archive.read(f"{self._folder}/{key}"))
+            self._storages[key] = torch.frombuffer(content, dtype=dtype, count=count)
+        return self._storages[key]
+
+
+def _tensors(module: object, prefix: str = "") -> Iterable[tuple[str, Tensor]]:
+    if not isinstance(module, _Module):
+        raise pickle.UnpicklingError("it holds no module")
+    for name, value in cast("dict[str, Any]", module.attributes).items():
+        if isinstance(value, Tensor) and name != "attn_mask":  # computed, not learned
+            yield prefix + name, value
+        elif isinstance(value, _Module):
+            yield from _tensors(value, f"{prefix}{name}.")

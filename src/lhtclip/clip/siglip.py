@@ -1,0 +1,24 @@
+"""SigLIP's two towers together: SigLIP (arXiv 2303.15343) and SigLIP 2 (arXiv 2502.14786)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from lhtclip.clip.config import SiglipConfig
+from lhtclip.clip.siglip_text import SiglipTextTower
+from lhtclip.clip.siglip_vision import SiglipVisionTower
+
+
+class Siglip(nn.Module):
+    """A SigLIP: image tower, text tower, and what turns their cosines into logits of a sigmoid."""
+
+    def __init__(self, config: SiglipConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vision = SiglipVisionTower(config.vision)
+        self.text = SiglipTextTower(config.text, config.projection_dim)
+        self.logit_scale = nn.Parameter(torch.tensor([math.log(10)]))  # t'
+        self.logit_bias = nn.Parameter(torch.tensor([-10.0]))  # b

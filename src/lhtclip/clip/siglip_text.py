@@ -1,0 +1,34 @@
+"""SigLIP's text tower: a transformer that sees the whole context (arXiv 2303.15343)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lhtclip.clip.config import SiglipTextConfig
+from lhtclip.clip.towers import PromptTower, fresh_blocks, fresh_embedding
+
+
+class SiglipTextTower(PromptTower):
+    """A prompt's feature is that of the last token of the context, mostly one of the padding."""
+
+    causal = False
+
+    def __init__(self, config: SiglipTextConfig, projection_dim: int) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.config = config
+        self.token_embedding = fresh_embedding(config.vocab_size, width)
+        self.positions = nn.Parameter(torch.zeros(config.max_position_embeddings, width))
+        self.blocks = fresh_blocks(config)
+        self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.head = nn.Linear(width, projection_dim)
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """Return SigLIP's text features, (batch, projection_dim), not normalised.
+
+        Args:
+            token_ids: (batch, tokens) integers, filled up to the whole context as in training:
+                neither mask nor end token tells where a prompt ends.
+        """
+        return self.head(self.final_norm(self.contextualise(token_ids)[:, -1]))

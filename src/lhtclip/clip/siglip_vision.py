@@ -1,0 +1,95 @@
+"""SigLIP's image tower: patch tokens alone, pooled by a learned probe (arXiv 2303.15343)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lhtclip.clip.config import VisionConfig
+from lhtclip.clip.layers import Attention, Mlp
+from lhtclip.clip.positions import positions_for_grid
+from lhtclip.clip.towers import ImageTower, fresh_blocks
+
+
+class SiglipVisionTower(ImageTower):
+    """An image's feature is what a probe gathers from the patches by attention.
+
+    There is no class token, no norm before the blocks and no projection: the pooling head ends in
+    the space of the texts, which is as wide as the tower.
+    """
+
+    class_tokens = 0
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.config = config
+        self.patch_embedding = nn.Linear(3 * config.patch_size**2, width)
+        self.positions = nn.Parameter(torch.zeros(config.grid_size**2, width))
+        self.blocks = fresh_blocks(config)
+        self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.head = PoolingHead(config)
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """Return the residual stream that enters the first block.
+
+        Other grids than the trained one get positions by CLIP's rule, `positions_for_grid`; that of
+        `transformers` lacks the 0.1.
+
+        Args:
+            pixels: normalised, (batch, 3, height, width), at least one patch in each direction.
+
+        Returns:
+            (batch, rows * columns, width).
+        """
+        positions = positions_for_grid(
+            self.positions, self.grid(pixels), class_tokens=self.class_tokens
+        )
+        return self.patch_tokens(pixels) + positions
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """Final norm and the head's value path: (..., tokens, width) -> (..., tokens, width).
+
+        Each token is pooled as if the image had no other (see `PoolingHead.alone`).
+        """
+        return self.head.alone(self.final_norm(tokens))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return SigLIP's image features: (batch, width)."""
+        x = self.embed(pixels)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.final_norm(x))
+
+
+class PoolingHead(nn.Module):
+    """Multi-head attention pooling: one learned query, the probe, then an MLP.
+
+    Only what leaves this head is in the space of the texts. The probe gathers, for each attention
+    head, a mean of the patches' values, with weights that sum to 1. A patch that is the only one
+    gets all the weight, whatever the probe asks for: softmax over one key is 1. So `alone` puts a
+    token's own value in the place of the mean and lets output projection and MLP follow as trained:
+    every patch ends where the image's feature does, and only the choice among patches is left out.
+    """
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.probe = nn.Parameter(torch.zeros(1, 1, width))
+        self.attention = Attention(width, config.num_attention_heads)
+        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.mlp = Mlp(width, config.intermediate_size, config.hidden_act)
+
+    def alone(self, tokens: Tensor) -> Tensor:
+        """Pool every token by itself: (..., tokens, width) -> (..., tokens, width)."""
+        return self._finish(self.attention.merge(self.attention.values(tokens)))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Pool the tokens of each image: (batch, tokens, width) -> (batch, width)."""
+        attention = self.attention
+        queries = attention.queries(self.probe.expand(len(tokens), -1, -1))
+        mixed = attention.mix(queries, attention.keys(tokens), attention.values(tokens))
+        return self._finish(attention.merge(mixed)).squeeze(1)
+
+    def _finish(self, gathered: Tensor) -> Tensor:
+        return gathered + self.mlp(self.norm(gathered))

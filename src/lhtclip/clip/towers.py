@@ -1,0 +1,126 @@
+"""What the towers of CLIP and SigLIP have in common: how pixels and prompts enter their blocks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from lhtclip.clip.config import SiglipTextConfig, TextConfig, VisionConfig
+from lhtclip.clip.layers import Block
+
+
+class ImageTower(nn.Module, ABC):
+    """Pixels in, residual stream out, block by block.
+
+    Whoever needs more than an image's one feature runs the stages alone: `embed`, each of `blocks`,
+    `project`. `class_tokens` tells how many tokens stand before the patches, 1 or 0.
+    """
+
+    class_tokens: ClassVar[int]
+    config: VisionConfig
+    patch_embedding: nn.Linear
+    positions: nn.Parameter
+    blocks: Sequence[Block]
+    final_norm: nn.LayerNorm
+
+    def grid(self, pixels: Tensor) -> tuple[int, int]:
+        """Return rows and columns of whole patches in (batch, 3, height, width)."""
+        height, width = pixels.shape[-2:]
+        return height // self.config.patch_size, width // self.config.patch_size
+
+    def patch_tokens(self, pixels: Tensor) -> Tensor:
+        """Embed whole patches; pixels beyond the last one are dropped, as by a strided convolution.
+
+        Args:
+            pixels: (batch, 3, height, width), at least one patch in each direction.
+
+        Returns:
+            (batch, rows * columns, width), row by row.
+        """
+        rows, columns = self.grid(pixels)
+        side = self.config.patch_size
+        whole = pixels[..., : rows * side, : columns * side]
+        patches = whole.reshape(-1, 3, rows, side, columns, side)
+        patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (B, N, 3 p p)
+        return self.patch_embedding(patches)
+
+    @abstractmethod
+    def embed(self, pixels: Tensor) -> Tensor:
+        """Return the residual stream that enters the first block.
+
+        Args:
+            pixels: normalised, (batch, 3, height, width), at least one patch in each direction.
+
+        Returns:
+            (batch, class tokens + rows * columns, width), the class token first.
+        """
+
+    @abstractmethod
+    def project(self, tokens: Tensor) -> Tensor:
+        """Take tokens that leave the last block, one by one, to the space of the texts.
+
+        Args:
+            tokens: (..., tokens, width).
+
+        Returns:
+            (..., tokens, projection_dim), not normalised.
+        """
+
+    @abstractmethod
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return the images' features, (batch, projection_dim), not normalised."""
+
+
+class PromptTower(nn.Module, ABC):
+    """Token ids in, one feature a prompt out.
+
+    `causal` tells whether a token sees only those before it. Where it is, nothing that follows the
+    end token changes a feature; where it is not, the padding counts, and prompts have to be filled
+    up to the whole context.
+    """
+
+    causal: ClassVar[bool]
+    token_embedding: nn.Embedding
+    positions: nn.Parameter
+    blocks: Sequence[Block]
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Return the residual stream that enters the first block: (batch, tokens, width)."""
+        return self.token_embedding(token_ids) + self.positions[: token_ids.shape[1]]
+
+    def contextualise(self, token_ids: Tensor) -> Tensor:
+        """Return the residual stream that leaves the last block: (batch, tokens, width)."""
+        x = self.embed(token_ids)
+        for block in self.blocks:
+            x = block(x, causal=self.causal)
+        return x
+
+    @abstractmethod
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """Return the prompts' features, (batch, projection_dim), not normalised."""
+
+
+def fresh_blocks(config: VisionConfig | TextConfig | SiglipTextConfig) -> Sequence[Block]:
+    """Return a tower's blocks, as a module that is a sequence."""
+    blocks = nn.ModuleList(
+        Block(
+            config.hidden_size,
+            config.intermediate_size,
+            config.num_attention_heads,
+            activation=config.hidden_act,
+            epsilon=config.layer_norm_eps,
+        )
+        for _ in range(config.num_hidden_layers)
+    )
+    return cast("Sequence[Block]", blocks)
+
+
+def fresh_embedding(tokens: int, width: int) -> nn.Embedding:
+    """Return a table of zeros for token ids below `tokens`."""
+    # Not nn.Embedding(...): its random numbers, on the meta device that checkpoints are loaded
+    # through, would import torch's compiler, some 2 seconds.
+    return nn.Embedding.from_pretrained(torch.zeros(tokens, width), freeze=False)

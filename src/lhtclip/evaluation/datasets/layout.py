@@ -1,0 +1,115 @@
+"""Where files lie below the root that a user names, and which label map goes with which picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from lhtclip.errors import InputError
+
+_SHOWN = 3  # names in a message
+
+
+def locate(title: str, root: Path, places: Sequence[str], needed: Sequence[str]) -> Path:
+    """Return the first of `places` below `root` that holds all the files and folders `needed`.
+
+    Args:
+        title: What is looked for, as a person calls it.
+        root: The folder that the user named.
+        places: Folders relative to `root`; "" is `root` itself.
+        needed: Paths relative to such a folder.
+
+    Raises:
+        InputError: None does; the message lists what was looked for.
+    """
+    for place in places:
+        if all((root / place / path).exists() for path in needed):
+            return root / place
+    raise not_found(title, root, places, f"{', '.join(needed[:-1])} and {needed[-1]}")
+
+
+def not_found(title: str, root: Path, places: Sequence[str], looked_for: str) -> InputError:
+    """Build the error for a data set, or a part of it, that no place below `root` holds."""
+    folders = [place for place in places if place]
+    elsewhere = f" or its folders {', '.join(folders)}" if folders else ""
+    return InputError(f"{title} was not found in {root}{elsewhere}: looked for {looked_for}.")
+
+
+def files_by_name(folders: Iterable[Path], suffix: str) -> dict[str, Path]:
+    """Map file names without `suffix` to the files that end with it, hidden ones left out.
+
+    Folders that do not exist count as empty.
+
+    Raises:
+        InputError: Two folders hold the same name.
+    """
+    found: dict[str, Path] = {}
+    for path in _files(folders):
+        if not path.name.endswith(suffix):
+            continue
+        name = path.name.removesuffix(suffix)
+        if name in found:
+            raise InputError(f"{found[name]} and {path} have the same name; remove one of them.")
+        found[name] = path
+    return found
+
+
+def read_list(path: Path) -> list[str]:
+    """Read a publisher's list of pictures: the first word of every line that has any.
+
+    Raises:
+        InputError: The list cannot be read, is empty, or names a picture twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Cannot read the list {path}: {error}.") from error
+    names = [line.split()[0] for line in lines if line.strip()]
+    if not names:
+        raise InputError(f"The list {path} names no picture.")
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"The list {path} names {repeated} twice.")
+    return names
+
+
+def pair(
+    title: str,
+    images: Mapping[str, Path],
+    labels: Mapping[str, Path],
+    *,
+    names: Iterable[str] | None = None,
+) -> Iterator[tuple[str, Path, Path]]:
+    """Return (name, picture, label map) sorted by name.
+
+    Args:
+        title: What the data set is called.
+        images: Pictures by name.
+        labels: Label maps by name.
+        names: Those that must be there; None where every file must have its counterpart.
+
+    Raises:
+        InputError: Some are missing; the message counts them and names a few.
+    """
+    wanted = sorted(images.keys() | labels.keys() if names is None else names)
+    no_image = [name for name in wanted if name not in images]
+    no_labels = [name for name in wanted if name not in labels]
+    if no_image or no_labels:
+        parts = [
+            f"{len(missing)} of {len(wanted)} lack the {what} ({some(missing)})"
+            for what, missing in (("picture", no_image), ("label map", no_labels))
+            if missing
+        ]
+        raise InputError(f"{title} is incomplete: {' and '.join(parts)}.")
+    return ((name, images[name], labels[name]) for name in wanted)
+
+
+def some(names: Sequence[str]) -> str:
+    """Write out the first few names."""
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def _files(folders: Iterable[Path]) -> Iterator[Path]:
+    for folder in folders:
+        if folder.is_dir():
+            yield from (path for path in folder.iterdir() if not path.name.startswith("."))

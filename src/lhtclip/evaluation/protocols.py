@@ -1,0 +1,216 @@
+"""The protocols of the published evaluations, as tables to be read beside their configurations.
+
+`PROTOCOLS` holds a record per data set and publication; docs/protocols.md shows them side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from lhtclip.attention.naclip import SIGMA
+from lhtclip.attention.resclip import RcsSettings
+from lhtclip.attention.resclip_feedback import SfrSettings
+from lhtclip.decode import DecodeSettings
+from lhtclip.errors import unknown
+from lhtclip.evaluation.protocol import Protocol
+from lhtclip.vocabulary import SHIPPED_CLASS_LISTS
+from lhtclip.windows import WindowSettings
+
+_Row: TypeAlias = tuple[int, int | None, int, float, float, float]
+
+_LONG_SIDE = 2048  # in every publication
+_WITH_BACKGROUND = ("voc21", "context60", "coco_object")
+_WHOLE = None  # no windows, the image in one pass; the stride then means nothing
+_ANY = ""  # a data set that the publication does not know
+
+# data set: short side, window, stride, logit scale, prob_thd, area_thd
+# fmt: off
+_SCLIP: Mapping[str, _Row] = {
+    "voc21":         (336, 224, 112, 65, 0.1, 0.1),
+    "context60":     (336, 224, 112, 50, 0.1, 0),
+    "coco_object":   (336, 224, 112, 50, 0.1, 0),
+    "voc20":         (336, 224, 112, 40, 0, 0),
+    "cityscapes":    (560, 224, 112, 40, 0, 0),
+    "context59":     (336, 224, 112, 40, 0, 0),
+    "ade20k":        (336, 224, 112, 40, 0, 0),
+    "coco_stuff171": (448, 224, 112, 40, 0, 0),
+    _ANY:            (336, 224, 112, 40, 0, 0),
+}
+_CLEARCLIP: Mapping[str, _Row] = {
+    "voc21":         (448, 448, 224, 50, 0.5, 0),
+    "context60":     (448, 448, 224, 50, 0.15, 0),
+    "coco_object":   (448, 448, 224, 50, 0.4, 0),
+    "voc20":         (448, 448, 224, 50, 0, 0),
+    "cityscapes":    (448, 224, 224, 50, 0, 0),
+    "context59":     (448, 448, 224, 50, 0, 0),
+    "ade20k":        (448, 448, 224, 50, 0, 0),
+    "coco_stuff171": (448, 448, 224, 50, 0, 0),
+    _ANY:            (448, 448, 224, 50, 0, 0),
+}
+_NACLIP: Mapping[str, _Row] = {
+    "voc21":         (336, _WHOLE, 112, 40, 0.1, 0),
+    "context60":     (336, 224, 112, 40, 0.1, 0),
+    "coco_object":   (336, 224, 112, 40, 0.1, 0),
+    "voc20":         (336, _WHOLE, 112, 40, 0, 0),
+    "cityscapes":    (560, 224, 112, 40, 0, 0),
+    "context59":     (336, 224, 112, 40, 0, 0),
+    "ade20k":        (336, 224, 112, 40, 0, 0),
+    "coco_stuff171": (336, 224, 112, 40, 0, 0),
+    _ANY:            (336, 224, 112, 40, 0, 0),
+}
+# data set: τ and λ of RCS; temp_thd, τ and λ of SFR
+_RESCLIP: Mapping[str, tuple[float, float, float, float, float]] = {
+    "voc21":         (2, 0.3, 0.50, 2.2, 0.7),
+    "context60":     (2, 0.3, 0.30, 1.8, 0.7),
+    "coco_object":   (2, 0.4, 0.11, 1.8, 0.7),
+    "voc20":         (2, 0.6, 0.10, 2.1, 0.6),
+    "cityscapes":    (2, 0.2, 0.10, 2.1, 0.6),
+    "context59":     (2, 0.4, 0.25, 1.8, 0.7),
+    "ade20k":        (2, 0.3, 0.25, 2.1, 0.7),
+    "coco_stuff171": (2, 0.4, 0.11, 1.8, 0.7),
+    _ANY:            (2, 0.4, 0.11, 1.8, 0.7),
+}
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Publication:
+    """What a publication's protocols share; fields as in `Protocol`.
+
+    rows: A row for each data set.
+    wording: Class lists that carry this suffix replace the common ones.
+    """
+
+    rows: Mapping[str, _Row]
+    method: str
+    residual: bool = False
+    mlp: bool = False
+    lht: bool = False
+    wording: str = ""
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+_GAUSSIAN = f"The Gaussian on the attention has σ = {SIGMA:g} patches."
+
+_PUBLICATIONS: Mapping[str, _Publication] = {
+    "sclip": _Publication(
+        rows=_SCLIP,
+        method="sclip",
+        residual=True,
+        mlp=True,
+        source="SCLIP, arXiv 2312.01597, its code at b56bd30",
+        notes=("The paper's own numbers are up to 3 points lower than those of its code.",),
+    ),
+    "clearclip": _Publication(
+        rows=_CLEARCLIP,
+        method="clearclip",
+        wording="clearclip",
+        source="ClearCLIP, arXiv 2407.12442, its code at ad68a40",
+        notes=(
+            "The code's default configuration is plain CLIP; this is ClearCLIP as in the paper.",
+            "The code pads windows with zeros to whole patches, which all windows of 448 and 224 "
+            "pixels are; smaller ones, of images over 4.5 times as long as wide, are not padded "
+            "here.",
+            "The code adds windows up in half precision.",
+        ),
+    ),
+    "naclip": _Publication(
+        rows=_NACLIP,
+        method="naclip",
+        source="NACLIP, arXiv 2404.08181, its code at 0cac3a6",
+        notes=(
+            _GAUSSIAN,
+            "Without PAMR, as in the paper's comparison; the code refines by PAMR, 10 iterations, "
+            "unless told `--pamr off`.",
+        ),
+    ),
+    "resclip": _Publication(
+        rows=_NACLIP,
+        method="resclip",
+        source="ResCLIP, arXiv 2411.15851, its code at 0e085f7",
+        notes=(
+            _GAUSSIAN,
+            "Attention is borrowed from layers 6 to 9 of 12; of deeper towers from the same third, "
+            "where the code stays with 6 to 9.",
+            "Without feedback (SFR), which the paper's own numbers have: the method resclip-sfr.",
+        ),
+    ),
+    "lht": _Publication(
+        rows=_SCLIP,
+        method="sclip",
+        lht=True,
+        source="LHT-CLIP, arXiv 2510.23894; settings of SCLIP's code at b56bd30",
+        notes=(
+            "Inferred: the paper refers to earlier work without numbers, but its row of SCLIP is "
+            "that of SCLIP's code, and its FLOPs are those of 6 windows of 224 pixels.",
+            "Inferred: its row of ClearCLIP has the same settings, its row of ResCLIP those of "
+            "ResCLIP's code, without SFR.",
+        ),
+    ),
+}
+
+
+def _record(publication: str, dataset: str) -> Protocol:
+    shared = _PUBLICATIONS[publication]
+    short_side, window, stride, scale, threshold, area_threshold = shared.rows[dataset]
+    wording = f"{dataset}.{shared.wording}"
+    record = Protocol(
+        dataset=dataset,
+        publication=publication,
+        method=shared.method,
+        residual=shared.residual,
+        mlp=shared.mlp,
+        lht=shared.lht,
+        class_list=(wording if wording in SHIPPED_CLASS_LISTS else dataset) or None,
+        background=dataset in _WITH_BACKGROUND,
+        windows=WindowSettings(short_side, _LONG_SIDE, window, stride),
+        decoding=DecodeSettings(float(scale), float(threshold), float(area_threshold)),
+        source=shared.source,
+        notes=shared.notes,
+    )
+    return _with_resclip(record) if publication == "resclip" else record
+
+
+def _with_resclip(record: Protocol) -> Protocol:
+    rcs_scale, rcs_share, threshold, sfr_scale, sfr_share = _RESCLIP[record.dataset]
+    return replace(
+        record,
+        rcs=RcsSettings(scale=float(rcs_scale), share=rcs_share),
+        sfr=SfrSettings(sfr_scale, sfr_share, threshold, logit_scale=record.decoding.logit_scale),
+    )
+
+
+PUBLICATIONS: tuple[str, ...] = tuple(_PUBLICATIONS)
+
+PROTOCOLS: Mapping[tuple[str, str], Protocol] = {
+    (dataset, publication): _record(publication, dataset)
+    for publication, shared in _PUBLICATIONS.items()
+    for dataset in shared.rows
+    if dataset != _ANY
+}
+
+
+def protocol_for(dataset: str, publication: str) -> Protocol:
+    """Return how a publication evaluates on a data set.
+
+    For a data set that it was not published for, such as a folder of one's own, these are its
+    defaults: no class list, no thresholds.
+
+    Args:
+        dataset: Name of any data set.
+        publication: A name in `PUBLICATIONS`.
+
+    Raises:
+        UnknownNameError: There is no such publication.
+    """
+    if publication not in PUBLICATIONS:
+        raise unknown("publication", publication, PUBLICATIONS)
+    published = PROTOCOLS.get((dataset, publication))
+    if published is not None:
+        return published
+    default = _record(publication, _ANY)
+    note = f"Not published for {dataset}: the publication's defaults, with the data set's words."
+    return replace(default, dataset=dataset, notes=(*default.notes, note))

@@ -1,0 +1,219 @@
+"""What a run is told as: one JSON document a data set, and one Markdown page for all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lhtclip.evaluation.confusion import Confusion
+from lhtclip.evaluation.datasets import DATASETS
+from lhtclip.evaluation.machine import hardware, versions
+from lhtclip.evaluation.protocol import Protocol
+from lhtclip.evaluation.runner import Evaluation
+from lhtclip.segmenter import Segmenter
+
+Document = dict[str, Any]
+
+
+def describe(
+    evaluation: Evaluation,
+    segmenter: Segmenter,
+    protocol: Protocol,
+    *,
+    model: str,
+    published: int | None,
+    deviations: Mapping[str, Any],
+) -> Document:
+    """Put all about a run into JSON types.
+
+    Args:
+        evaluation: Of a run that was kept in a folder.
+        segmenter: What labelled.
+        protocol: What the settings were taken from.
+        model: As the user calls it.
+        published: How many pictures the data set's publisher counts; None where nobody says.
+        deviations: Where the settings are others than the protocol's.
+
+    Returns:
+        Shares are in [0, 1]; None where there is nothing to measure.
+    """
+    encoder = segmenter.encoder
+    confusion, trimap = evaluation.confusion, evaluation.trimap
+    return {
+        "dataset": evaluation.dataset.name,
+        "images": evaluation.images,
+        "published_images": published,
+        "mean_iou": _share(confusion.mean_iou),
+        "pixel_accuracy": _share(confusion.pixel_accuracy),
+        "trimap_mean_iou": _share(trimap.mean_iou) if trimap else None,
+        "classes": _classes(confusion, trimap),
+        "seconds": evaluation.seconds,
+        "images_per_second": evaluation.images_per_second,
+        "model": model,
+        "method": {
+            "name": encoder.rule.name,
+            "source": encoder.rule.source,
+            "techniques": str(encoder.lht),
+            "residual": encoder.residual,
+            "mlp": encoder.mlp,
+        },
+        "protocol": protocol.describe(),
+        "deviations": dict(deviations),
+        "settings": dict(evaluation.settings),
+        "versions": versions(),
+        "hardware": hardware(segmenter.checkpoint.model.vision.positions.device),
+    }
+
+
+def in_paper_order(documents: Sequence[Document]) -> list[Document]:
+    """Sort by the columns of the publications' tables; other data sets follow as they came."""
+    order = {name: place for place, name in enumerate(DATASETS)}
+    return sorted(documents, key=lambda document: order.get(document["dataset"], len(order)))
+
+
+def average(documents: Sequence[Document]) -> float | None:
+    """Mean of the mean IoUs over the eight data sets of the publications; None unless all are here.
+
+    Others beside them do not count.
+    """
+    values = {document["dataset"]: document["mean_iou"] for document in documents}
+    eight = [values.get(name) for name in DATASETS]
+    known = [value for value in eight if value is not None]
+    return sum(known) / len(known) if len(known) == len(eight) else None
+
+
+def summary(documents: Sequence[Document]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return header and rows of a table: a row for each data set, and one for their average."""
+    header = ("data set", *_ROWS)
+    rows = [
+        (document["dataset"], *(show(document) for show in _ROWS.values()))
+        for document in in_paper_order(documents)
+    ]
+    if (mean := average(documents)) is not None:
+        rows.append(("average", percent(mean), *("" for _ in header[2:])))
+    return header, rows
+
+
+def markdown(documents: Sequence[Document]) -> str:
+    """Write the page: results with a column for each data set, settings, and classes."""
+    documents = in_paper_order(documents)
+    first = documents[0]
+    names = [document["dataset"] for document in documents]
+    parts = [
+        "# Evaluation",
+        _table(("", ""), _circumstances(first)),
+        "## Results",
+        _results(documents),
+        "## Settings",
+        _table(("", *names), _settings(documents)),
+        *_deviations(documents),
+        "## Classes",
+    ]
+    for document in documents:
+        rows = [
+            (entry["name"], percent(entry["iou"]), percent(entry["trimap_iou"]))
+            for entry in document["classes"]
+        ]
+        parts += [f"### {document['dataset']}", _table(("class", "IoU %", "trimap IoU %"), rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def percent(share: float | None) -> str:
+    """Write a share in [0, 1] as a percentage with two decimals, and a dash for None."""
+    return "-" if share is None else f"{100 * share:.2f}"
+
+
+def _images(document: Document) -> str:
+    images, published = document["images"], document["published_images"]
+    return str(images) if published in (None, images) else f"{images} of {published}"
+
+
+# What a table tells of each data set.
+_ROWS: dict[str, Callable[[Document], str]] = {
+    "mIoU %": lambda document: percent(document["mean_iou"]),
+    "pixel accuracy %": lambda document: percent(document["pixel_accuracy"]),
+    "trimap mIoU %": lambda document: percent(document["trimap_mean_iou"]),
+    "images": _images,
+    "images/s": lambda document: f"{document['images_per_second']:.2f}",
+}
+
+
+def _results(documents: Sequence[Document]) -> str:
+    mean = average(documents)
+    header = ("", *(document["dataset"] for document in documents))
+    rows = [(title, *(show(document) for document in documents)) for title, show in _ROWS.items()]
+    if mean is not None:
+        header = (*header, "average")
+        first, *others = rows
+        rows = [(*first, percent(mean)), *((*row, "") for row in others)]
+    return _table(header, rows)
+
+
+def _circumstances(document: Document) -> list[tuple[str, str]]:
+    """Tell what all data sets of a run share."""
+    method, settings = document["method"], document["settings"]
+    machine, released = document["hardware"], document["versions"]
+    kept = [f"{'with' if method[part] else 'without'} {part}" for part in ("residual", "mlp")]
+    place = machine["gpu"] or machine["cpu"]
+    return [
+        ("model", f"{document['model']}, image tower {settings['image_tower'][:12]}"),
+        ("method", f"{method['name']}, techniques: {method['techniques']}, {', '.join(kept)}"),
+        ("protocol", document["protocol"]["publication"]),
+        ("source", document["protocol"]["source"]),
+        ("device", f"{place}, {machine['threads']} threads, {settings['dtype']}"),
+        ("versions", ", ".join(f"{name} {number}" for name, number in released.items())),
+    ]
+
+
+def _settings(documents: Sequence[Document]) -> list[tuple[str, ...]]:
+    """Tell what may differ between data sets, a column for each."""
+    columns = [
+        {
+            "words": document["protocol"]["class_list"] or "the data set's",
+            **document["settings"]["windows"],
+            **document["settings"]["decoding"],
+            "trimap": document["settings"]["trimap"],
+        }
+        for document in documents
+    ]
+    return [
+        (name.replace("_", " "), *(_cell(column[name]) for column in columns))
+        for name in columns[0]
+    ]
+
+
+def _deviations(documents: Sequence[Document]) -> list[str]:
+    lines = [
+        f"- {document['dataset']}: {name.replace('_', ' ')} {_cell(change['used'])} in place of "
+        f"{_cell(change['protocol'])}"
+        for document in documents
+        for name, change in document["deviations"].items()
+    ]
+    return ["Deviations from the protocol:", "\n".join(lines)] if lines else []
+
+
+def _classes(confusion: Confusion, trimap: Confusion | None) -> list[Document]:
+    bands = trimap.iou if trimap else {}
+    return [
+        {
+            "index": index,
+            "name": name,
+            "iou": _share(value),
+            "trimap_iou": _share(bands.get(name, math.nan)),
+        }
+        for index, (name, value) in enumerate(confusion.iou.items())
+    ]
+
+
+def _share(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

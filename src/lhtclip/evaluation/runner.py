@@ -1,0 +1,219 @@
+"""A data set labelled from end to end and counted; stopped at any moment, it ends the same.
+
+Pictures go through in fixed chunks of neighbours, and the counts are saved between chunks. What
+shares a batch, and with it the last bit of every logit, is therefore the same in a run that was
+stopped and in one that was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.errors import InputError
+from lhtclip.evaluation.confusion import Confusion, confusion_matrix, iou_per_class
+from lhtclip.evaluation.datasets.dataset import IGNORED, Dataset, Sample, Truth
+from lhtclip.evaluation.fingerprint import decisive_settings
+from lhtclip.evaluation.samples import check_vocabulary, choose_samples
+from lhtclip.evaluation.state import Counts, Tally
+from lhtclip.evaluation.streaming import Labels, count_samples
+from lhtclip.evaluation.trimap import BAND, in_band
+from lhtclip.files import write_atomically
+from lhtclip.formats.png import encode_labels
+from lhtclip.segmentation import class_colours, label_dtype
+from lhtclip.segmenter import Segmenter
+from lhtclip.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How far a run is.
+
+    done, total: Pictures, those of earlier sessions included.
+    already: Pictures of earlier sessions.
+    seconds: Of this session.
+    mean_iou: So far, in [0, 1]; nan before the first pixel is counted.
+    """
+
+    done: int
+    total: int
+    already: int
+    seconds: float
+    mean_iou: float
+
+    @property
+    def images_per_second(self) -> float:
+        """In this session."""
+        return (self.done - self.already) / max(self.seconds, 1e-9)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What a run measured.
+
+    dataset: The pictures that were taken, in their order.
+    confusion: Over all classes of the data set.
+    trimap: The same of the band along true boundaries; None where it was not asked for.
+    image_iou: By key, each picture's mean IoU over the classes that occur in its truth; nan where
+        none of its pixels counts.
+    seconds: From the first picture to the last, sessions added, without what a killed one lost.
+    settings: What decided the counts, in JSON types; empty where the run was kept in no folder.
+    """
+
+    dataset: Dataset
+    confusion: Confusion
+    trimap: Confusion | None
+    image_iou: Mapping[str, float]
+    seconds: float
+    settings: Mapping[str, Any]
+
+    @property
+    def images(self) -> int:
+        """How many pictures were counted."""
+        return len(self.dataset.samples)
+
+    @property
+    def images_per_second(self) -> float:
+        """Over the whole run, reading and counting included."""
+        return self.images / max(self.seconds, 1e-9)
+
+
+def evaluate(
+    segmenter: Segmenter,
+    dataset: Dataset,
+    vocabulary: Vocabulary,
+    *,
+    folder: Path | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    workers: int = 2,
+    chunk: int = 8,
+    trimap: int = BAND,
+    predictions: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[Running], None] | None = None,
+) -> Evaluation:
+    """Label the pictures of a data set and count how the labels agree with the truth.
+
+    Args:
+        segmenter: Labels.
+        dataset: The pictures; one with candidates is labelled with the words of these alone.
+        vocabulary: The words, an entry for each class of the data set.
+        folder: Keeps the counts, `<data set>.confusion.npz`; a run that was stopped goes on from
+            there. None keeps nothing.
+        limit: Take so many pictures only, the first ones.
+        seed: Put the pictures into a random order first.
+        workers: Threads that read pictures ahead and count behind; the counts do not depend on it.
+        chunk: Pictures that go through together; at most so many are lost when a run is killed.
+        trimap: Half the width of the band along true boundaries in pixels; 0 for none.
+        predictions: Write labels into the folder, `<data set>/<key>.png`.
+        overwrite: Start over, whatever the folder holds.
+        progress: Called before the first picture and after each.
+
+    Raises:
+        InputError: A picture or truth is missing, broken, or they do not fit together, or the
+            folder holds counts of other settings. What was counted before stays in the folder.
+    """
+    _check(folder, workers=workers, chunk=chunk, trimap=trimap, predictions=predictions)
+    dataset = choose_samples(dataset, limit=limit, seed=seed)
+    check_vocabulary(dataset, vocabulary)
+    tally, settings = Tally(dataset.names, with_trimap=trimap > 0), dict[str, Any]()
+    if folder is not None:
+        settings = decisive_settings(
+            segmenter, dataset, vocabulary, chunk=chunk, trimap=trimap, predictions=predictions
+        )
+        if overwrite:
+            _remove(folder, dataset)
+        elif counts_file(folder, dataset).exists():
+            tally = Tally.load(counts_file(folder, dataset), settings=settings)
+
+    def count(sample: Sample, truth: Truth, labels: Labels) -> Counts:
+        if folder is not None and predictions:
+            _write_labels(prediction_file(folder, dataset, sample), labels, vocabulary)
+        return _count(sample, truth, labels, classes=len(dataset.names), trimap=trimap)
+
+    keys = [sample.key for sample in dataset.samples]
+    already, before, start = tally.images, tally.seconds, time.perf_counter()
+
+    def report() -> None:
+        if progress is not None:
+            seconds = time.perf_counter() - start
+            progress(Running(tally.images, len(keys), already, seconds, tally.confusion.mean_iou))
+
+    report()
+    for counts in count_samples(
+        segmenter, dataset.samples[already:], vocabulary, count, chunk=chunk, workers=workers
+    ):
+        tally.add(counts)
+        tally.seconds = before + time.perf_counter() - start
+        if folder is not None and (tally.images % chunk == 0 or tally.images == len(keys)):
+            tally.save(counts_file(folder, dataset), keys=keys, settings=settings)
+        report()
+    return Evaluation(
+        dataset=dataset,
+        confusion=tally.confusion,
+        trimap=tally.trimap,
+        image_iou=dict(zip(keys, tally.image_iou, strict=True)),
+        seconds=tally.seconds,
+        settings=settings,
+    )
+
+
+def counts_file(folder: Path, dataset: Dataset) -> Path:
+    """Return where the counts of a data set lie."""
+    return folder / f"{dataset.name}.confusion.npz"
+
+
+def prediction_file(folder: Path, dataset: Dataset, sample: Sample) -> Path:
+    """Return where the labels found in a picture lie."""
+    return folder / dataset.name / f"{sample.key}.png"
+
+
+def _check(
+    folder: Path | None, *, workers: int, chunk: int, trimap: int, predictions: bool
+) -> None:
+    for name, value, least in (("workers", workers, 1), ("chunk", chunk, 1), ("trimap", trimap, 0)):
+        if value < least:
+            raise InputError(f"{name} must be at least {least}, not {value}.")
+    if predictions and folder is None:
+        raise InputError("Predictions need a folder to be written into: give one.")
+
+
+def _count(sample: Sample, truth: Truth, labels: Labels, *, classes: int, trimap: int) -> Counts:
+    try:
+        matrix = confusion_matrix(truth, labels, classes=classes, ignored=IGNORED)
+    except InputError as error:
+        raise InputError(f"The truth of {sample.image} cannot be used. {error}") from error
+    band = None
+    if trimap > 0:
+        near = in_band(truth, radius=trimap)
+        band = confusion_matrix(near, labels, classes=classes, ignored=IGNORED)
+    return Counts(matrix, band, _mean_iou_of_present(matrix))
+
+
+def _mean_iou_of_present(matrix: NDArray[np.int64]) -> float:
+    """Mean IoU over the classes that occur in the truth: a stray pixel adds no class of IoU 0."""
+    values = iou_per_class(matrix)[matrix.sum(axis=1) > 0]
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _write_labels(path: Path, labels: Labels, vocabulary: Vocabulary) -> None:
+    classes = len(vocabulary.names)
+    colours = class_colours(classes, background=vocabulary.background)
+    write_atomically(path, encode_labels(labels.astype(label_dtype(classes)), colours))
+
+
+def _remove(folder: Path, dataset: Dataset) -> None:
+    """Drop old results first: half of them beside new ones would look like a finished run."""
+    old = [prediction_file(folder, dataset, sample) for sample in dataset.samples]
+    for path in (counts_file(folder, dataset), *old):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"Cannot replace {path}: {error.strerror or error}.") from error

@@ -1,0 +1,179 @@
+"""The search for settings of the techniques, one coordinate after the other.
+
+A step compares candidates that differ in one thing, and the next step starts from the best of them;
+of equals the first wins, which is the paper's. In the end the best of all that was measured is
+taken, so that a technique that never helped is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lhtclip.techniques.atr import AtrSettings
+from lhtclip.techniques.settings import OFF, LhtSettings
+from lhtclip.techniques.she import Head, SheSettings
+from lhtclip.techniques.ssr import SsrSettings
+
+Score = Callable[[LhtSettings], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What is tried, the paper's value first.
+
+    alphas: α of SSR; none at all is tried, too.
+    more_layers: How many layers more than before SSR acts in, counted back from the last block.
+    heads: k of SHE; more than there are stands for all of them.
+    betas: β of SHE, with the plain cosine and with the mean removed.
+    """
+
+    alphas: tuple[float, ...] = (0.1, 0.05, 0.2, 0.3)
+    more_layers: tuple[int, ...] = (0, -1, 1)
+    heads: tuple[int, ...] = (10, 3, 5, 20, 30)
+    betas: tuple[float, ...] = (0.4, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was measured before the search, and it starts from.
+
+    depth: Layers of the tower.
+    ranking: Heads of the layers before the last, best first.
+    layers: In how many layers before the last SSR is tried first.
+    atr: With τ from the sparsity gap.
+    """
+
+    depth: int
+    ranking: tuple[Head, ...]
+    layers: int
+    atr: AtrSettings
+    grid: Grid = Grid()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the search and what came first in it: settings and their score."""
+
+    name: str
+    compared: int
+    chosen: LhtSettings
+    score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """All that was tried: scores by settings, in the order of measurement, and the steps."""
+
+    scores: Mapping[LhtSettings, float]
+    steps: tuple[Step, ...]
+
+    @property
+    def best(self) -> LhtSettings:
+        """The settings with the highest score; of equals those that were measured first."""
+        return max(self.scores, key=lambda settings: self.scores[settings])
+
+
+def search(findings: Findings, score: Score) -> Search:
+    """Look for the settings with the highest score.
+
+    Args:
+        findings: Where to start, and what to try.
+        score: Measures settings, the higher the better; asked once for each.
+    """
+    scores: dict[LhtSettings, float] = {}
+    steps: list[Step] = []
+    current = OFF
+    for name, propose in _STEPS.items():
+        candidates = propose(findings, current)
+        for settings in candidates:
+            if settings not in scores:
+                scores[settings] = score(settings)
+        current = max(candidates, key=lambda settings: scores[settings])
+        steps.append(Step(name, len(candidates), current, scores[current]))
+    return Search(scores, tuple(steps))
+
+
+def most_candidates(findings: Findings) -> int:
+    """Return how many settings are measured at most; some come up in two steps."""
+    nothing_matters = search(findings, lambda settings: 0.0)
+    return sum(step.compared for step in nothing_matters.steps)
+
+
+def brief(settings: LhtSettings) -> str:
+    """Name settings in a few words, such as "ATR 0.5, SSR 10-11 α 0.1, SHE 10 heads β 0.4"."""
+    parts: list[str] = []
+    if settings.atr:
+        parts.append(f"ATR {settings.atr.threshold:g}")
+    if settings.ssr:
+        layers = settings.ssr.layers
+        parts.append(f"SSR {layers[0]}-{layers[-1]} α {settings.ssr.alpha:g}")
+    if settings.she:
+        she = settings.she
+        forms = {"row": she.normalise == "row", "unit": she.unit_heads, "centred": she.centred}
+        words = " ".join(word for word, holds in forms.items() if holds)
+        parts.append(f"SHE {len(she.heads)} heads β {she.beta:g} {words}".rstrip())
+    return ", ".join(parts) or "no technique"
+
+
+def _nothing(findings: Findings, current: LhtSettings) -> list[LhtSettings]:
+    return [OFF]
+
+
+def _atr(findings: Findings, current: LhtSettings) -> list[LhtSettings]:
+    return [replace(current, atr=findings.atr)]
+
+
+def _ssr(findings: Findings, current: LhtSettings) -> list[LhtSettings]:
+    before = len(current.ssr.layers) if current.ssr else findings.layers
+    counts = [before + more for more in findings.grid.more_layers]
+    return [replace(current, ssr=None)] + [
+        replace(current, ssr=SsrSettings(tuple(range(findings.depth - count, findings.depth)), a))
+        for count in counts
+        if 1 <= count < findings.depth
+        for a in findings.grid.alphas
+    ]
+
+
+def _similarity(findings: Findings, current: LhtSettings) -> list[LhtSettings]:
+    heads = findings.ranking[: findings.grid.heads[0]]
+    return [
+        replace(current, she=SheSettings(heads, beta=beta, centred=centred))
+        for centred in (False, True)
+        for beta in findings.grid.betas
+    ]
+
+
+def _head_count(findings: Findings, current: LhtSettings) -> list[LhtSettings]:
+    chosen = dict.fromkeys(findings.ranking[:count] for count in findings.grid.heads)
+    return _with_she(current, [{"heads": heads} for heads in chosen])
+
+
+def _weights(findings: Findings, current: LhtSettings) -> list[LhtSettings]:
+    ways = [
+        {"normalise": normalise, "unit_heads": unit_heads}
+        for normalise in ("column", "row")
+        for unit_heads in (False, True)
+    ]
+    return _with_she(current, ways)
+
+
+def _beta(findings: Findings, current: LhtSettings) -> list[LhtSettings]:
+    return _with_she(current, [{"beta": beta} for beta in findings.grid.betas])
+
+
+def _with_she(current: LhtSettings, changes: Sequence[Mapping[str, object]]) -> list[LhtSettings]:
+    she = current.she
+    return [replace(current, she=replace(she, **change)) for change in changes if she]
+
+
+_STEPS: Mapping[str, Callable[[Findings, LhtSettings], list[LhtSettings]]] = {
+    "no technique": _nothing,
+    "ATR": _atr,
+    "SSR": _ssr,
+    "SHE: similarity": _similarity,
+    "SHE: heads": _head_count,
+    "SHE: weights": _weights,
+    "SHE: β": _beta,
+    "SSR beside SHE": _ssr,
+}

@@ -1,0 +1,108 @@
+"""What a run has counted so far, in memory and on disk, where it outlives the process."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.errors import InputError
+from lhtclip.evaluation.confusion import Confusion
+from lhtclip.evaluation.datasets.dataset import IGNORED
+from lhtclip.evaluation.fingerprint import differences
+from lhtclip.files import write_atomically
+
+_REMEDY = "Choose another folder (--out), or start over (--overwrite)."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """What one picture adds.
+
+    matrix: (classes, classes) int64, as of `Confusion`.
+    trimap: The same of the pixels in the band along true boundaries; None where it is not asked.
+    mean_iou: Over the classes that occur in its truth, in [0, 1]; nan where no pixel counts.
+    """
+
+    matrix: NDArray[np.int64]
+    trimap: NDArray[np.int64] | None
+    mean_iou: float
+
+
+class Tally:
+    """The sum over all pictures so far.
+
+    confusion, trimap: Of all their pixels, and of those along true boundaries.
+    image_iou: Of each picture, in their order.
+    seconds: Spent on them, in all sessions together.
+    """
+
+    def __init__(self, names: Sequence[str], *, with_trimap: bool) -> None:
+        """Start from zero."""
+        self.confusion = Confusion(names, ignored=IGNORED)
+        self.trimap = Confusion(names, ignored=IGNORED) if with_trimap else None
+        self.image_iou: list[float] = []
+        self.seconds = 0.0
+
+    @property
+    def images(self) -> int:
+        """How many pictures were counted."""
+        return len(self.image_iou)
+
+    def add(self, counts: Counts) -> None:
+        """Count the next picture."""
+        self.confusion.matrix += counts.matrix
+        if self.trimap is not None and counts.trimap is not None:
+            self.trimap.matrix += counts.trimap
+        self.image_iou.append(counts.mean_iou)
+
+    def save(self, path: Path, *, keys: Sequence[str], settings: dict[str, Any]) -> None:
+        """Write everything as a NumPy file, whole or not at all.
+
+        Args:
+            path: Where to.
+            keys: Of all pictures that the run is about.
+            settings: What decides the counts, in JSON types.
+        """
+        arrays: dict[str, Any] = {
+            "confusion": self.confusion.matrix,
+            "names": np.array(self.confusion.names),
+            "keys": np.array(keys[: self.images]),
+            "image_iou": np.array(self.image_iou, dtype=np.float64),
+            "seconds": np.array(self.seconds),
+            "settings": np.array(json.dumps(settings)),
+        }
+        if self.trimap is not None:
+            arrays["trimap"] = self.trimap.matrix
+        file = io.BytesIO()
+        np.savez(file, **arrays)  # compressed it would take ten times as long
+        write_atomically(path, file.getvalue())
+
+    @classmethod
+    def load(cls, path: Path, *, settings: dict[str, Any]) -> Tally:
+        """Read back what `save` wrote.
+
+        Raises:
+            InputError: The file is not understood, or its counts are of other settings.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                before = json.loads(str(arrays["settings"]))
+                tally = cls(arrays["names"].tolist(), with_trimap="trimap" in arrays)
+                tally.confusion.matrix += arrays["confusion"]
+                if tally.trimap is not None:
+                    tally.trimap.matrix += arrays["trimap"]
+                tally.image_iou = arrays["image_iou"].tolist()
+                tally.seconds = float(arrays["seconds"])
+            changed = differences(before, settings)
+        except Exception as error:  # zip archives and NumPy raise whatever the damage trips
+            raise InputError(f"The counts {path} are not understood. {_REMEDY}") from error
+        if changed:
+            raise InputError(f"{path} holds counts of other settings: {changed}. {_REMEDY}")
+        return tally

@@ -1,0 +1,118 @@
+"""Pictures are read ahead in threads, labelled here, and counted behind in threads, in order.
+
+What goes through the tower together depends on the chunks alone, never on the threads.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.errors import InputError
+from lhtclip.evaluation.datasets.dataset import Sample, Truth
+from lhtclip.evaluation.samples import vocabulary_of
+from lhtclip.images import read_image
+from lhtclip.segmenter import Segmenter
+from lhtclip.vocabulary import Vocabulary
+
+T = TypeVar("T")
+
+Labels = NDArray[np.integer[Any]]
+Count = Callable[[Sample, Truth, Labels], T]
+
+_IN_FLIGHT = 2  # pictures that a thread may be ahead of the tower, or behind it
+
+
+def count_samples(
+    segmenter: Segmenter,
+    samples: Sequence[Sample],
+    vocabulary: Vocabulary,
+    count: Count[T],
+    *,
+    chunk: int,
+    workers: int,
+) -> Iterator[T]:
+    """Label pictures and call `count` with what is true and what was found.
+
+    Args:
+        segmenter: Gets the pictures in chunks, each of them as one list.
+        samples: The pictures.
+        vocabulary: The words of all classes.
+        count: Called in a thread with the sample, its true and its found classes (height, width),
+            both as indices into all classes.
+        chunk: Pictures of a chunk.
+        workers: Threads.
+
+    Yields:
+        What `count` returned, in the order of the samples.
+
+    Raises:
+        InputError: A picture or its truth is missing, broken, or they do not fit together.
+    """
+    pool = ThreadPoolExecutor(workers)
+    most = _IN_FLIGHT * workers
+
+    def counting() -> Iterator[Future[T]]:
+        read = _results((pool.submit(_read, each, segmenter.max_pixels) for each in samples), most)
+        try:
+            for start in range(0, len(samples), chunk):
+                part = samples[start : start + chunk]
+                for sample, truth, labels in _label(segmenter, part, vocabulary, read):
+                    yield pool.submit(count, sample, truth, labels)
+        except InputError as error:  # told in its turn, when all before it is counted
+            failed: Future[T] = Future()
+            failed.set_exception(error)
+            yield failed
+
+    try:
+        yield from _results(counting(), most)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _label(
+    segmenter: Segmenter,
+    samples: Sequence[Sample],
+    vocabulary: Vocabulary,
+    read: Iterator[tuple[NDArray[np.uint8], Truth]],
+) -> Iterator[tuple[Sample, Truth, Labels]]:
+    """Label one chunk, each picture with the words of its candidates."""
+    truths: deque[Truth] = deque()
+
+    def images() -> Iterator[NDArray[np.uint8]]:
+        for _ in samples:
+            image, truth = next(read)
+            truths.append(truth)
+            yield image
+
+    for sample, encoded in zip(samples, segmenter.encode_many(images()), strict=True):
+        labels: Labels = encoded.label(vocabulary_of(sample, vocabulary)).labels
+        if sample.candidates is not None:
+            labels = np.array(sample.candidates)[labels]
+        yield sample, truths.popleft(), labels
+
+
+def _results(futures: Iterable[Future[T]], most: int) -> Iterator[T]:
+    """Yield results in order, `most` of them behind the futures that are asked for."""
+    waiting: deque[Future[T]] = deque()
+    for future in futures:
+        waiting.append(future)
+        if len(waiting) > most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _read(sample: Sample, max_pixels: int) -> tuple[NDArray[np.uint8], Truth]:
+    image, truth = read_image(sample.image, max_pixels=max_pixels), sample.truth()
+    if truth.shape != image.shape[:2]:
+        raise InputError(
+            f"The true labels of {sample.image} have {truth.shape[0]} x {truth.shape[1]} pixels, "
+            f"its picture {image.shape[0]} x {image.shape[1]}."
+        )
+    return image, truth

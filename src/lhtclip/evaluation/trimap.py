@@ -1,0 +1,70 @@
+"""The trimap: the band along the true boundaries, in which labels are hardest to get right.
+
+A pixel lies in the band if a pixel of another true class is at most so many pixels away, measured
+along rows and along columns, whichever is more (Chebyshev's distance, so the band is symmetric and
+a square window decides). Ignored pixels belong to no class: they make no boundary and are not in
+the band, but distances run across them, so that the void rims of PASCAL VOC hide no boundary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.evaluation.datasets.dataset import IGNORED
+
+BAND = 8  # pixels
+
+
+def boundary_band(truth: NDArray[np.integer[Any]], *, radius: int) -> NDArray[np.bool_]:
+    """Find the pixels that have another true class nearby.
+
+    The largest and the smallest class in the window around a pixel are both its own exactly where
+    no other class is near; both are separable.
+
+    Args:
+        truth: Classes (height, width), `IGNORED` where a pixel does not count.
+        radius: Largest distance in pixels.
+
+    Returns:
+        (height, width), true in the band.
+    """
+    classes = truth.astype(np.int16, copy=False)
+    none = np.iinfo(np.int16).max
+    counts = classes != IGNORED
+    largest = _in_window(np.maximum, classes, radius, neutral=IGNORED)
+    smallest = _in_window(np.minimum, np.where(counts, classes, none), radius, neutral=none)
+    return counts & ((largest != classes) | (smallest != classes))
+
+
+def in_band(truth: NDArray[np.integer[Any]], *, radius: int) -> NDArray[np.integer[Any]]:
+    """Return the true classes (height, width) with all pixels outside the band ignored."""
+    return np.where(boundary_band(truth, radius=radius), truth, IGNORED)
+
+
+def _in_window(
+    pick: np.ufunc, classes: NDArray[np.int16], radius: int, *, neutral: int
+) -> NDArray[np.int16]:
+    """Pick from the square window around each pixel, one axis after the other."""
+    for axis in (0, 1):
+        width = [(0, 0), (0, 0)]
+        width[axis] = (radius, radius)
+        padded = np.pad(classes, width, constant_values=neutral)
+        classes = np.moveaxis(_run(pick, np.moveaxis(padded, axis, 0), 2 * radius + 1), 0, axis)
+    return classes
+
+
+def _run(pick: np.ufunc, rows: NDArray[np.int16], length: int) -> NDArray[np.int16]:
+    """Pick from every run of `length` rows, by runs of 1, 2, 4, ... rows, the last two overlapping.
+
+    Returns:
+        `length` - 1 rows less.
+    """
+    covered = 1
+    while covered < length:
+        step = min(covered, length - covered)
+        rows = pick(rows[:-step], rows[step:])
+        covered += step
+    return rows

@@ -1,0 +1,104 @@
+"""Pixel-adaptive mask refinement: planes flow between neighbours of like colour (PAMR).
+
+Araslanov and Roth, arXiv 2005.08104; here as NACLIP, ResCLIP and their relatives use
+it on logits. It knows no class: every plane is refined by itself, along the edges of one image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lhtclip.errors import InputError
+
+_SHARPNESS = 0.1  # of the local standard deviation; the published constant
+_EPSILON = 1e-8
+_DIRECTIONS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class PamrSettings:
+    """How far and how often planes flow (the defaults are NACLIP's).
+
+    iterations: Times that every pixel becomes the weighted mean of its neighbours.
+    dilations: Distances of the neighbours, pixels; each distance brings eight.
+    """
+
+    iterations: int = 10
+    dilations: tuple[int, ...] = (8, 16)
+
+    def __post_init__(self) -> None:
+        """Refuse what would refine nothing."""
+        if self.iterations < 1:
+            raise InputError(f"PAMR needs at least 1 iteration, not {self.iterations}.")
+        if not self.dilations or min(self.dilations) < 1:
+            raise InputError(
+                f"PAMR needs dilations of at least 1 pixel, such as (8, 16), not {self.dilations}."
+            )
+
+    @property
+    def reach(self) -> int:
+        """From how many pixels away, in rows or columns, a refined pixel can be influenced."""
+        return self.iterations * max(self.dilations)
+
+
+def refine(planes: Tensor, weights: Tensor, settings: PamrSettings) -> Tensor:
+    """Replace every pixel by the weighted mean of its neighbours, again and again.
+
+    Args:
+        planes: (..., Q, height, width), such as the logits of queries. Refining is linear in them.
+        weights: What `affinity` says for these dilations, (..., neighbours, height, width).
+        settings: Iterations and dilations.
+    """
+    for _ in range(settings.iterations):
+        mean = torch.zeros_like(planes)
+        for neighbour, shifted in enumerate(_neighbours(planes, settings.dilations)):
+            mean.addcmul_(shifted, weights[..., neighbour, None, :, :])
+        planes = mean
+    return planes
+
+
+def affinity(image: Tensor, dilations: tuple[int, ...]) -> Tensor:
+    """How much each neighbour counts, by likeness of colour.
+
+    softmax over neighbours of -mean over channels of |difference| / (0.1 standard deviation), the
+    deviation over all neighbours and, once a dilation, the pixel itself. Gain and offset of a
+    channel cancel, so levels and normalised pixels give the same.
+
+    Args:
+        image: (..., channels, height, width), floating point.
+        dilations: Distances of the neighbours, pixels.
+
+    Returns:
+        (..., neighbours, height, width), eight a dilation, in [0, 1]; their sum is 1 everywhere.
+    """
+    total, squares = torch.zeros_like(image), torch.zeros_like(image)
+    for shifted in _neighbours(image, dilations):
+        difference = shifted - image
+        total += difference
+        squares.addcmul_(difference, difference)
+    samples = (len(_DIRECTIONS) + 1) * len(dilations)  # the pixel itself differs by 0
+    variance = (squares - total.square() / samples) / (samples - 1)
+    spread = _EPSILON + _SHARPNESS * variance.clamp_min(0).sqrt()
+    logits = [
+        -((shifted - image).abs() / spread).mean(dim=-3)
+        for shifted in _neighbours(image, dilations)
+    ]
+    return torch.stack(logits, dim=-3).softmax(dim=-3)
+
+
+def _neighbours(planes: Tensor, dilations: tuple[int, ...]) -> Iterator[Tensor]:
+    """Shift planes by each dilation in the eight directions; edges repeat outwards."""
+    height, width = planes.shape[-2:]
+    for dilation in dilations:
+        flat = planes.reshape(1, -1, height, width)
+        padded = F.pad(flat, (dilation,) * 4, mode="replicate").reshape(
+            *planes.shape[:-2], height + 2 * dilation, width + 2 * dilation
+        )
+        for y, x in _DIRECTIONS:
+            top, left = dilation * (1 + y), dilation * (1 + x)
+            yield padded[..., top : top + height, left : left + width]

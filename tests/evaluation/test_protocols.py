@@ -1,0 +1,295 @@
+"""The protocols' records, against what the publications say and what the documentation shows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lhtclip.attention import RULES
+from lhtclip.decode import DecodeSettings
+from lhtclip.dense import DenseEncoder
+from lhtclip.errors import InputError, UnknownNameError
+from lhtclip.evaluation.protocol import Protocol
+from lhtclip.evaluation.protocols import PROTOCOLS, PUBLICATIONS, protocol_for
+from lhtclip.templates import TEMPLATE_SETS
+from lhtclip.windows import WindowSettings
+from tests.models import tiny_clip, tiny_pixels
+
+MODEL = tiny_clip()
+DATASETS = (
+    "voc21",
+    "context60",
+    "coco_object",
+    "voc20",
+    "cityscapes",
+    "context59",
+    "ade20k",
+    "coco_stuff171",
+)
+TITLES = ("VOC21", "Context60", "Object", "VOC20", "Cityscapes", "Context59", "ADE20K", "Stuff171")
+DOCUMENT = Path(__file__).parents[2] / "docs" / "protocols.md"
+
+
+def test_there_is_a_record_for_each_data_set_and_publication() -> None:
+    assert PUBLICATIONS == ("sclip", "clearclip", "naclip", "resclip", "lht")
+    assert set(PROTOCOLS) == {(name, each) for name in DATASETS for each in PUBLICATIONS}
+    for (dataset, publication), protocol in PROTOCOLS.items():
+        assert (protocol.dataset, protocol.publication) == (dataset, publication)
+        assert protocol_for(dataset, publication) is protocol
+        assert protocol.templates in TEMPLATE_SETS
+        assert protocol.source
+
+
+def test_records_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        PROTOCOLS["voc21", "sclip"].method = "clip"  # type: ignore[misc]
+
+
+# Settings that differ between publications, said once more in the words of the papers' readers
+
+
+def test_short_sides() -> None:
+    sides = {key: protocol.windows.short_side for key, protocol in PROTOCOLS.items()}
+    for publication in PUBLICATIONS:
+        expected = dict.fromkeys(DATASETS, 448 if publication == "clearclip" else 336)
+        if publication != "clearclip":
+            expected["cityscapes"] = 560
+        if publication in ("sclip", "lht"):
+            expected["coco_stuff171"] = 448
+        assert {name: sides[name, publication] for name in DATASETS} == expected
+
+
+def test_windows() -> None:
+    for (dataset, publication), protocol in PROTOCOLS.items():
+        windows = protocol.windows
+        if publication in ("naclip", "resclip") and dataset in ("voc21", "voc20"):
+            assert windows.window is None
+        elif publication == "clearclip":
+            expected = (224, 224) if dataset == "cityscapes" else (448, 224)
+            assert (windows.window, windows.stride) == expected
+        else:
+            assert (windows.window, windows.stride) == (224, 112)
+        assert windows.long_side == 2048
+
+
+def test_scales() -> None:
+    for (dataset, publication), protocol in PROTOCOLS.items():
+        expected = 50.0 if publication == "clearclip" else 40.0
+        if publication in ("sclip", "lht"):
+            special = {"voc21": 65.0, "context60": 50.0, "coco_object": 50.0}
+            expected = special.get(dataset, 40.0)
+        assert protocol.decoding.logit_scale == expected
+
+
+def test_thresholds() -> None:
+    clearclip = {"voc21": 0.5, "context60": 0.15, "coco_object": 0.4}
+    for (dataset, publication), protocol in PROTOCOLS.items():
+        expected = 0.1 if protocol.background else 0.0
+        if publication == "clearclip":
+            expected = clearclip.get(dataset, 0.0)
+        assert protocol.decoding.threshold == expected
+        struck = dataset == "voc21" and publication in ("sclip", "lht")
+        assert protocol.decoding.area_threshold == (0.1 if struck else 0.0)
+
+
+def test_nobody_refines_by_pamr() -> None:
+    assert all(protocol.decoding.pamr is None for protocol in PROTOCOLS.values())
+    assert any("PAMR" in note for note in PROTOCOLS["voc21", "naclip"].notes)
+
+
+def test_only_resclip_has_its_settings() -> None:
+    expected = {  # τ and λ of RCS, temp_thd, τ and λ of SFR
+        "ade20k": (2.0, 0.3, 0.25, 2.1, 0.7),
+        "cityscapes": (2.0, 0.2, 0.10, 2.1, 0.6),
+        "coco_object": (2.0, 0.4, 0.11, 1.8, 0.7),
+        "coco_stuff171": (2.0, 0.4, 0.11, 1.8, 0.7),
+        "context59": (2.0, 0.4, 0.25, 1.8, 0.7),
+        "context60": (2.0, 0.3, 0.30, 1.8, 0.7),
+        "voc20": (2.0, 0.6, 0.10, 2.1, 0.6),
+        "voc21": (2.0, 0.3, 0.50, 2.2, 0.7),
+    }
+    for (dataset, publication), protocol in PROTOCOLS.items():
+        rcs, sfr = protocol.rcs, protocol.sfr
+        if publication != "resclip":
+            assert rcs is sfr is None
+            continue
+        assert rcs is not None
+        assert sfr is not None
+        found = (rcs.scale, rcs.share, sfr.threshold, sfr.scale, sfr.share)
+        assert found == expected[dataset]
+        assert rcs.base == "naclip"
+        assert sfr.logit_scale == protocol.decoding.logit_scale == 40.0
+
+
+def test_rules_carry_the_settings_of_the_data_set() -> None:
+    """As a difference in what comes out, for a rule does not show its settings."""
+    pixels = tiny_pixels(1)
+
+    def embeddings(dataset: str, publication: str, method: str | None = None) -> Tensor:
+        rule = PROTOCOLS[dataset, publication].rule(method)
+        texts = F.normalize(torch.eye(5, 24), dim=-1)
+        return DenseEncoder(MODEL, method=rule)(pixels, texts=texts)
+
+    assert torch.equal(embeddings("ade20k", "resclip"), embeddings("voc21", "resclip"))
+    for method in ("resclip", "resclip-sfr"):
+        ade, voc = (embeddings(name, "resclip", method) for name in ("ade20k", "voc20"))
+        assert not torch.allclose(ade, voc, atol=1e-4)
+    assert torch.equal(embeddings("voc20", "resclip", "naclip"), embeddings("voc20", "naclip"))
+    with pytest.raises(UnknownNameError, match="method"):
+        PROTOCOLS["voc21", "resclip"].rule("resclop")
+
+
+def test_the_last_block_is_as_published() -> None:
+    for (_, publication), protocol in PROTOCOLS.items():
+        rule = RULES[protocol.method]
+        if publication == "lht":
+            assert (protocol.method, protocol.lht) == ("sclip", True)
+            assert (protocol.residual, protocol.mlp) == (False, False)
+        else:
+            assert (protocol.method, protocol.lht) == (publication, False)
+            assert (protocol.residual, protocol.mlp) == (rule.residual, rule.mlp)
+        assert protocol.rule().name == protocol.method
+
+
+def test_lht_is_evaluated_as_sclip() -> None:
+    for dataset in DATASETS:
+        ours, theirs = PROTOCOLS[dataset, "lht"], PROTOCOLS[dataset, "sclip"]
+        assert (ours.windows, ours.decoding) == (theirs.windows, theirs.decoding)
+        assert ours.vocabulary() == theirs.vocabulary()
+        assert any(note.startswith("Inferred") for note in ours.notes)
+
+
+# Words
+
+
+def test_words() -> None:
+    common = {  # classes and phrases
+        "voc21": (21, 56),
+        "context60": (60, 60),
+        "coco_object": (81, 113),
+        "voc20": (20, 30),
+        "cityscapes": (19, 19),
+        "context59": (59, 59),
+        "ade20k": (150, 150),
+        "coco_stuff171": (171, 171),
+    }
+    own = {"voc21": (21, 21), "voc20": (20, 20), "coco_object": (81, 81)}
+    for (dataset, publication), protocol in PROTOCOLS.items():
+        vocabulary = protocol.vocabulary()
+        expected = common | own if publication == "clearclip" else common
+        assert (len(vocabulary.names), len(vocabulary.queries)) == expected[dataset]
+        with_background = dataset in ("voc21", "context60", "coco_object")
+        assert vocabulary.background == (0 if with_background else None)
+        assert (vocabulary.names[0] == "background") == with_background
+
+
+def test_background_words_and_synonyms() -> None:
+    vocabulary = PROTOCOLS["voc21", "sclip"].vocabulary()
+    words = [
+        query
+        for query, index in zip(vocabulary.queries, vocabulary.class_of_query, strict=True)
+        if index == 0
+    ]
+    assert (len(words), words[0], words[-1]) == (26, "sky", "fence")
+    assert vocabulary.class_of_query.count(vocabulary.names.index("person")) == 7
+    assert PROTOCOLS["voc21", "clearclip"].vocabulary().queries[0] == "background"
+
+
+# Data sets that nobody published
+
+
+@pytest.mark.parametrize("publication", PUBLICATIONS)
+def test_other_data_sets_get_the_defaults(publication: str) -> None:
+    protocol = protocol_for("scenes", publication)
+    pixels = 448 if publication == "clearclip" else 336
+    window, stride = (448, 224) if publication == "clearclip" else (224, 112)
+    assert protocol.windows == WindowSettings(pixels, 2048, window, stride)
+    scale = 50.0 if publication == "clearclip" else 40.0
+    assert protocol.decoding == DecodeSettings(scale, threshold=0.0, area_threshold=0.0)
+    assert (protocol.dataset, protocol.class_list, protocol.background) == ("scenes", None, False)
+    assert (protocol.rcs is not None) == (publication == "resclip")
+    assert (protocol.sfr is not None) == (publication == "resclip")
+    assert "Not published for scenes" in protocol.notes[-1]
+    with pytest.raises(InputError, match="no words"):
+        protocol.vocabulary()
+
+
+def test_unknown_publications() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'naclip'"):
+        protocol_for("voc21", "naclp")
+
+
+# Reports
+
+
+def test_a_record_is_described_whole() -> None:
+    described = {
+        key: json.loads(json.dumps(protocol.describe())) for key, protocol in PROTOCOLS.items()
+    }
+    assert len({json.dumps(each, sort_keys=True) for each in described.values()}) == 40
+    content = described["voc21", "resclip"]
+    assert content["windows"] == {
+        "short_side": 336,
+        "long_side": 2048,
+        "window": None,
+        "stride": None,
+    }
+    assert content["decoding"] == {
+        "logit_scale": 40.0,
+        "threshold": 0.1,
+        "area_threshold": 0.0,
+        "pamr": None,
+    }
+    assert content["rcs"]["share"] == 0.3
+    assert content["sfr"]["threshold"] == 0.5
+    assert set(content) == set(Protocol.__dataclass_fields__)
+    assert content["class_list"] == "voc21"
+
+
+def test_the_documentation_shows_every_record() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for lines in (table_of_protocols(), table_of_resclip()):
+        table = "\n".join(lines)
+        assert table in text, f"docs/protocols.md should hold\n\n{table}"
+
+
+def table_of_protocols() -> list[str]:
+    """Lines of a Markdown table with a row for each data set and a column for each publication."""
+    lines = [
+        "| | " + " | ".join(f"`{publication}`" for publication in PUBLICATIONS) + " |",
+        "| --- |" + " --- |" * len(PUBLICATIONS),
+    ]
+    for dataset, title in zip(DATASETS, TITLES, strict=True):
+        cells = [cell_of(PROTOCOLS[dataset, publication]) for publication in PUBLICATIONS]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def cell_of(protocol: Protocol) -> str:
+    """Say the settings of one record in a table's cell."""
+    windows, decoding = protocol.windows, protocol.decoding
+    cut = "whole" if windows.window is None else f"{windows.window}/{windows.stride}"
+    parts = [f"{windows.short_side}, {cut}, {decoding.logit_scale:g}"]
+    if decoding.threshold:
+        parts.append(f"p {decoding.threshold:g}")
+    if decoding.area_threshold:
+        parts.append(f"a {decoding.area_threshold:g}")
+    return ", ".join(parts)
+
+
+def table_of_resclip() -> list[str]:
+    """Lines of a Markdown table of what ResCLIP sets beside that."""
+    lines = ["| | RCS τ | RCS λ | SFR τ | SFR λ | temp_thd |", "| --- |" + " --- |" * 5]
+    for dataset, title in zip(DATASETS, TITLES, strict=True):
+        rcs, sfr = PROTOCOLS[dataset, "resclip"].rcs, PROTOCOLS[dataset, "resclip"].sfr
+        assert rcs is not None
+        assert sfr is not None
+        values = (rcs.scale, rcs.share, sfr.scale, sfr.share, sfr.threshold)
+        lines.append(f"| {title} | " + " | ".join(f"{value:g}" for value in values) + " |")
+    return lines

@@ -1,0 +1,435 @@
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lhtclip
+from lhtclip.attention import RULES
+from lhtclip.attention.resclip import RcsSettings, resclip
+from lhtclip.dense import DenseEncoder
+from lhtclip.errors import InputError
+from lhtclip.evaluation.datasets import open_dataset
+from lhtclip.evaluation.datasets.dataset import IGNORED, Dataset, Sample
+from lhtclip.evaluation.fingerprint import image_tower_fingerprint, rule_settings
+from lhtclip.evaluation.runner import Evaluation, Running, evaluate
+from lhtclip.evaluation.samples import choose_samples, own_vocabulary, queries_of, vocabulary_of
+from lhtclip.evaluation.scenes import scenes_confusion
+from lhtclip.evaluation.trimap import in_band
+from lhtclip.scenes import bundled_scenes
+from lhtclip.segmenter import Segmenter, WindowSettings
+from lhtclip.vocabulary import Vocabulary
+from tests.evaluation.runs import NAMES, Painted, drawn_dataset, painted, tiny_segmenter, words
+from tests.models import tiny_clip
+
+
+def keys(dataset: Dataset) -> list[str]:
+    return [sample.key for sample in dataset.samples]
+
+
+def assert_equal(first: Evaluation, second: Evaluation) -> None:
+    np.testing.assert_array_equal(first.confusion.matrix, second.confusion.matrix)
+    assert first.confusion.names == second.confusion.names
+    assert first.trimap is not None
+    assert second.trimap is not None
+    np.testing.assert_array_equal(first.trimap.matrix, second.trimap.matrix)
+    np.testing.assert_array_equal(list(first.image_iou.values()), list(second.image_iou.values()))
+    assert list(first.image_iou) == list(second.image_iou)
+
+
+# What is counted
+
+
+@pytest.mark.parametrize("candidates", [None, 3])
+def test_counts_are_those_of_literal_loops(tmp_path: Path, candidates: int | None) -> None:
+    dataset = drawn_dataset(tmp_path, images=7, candidates=candidates)
+    evaluation = evaluate(painted(), dataset, words(dataset), trimap=1)
+    matrix, band = np.zeros((2, 5, 5), dtype=np.int64)
+    for sample in dataset.samples:
+        red = np.asarray(Image.open(sample.image))[..., 0]
+        truth = sample.truth()
+        near = in_band(truth, radius=1)
+        for place in np.ndindex(truth.shape):
+            found = red[place] if sample.candidates is None else sample.candidates[red[place]]
+            if truth[place] != IGNORED:
+                matrix[truth[place], found] += 1
+            if near[place] != IGNORED:
+                band[truth[place], found] += 1
+    np.testing.assert_array_equal(evaluation.confusion.matrix, matrix)
+    assert evaluation.trimap is not None
+    np.testing.assert_array_equal(evaluation.trimap.matrix, band)
+    assert evaluation.confusion.names == NAMES
+    assert evaluation.images == 7
+
+
+def test_a_picture_scores_over_the_classes_of_its_truth(tmp_path: Path) -> None:
+    truths = ([[0, 0, 1, IGNORED]], [[IGNORED] * 4], [[1, 1, 1, 1]])
+    found = ([[0, 2, 1, 3]], [[0, 0, 0, 0]], [[1, 1, 3, 4]])
+    samples = []
+    for number, (truth, red) in enumerate(zip(truths, found, strict=True)):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(np.repeat(np.array(red, np.uint8)[..., None], 3, axis=2)).save(path)
+        samples.append(Sample(str(number), path, lambda truth=truth: np.array(truth, np.int16)))
+    dataset = Dataset("three", NAMES, tuple(samples))
+    evaluation = evaluate(painted(), dataset, words(dataset))
+    first, second, third = evaluation.image_iou.values()
+    assert first == pytest.approx((1 / 2 + 1) / 2)  # "sky", found by mistake, adds no class of 0
+    assert math.isnan(second)
+    assert third == 1 / 2
+    # over the whole set a class that is only found counts as 0, as it does elsewhere
+    assert evaluation.confusion.mean_iou == pytest.approx((1 / 2 + 3 / 5 + 0 + 0 + 0) / 5)
+
+
+def test_scenes_are_counted_as_by_scenes_confusion() -> None:
+    segmenter = tiny_segmenter()
+    _, expected = scenes_confusion(segmenter, bundled_scenes()[:6])
+    dataset = open_dataset("scenes")
+    dataset = choose_samples(dataset, limit=6)
+    evaluation = evaluate(segmenter, dataset, own_vocabulary(dataset), chunk=6, trimap=0)
+    places = [dataset.names.index(name) for name in expected.names]
+    np.testing.assert_array_equal(
+        evaluation.confusion.matrix[np.ix_(places, places)], expected.matrix
+    )
+    assert evaluation.confusion.mean_iou == expected.mean_iou
+    assert evaluation.trimap is None
+
+
+def test_halves_of_a_set_add_up(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path, images=13)
+    whole = evaluate(painted(), dataset, words(dataset))
+    first, second = (
+        evaluate(painted(), replace(dataset, samples=part), words(dataset))
+        for part in (dataset.samples[:5], dataset.samples[5:])
+    )
+    merged = first.confusion + second.confusion
+    np.testing.assert_array_equal(merged.matrix, whole.confusion.matrix)
+    assert merged.mean_iou == whole.confusion.mean_iou
+    assert first.trimap
+    assert second.trimap
+    assert whole.trimap
+    np.testing.assert_array_equal((first.trimap + second.trimap).matrix, whole.trimap.matrix)
+    assert dict(first.image_iou) | dict(second.image_iou) == whole.image_iou
+
+
+# Which pictures, and with which words
+
+
+def test_limit_and_seed(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path, images=10)
+    assert keys(choose_samples(dataset, limit=3)) == keys(dataset)[:3]
+    assert keys(choose_samples(dataset, limit=99)) == keys(dataset)
+    shuffled = keys(choose_samples(dataset, seed=1))
+    assert sorted(shuffled) == keys(dataset)
+    assert shuffled != keys(dataset)
+    assert shuffled != keys(choose_samples(dataset, seed=2))
+    assert keys(choose_samples(dataset, limit=4, seed=1)) == shuffled[:4]
+    # the same on every machine and in every version
+    assert shuffled[:3] == ["picture-07", "picture-00", "picture-08"]
+
+
+def test_candidates_have_their_words_in_their_order() -> None:
+    vocabulary = Vocabulary.of([["cat", "kitten"], "grass", ["sky", "cloud"]])
+    sample = Sample("one", Path("one.png"), lambda: np.zeros((1, 1), np.int16), (2, 0))
+    own = vocabulary_of(sample, vocabulary)
+    assert own == Vocabulary.of([["sky", "cloud"], ["cat", "kitten"]])
+    assert vocabulary_of(replace(sample, candidates=None), vocabulary) is vocabulary
+    dataset = Dataset("one", vocabulary.names, (sample,))
+    assert queries_of(dataset, vocabulary) == ("sky", "cloud", "cat", "kitten")
+
+
+def test_the_background_stays_one_among_candidates() -> None:
+    vocabulary = Vocabulary.of(["cat", "sky"], background="wall|floor")
+    sample = Sample("one", Path("one.png"), lambda: np.zeros((1, 1), np.int16), (0, 2))
+    assert vocabulary_of(sample, vocabulary) == Vocabulary.of(["sky"], background="wall|floor")
+    assert vocabulary_of(replace(sample, candidates=(1, 2)), vocabulary).background is None
+
+
+# How it runs
+
+
+def test_threads_change_nothing(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path, images=11)
+    expected = evaluate(painted(), dataset, words(dataset), workers=1)
+    for workers in (2, 5, 40):
+        assert_equal(evaluate(painted(), dataset, words(dataset), workers=workers), expected)
+
+
+def test_pictures_go_in_fixed_chunks(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=11)
+    segmenter = Painted()
+    evaluate(cast(Segmenter, segmenter), dataset, words(dataset), chunk=4)
+    assert segmenter.batches == [4, 4, 3]
+
+
+def test_progress_tells_the_running_score(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path, images=3)
+    reports: list[Running] = []
+    evaluation = evaluate(painted(), dataset, words(dataset), progress=reports.append)
+    assert [(each.done, each.total, each.already) for each in reports] == [
+        (done, 3, 0) for done in range(4)
+    ]
+    assert math.isnan(reports[0].mean_iou)
+    assert reports[-1].mean_iou == evaluation.confusion.mean_iou
+    assert 0 < reports[-1].images_per_second < math.inf
+    assert evaluation.images_per_second == 3 / evaluation.seconds
+
+
+class Stop(Exception):
+    """What ends a run in a test."""
+
+
+def stop_at(done: int) -> Any:
+    def report(running: Running) -> None:
+        if running.done == done:
+            raise Stop
+
+    return report
+
+
+@pytest.mark.parametrize("stops", [(0,), (3,), (4,), (7, 8), (9,), (10,)])
+def test_a_stopped_run_ends_the_same(tmp_path: Path, stops: tuple[int, ...]) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=10)
+    segmenter, options = tiny_segmenter(), {"chunk": 4, "folder": tmp_path / "out"}
+    for done in stops:
+        with pytest.raises(Stop):
+            evaluate(segmenter, dataset, words(dataset), progress=stop_at(done), **options)
+    reports: list[Running] = []
+    resumed = evaluate(segmenter, dataset, words(dataset), progress=reports.append, **options)
+    assert reports[0].already == (10 if max(stops) == 10 else max(stops) // 4 * 4)
+    assert_equal(resumed, evaluate(segmenter, dataset, words(dataset), chunk=4))
+
+
+def test_a_finished_run_needs_no_tower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=5)
+    segmenter = tiny_segmenter()
+    first = evaluate(segmenter, dataset, words(dataset), folder=tmp_path / "out")
+    monkeypatch.setattr(segmenter, "encode_many", None)
+    again = evaluate(segmenter, dataset, words(dataset), folder=tmp_path / "out")
+    assert_equal(again, first)
+    assert again.seconds == first.seconds
+
+
+_CHILD = """
+import sys, time
+from pathlib import Path
+from lhtclip.evaluation.datasets import open_dataset
+from lhtclip.evaluation.runner import evaluate
+from lhtclip.evaluation.samples import own_vocabulary
+from lhtclip.segmenter import Segmenter, WindowSettings
+
+windows = WindowSettings(short_side=96, window=64, stride=32)
+segmenter = Segmenter.from_pretrained(
+    "bundled", dtype="float32", device="cpu", templates="plain", windows=windows, text_cache=False
+)
+dataset = open_dataset("scenes")
+
+def report(running):
+    if running.done == 11:  # of 16, the second chunk of 8 is under way
+        print("eleven", flush=True)
+        time.sleep(600)
+
+evaluate(
+    segmenter, dataset, own_vocabulary(dataset), folder=Path(sys.argv[1]), limit=16, progress=report
+)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_where_it_was(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(lhtclip.__file__).parents[1])}
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, str(tmp_path)], stdout=subprocess.PIPE, env=environment
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"eleven\n"
+    child.kill()
+    assert child.wait() != 0
+    child.stdout.close()
+
+    segmenter = Segmenter.from_pretrained(
+        "bundled",
+        dtype="float32",
+        device="cpu",
+        templates="plain",
+        windows=WindowSettings(short_side=96, window=64, stride=32),
+        text_cache=False,
+    )
+    dataset = open_dataset("scenes")
+    vocabulary = own_vocabulary(dataset)
+    reports: list[Running] = []
+    resumed = evaluate(
+        segmenter, dataset, vocabulary, folder=tmp_path, limit=16, progress=reports.append
+    )
+    assert reports[0].already == 8
+    assert resumed.confusion.matrix.any()
+    assert_equal(resumed, evaluate(segmenter, dataset, vocabulary, limit=16))
+    assert [path.name for path in tmp_path.iterdir()] == ["scenes.confusion.npz"]
+
+
+# What is kept
+
+
+def test_the_counts_file(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=5)
+    evaluation = evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path / "out")
+    with np.load(tmp_path / "out/drawn.confusion.npz") as arrays:
+        np.testing.assert_array_equal(arrays["confusion"], evaluation.confusion.matrix)
+        assert evaluation.trimap
+        np.testing.assert_array_equal(arrays["trimap"], evaluation.trimap.matrix)
+        assert tuple(arrays["names"]) == NAMES
+        assert arrays["keys"].tolist() == keys(dataset)
+        assert arrays["image_iou"].tolist() == list(evaluation.image_iou.values())
+
+
+def test_predictions_are_label_maps_of_all_classes(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=3, candidates=2)
+    segmenter = tiny_segmenter()
+    evaluate(segmenter, dataset, words(dataset), folder=tmp_path, predictions=True)
+    for sample in dataset.samples:
+        assert sample.candidates is not None
+        with Image.open(tmp_path / "drawn" / f"{sample.key}.png") as picture:
+            assert picture.mode == "P"
+            found = np.asarray(picture)
+        own = [dataset.names[index] for index in sample.candidates]
+        labels = segmenter.segment(sample.image, own).labels
+        np.testing.assert_array_equal(found, np.array(sample.candidates)[labels])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "naclip"}, "method 'sclip', now 'naclip'"),
+        ({"residual": False}, "residual True, now False"),
+        ({"windows": WindowSettings(short_side=32, window=32, stride=8)}, "windows.stride 16, now"),
+        ({"words": ["dog", *NAMES[1:]]}, "words"),
+        ({"limit": 4}, "images 5, now 4"),
+        ({"seed": 1}, "keys"),
+        ({"trimap": 3}, "trimap 8, now 3"),
+        ({"chunk": 3}, "chunk 8, now 3"),
+        ({"predictions": True}, "predictions False, now True"),
+        ({"weights": 7}, "image_tower"),
+    ],
+)
+def test_counts_of_other_settings_are_not_continued(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=5)
+    out = tmp_path / "out"
+    evaluate(tiny_segmenter(), dataset, words(dataset), folder=out)
+    before = (out / "drawn.confusion.npz").read_bytes()
+
+    segmenter = tiny_segmenter(**{k: v for k, v in change.items() if k in ("method", "residual")})
+    segmenter.windows = change.get("windows", segmenter.windows)
+    if "weights" in change:
+        segmenter.encoder = DenseEncoder(tiny_clip(seed=change["weights"]))
+        segmenter.checkpoint = replace(segmenter.checkpoint, model=segmenter.encoder.model)
+    vocabulary = Vocabulary.of(change.get("words", NAMES))
+    options = {k: v for k, v in change.items() if k in ("limit", "seed", "trimap", "chunk")}
+    options["predictions"] = change.get("predictions", False)
+    with pytest.raises(InputError, match=message) as caught:
+        evaluate(segmenter, dataset, vocabulary, folder=out, **options)
+    assert "--overwrite" in str(caught.value)
+    assert (out / "drawn.confusion.npz").read_bytes() == before
+    fresh = evaluate(segmenter, dataset, vocabulary, folder=out, overwrite=True, **options)
+    again = evaluate(segmenter, dataset, vocabulary, folder=out, **options)
+    np.testing.assert_array_equal(fresh.confusion.matrix, again.confusion.matrix)
+
+
+def test_overwriting_drops_old_predictions(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=5)
+    options = {"folder": tmp_path / "out"}
+    evaluate(tiny_segmenter(), dataset, words(dataset), predictions=True, **options)
+    assert len(list((tmp_path / "out/drawn").iterdir())) == 5
+    evaluate(tiny_segmenter(), dataset, words(dataset), overwrite=True, **options)
+    assert not list((tmp_path / "out/drawn").iterdir())
+
+
+def test_a_counts_file_that_is_none(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=2)
+    (tmp_path / "drawn.confusion.npz").write_bytes(b"Dear diary")
+    with pytest.raises(InputError, match="not understood"):
+        evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path)
+
+
+def test_what_decides_is_in_the_settings(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=2)
+    settings = evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path).settings
+    assert settings["windows"]["short_side"] == 32
+    assert settings["decoding"]["logit_scale"] == 40
+    assert (settings["dtype"], settings["device"]) == ("float32", "cpu")
+    assert evaluate(tiny_segmenter(), dataset, words(dataset)).settings == {}
+
+
+def test_one_weight_changes_the_fingerprint() -> None:
+    model = tiny_clip()
+    before = image_tower_fingerprint(model.vision)
+    assert image_tower_fingerprint(tiny_clip().vision) == before
+    model.vision.blocks[-1].attention.out_projection.bias[0] += 1e-6
+    assert image_tower_fingerprint(model.vision) != before
+
+
+def test_settings_of_a_rule_are_told() -> None:
+    assert rule_settings(RULES["sclip"]) == {}
+    own = rule_settings(resclip(RcsSettings(share=0.6)))
+    assert own["settings"]["share"] == 0.6
+
+
+# What cannot be
+
+
+def test_a_broken_picture_is_named_and_costs_little(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=10)
+    segmenter, options = tiny_segmenter(), {"chunk": 4, "folder": tmp_path / "out"}
+    broken = dataset.samples[9].image
+    whole = broken.read_bytes()
+    broken.write_bytes(b"Dear diary")
+    with pytest.raises(InputError, match=r"picture-09\.png"):
+        evaluate(segmenter, dataset, words(dataset), **options)
+    broken.write_bytes(whole)
+    reports: list[Running] = []
+    repaired = evaluate(segmenter, dataset, words(dataset), progress=reports.append, **options)
+    assert reports[0].already == 8  # all before it
+    assert_equal(repaired, evaluate(segmenter, dataset, words(dataset), chunk=4))
+
+
+def test_truth_that_does_not_fit(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path, images=2)
+    first, second = dataset.samples
+    small = replace(second, truth=lambda: np.zeros((3, 4), np.int16))
+    with pytest.raises(InputError, match=r"picture-01\.png have 3 x 4 pixels, its picture 12 x 20"):
+        evaluate(painted(), replace(dataset, samples=(first, small)), words(dataset))
+    wild = replace(second, truth=lambda: np.full((12, 20), 5, np.int16))
+    with pytest.raises(InputError, match=r"picture-01\.png cannot be used.* 5 to 5"):
+        evaluate(painted(), replace(dataset, samples=(first, wild)), words(dataset))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"chunk": 0}, "chunk must be at least 1"),
+        ({"trimap": -1}, "trimap must be at least 0"),
+        ({"limit": 0}, "At least 1 picture"),
+        ({"predictions": True}, "need a folder"),
+    ],
+)
+def test_options_that_cannot_be(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    dataset = drawn_dataset(tmp_path, images=1)
+    with pytest.raises(InputError, match=message):
+        evaluate(painted(), dataset, words(dataset), **options)
+
+
+def test_words_that_do_not_fit(tmp_path: Path) -> None:
+    dataset = drawn_dataset(tmp_path, images=1)
+    with pytest.raises(InputError, match="drawn has 5 classes, but words for 2"):
+        evaluate(painted(), dataset, Vocabulary.of(["cat", "dog"]))
+    with pytest.raises(InputError, match="has no pictures"):
+        evaluate(painted(), replace(dataset, samples=()), words(dataset))
