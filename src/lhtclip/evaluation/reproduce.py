@@ -128,7 +128,7 @@ class Bench:
         protocol = protocol_of(row, dataset.name)
         encoder = DenseEncoder(
             self.checkpoint.model,
-            method=protocol.rule() if row.method == protocol.method else row.method,
+            method=protocol.rule(row.method),
             lht=settings,
             residual=False if row.bare else None,
             mlp=False if row.bare else None,
@@ -155,7 +155,7 @@ class Bench:
 
 def protocol_of(row: Row, dataset: str) -> Protocol:
     """Return whose settings a row has: ResCLIP's for its own rows, else the paper's."""
-    return protocol_for(dataset, "resclip" if row.method == "resclip" else "lht")
+    return protocol_for(dataset, "resclip" if row.method.startswith("resclip") else "lht")
 
 
 def _place(encoder: DenseEncoder) -> str:
