@@ -43,7 +43,7 @@ _HOMES = {
     "AtrSettings": "techniques.atr",
     "Context": "attention",
     "DenseEncoder": "dense",
-    "EncodedImage": "segmenter",
+    "EncodedImage": "encoded_image",
     "LastBlockRule": "attention",
     "LhtClipError": "errors",
     "LhtSettings": "techniques.settings",
@@ -52,7 +52,7 @@ _HOMES = {
     "Segmenter": "segmenter",
     "SheSettings": "techniques.she",
     "SsrSettings": "techniques.ssr",
-    "WindowSettings": "segmenter",
+    "WindowSettings": "windows",
 }
 
 

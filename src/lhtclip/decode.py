@@ -3,7 +3,7 @@
 Bilinear upsampling of every window, the average where windows overlap, and the bilinear resize to
 the original size are linear and separable, so together they are two matrices that depend on sizes
 only: logits of a class at full size = M_y · L · M_xᵀ. Nothing of classes × height × width is ever
-held; memory is bounded by the tile.
+held; memory is bounded by the tile, or with PAMR by a band of rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lhtclip.pamr import PamrSettings, affinity, refine
 from lhtclip.windows import WindowPlan
 
 TILE_FLOATS = 4_000_000  # queries × rows × columns of one tile; 16 MB in float32
-BAND_PIXELS = 2_000_000  # that PAMR refines at once; 16 weights a pixel, 128 MB in float32
+BAND_PIXELS = 2_000_000  # that PAMR refines at once; 16 weights each, 128 MB in float32
 
 
 @dataclass(frozen=True, slots=True)

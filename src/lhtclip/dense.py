@@ -17,7 +17,7 @@ from lhtclip.clip.model import ImageTextModel
 from lhtclip.errors import InputError
 from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal
 from lhtclip.techniques.settings import OFF, LhtSettings
-from lhtclip.techniques.she import enhance
+from lhtclip.techniques.she import Contributions, enhance
 from lhtclip.techniques.ssr import reweight
 
 
@@ -75,7 +75,7 @@ class DenseEncoder:
         """
         vision, lht = self.model.vision, self.lht
         grid, prefix = vision.grid(pixels), vision.class_tokens
-        contributions: list[Tensor] = []
+        contributions: list[Contributions] = []
         streams: dict[int, Tensor] = {}
         x = vision.embed(pixels)  # X^0
         for layer, block in enumerate(vision.blocks[:-1], start=1):
@@ -84,8 +84,9 @@ class DenseEncoder:
             alpha = lht.ssr.alpha if lht.ssr and layer in lht.ssr.layers else 0.0
             head_outputs = block.attention.head_outputs(block.norm1(x))
             if lht.she and (heads := lht.she.heads_of(layer)):
-                contribution = block.attention.contributions(head_outputs[:, :, prefix:], heads)
-                contributions.append(contribution)  # X_{l,h} of the patches
+                outputs = head_outputs[:, list(heads), prefix:]  # of the patches
+                projections = block.attention.projections(heads)
+                contributions.append(Contributions(outputs, projections))  # X_{l,h}
             x = reweight(x, block.attention.merge(head_outputs), alpha)
             x = reweight(x, block.mlp(block.norm2(x)), alpha)  # X^l
         restore = partial(self._restore, contributions=contributions, grid=grid)
@@ -104,7 +105,7 @@ class DenseEncoder:
         return self._last_block(x, replace(context, feedback=self.rule.feedback(first)))
 
     def _restore(
-        self, patches: Tensor, contributions: list[Tensor], grid: tuple[int, int]
+        self, patches: Tensor, contributions: list[Contributions], grid: tuple[int, int]
     ) -> Tensor:
         """ATR, then SHE, on the patch tokens that enter the last block (X^{L-1})."""
         if not (self.lht.atr or self.lht.she):

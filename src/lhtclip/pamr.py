@@ -84,11 +84,10 @@ def affinity(image: Tensor, dilations: tuple[int, ...]) -> Tensor:
     samples = (len(_DIRECTIONS) + 1) * len(dilations)  # the pixel itself differs by 0
     variance = (squares - total.square() / samples) / (samples - 1)
     spread = _EPSILON + _SHARPNESS * variance.clamp_min(0).sqrt()
-    logits = [
-        -((shifted - image).abs() / spread).mean(dim=-3)
-        for shifted in _neighbours(image, dilations)
+    unlike = [
+        ((shifted - image).abs() / spread).mean(dim=-3) for shifted in _neighbours(image, dilations)
     ]
-    return torch.stack(logits, dim=-3).softmax(dim=-3)
+    return torch.stack(unlike, dim=-3).neg_().softmax(dim=-3)
 
 
 def _neighbours(planes: Tensor, dilations: tuple[int, ...]) -> Iterator[Tensor]:

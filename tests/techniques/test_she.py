@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.techniques.atr import AtrSettings, hoyer
-from lhtclip.techniques.she import SheSettings, affinity, enhance
+from lhtclip.techniques.she import Contributions, SheSettings, affinity, enhance
 from tests import literal
 
 GRID, WIDTH, BATCH = (3, 4), 16, 2
@@ -23,6 +23,14 @@ SETTINGS = SheSettings(heads=HEADS, beta=0.2)
 
 def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def whole(contributions: list[Tensor]) -> list[Contributions]:
+    """Contributions given as they are: the second factor is the identity."""
+    return [
+        Contributions(c, torch.eye(WIDTH).expand(c.shape[1], WIDTH, WIDTH).to(c))
+        for c in contributions
+    ]
 
 
 def written() -> list[Tensor]:
@@ -39,7 +47,7 @@ def written() -> list[Tensor]:
 def smoothed(settings: SheSettings, *, patches: Tensor | None = None) -> Tensor:
     patches = random(BATCH, PATCHES, WIDTH) if patches is None else patches
     return enhance(
-        patches, written(), GRID, settings, atr=AtrSettings(), abnormal=abnormal_of(patches)
+        patches, whole(written()), GRID, settings, atr=AtrSettings(), abnormal=abnormal_of(patches)
     )
 
 
@@ -129,7 +137,9 @@ def test_order_of_heads_is_irrelevant() -> None:
     patches, of_layers = random(BATCH, PATCHES, WIDTH), written()
     turned = [of_layers[1], of_layers[0].flip(1)]
     results = [
-        enhance(patches, heads, GRID, SETTINGS, atr=AtrSettings(), abnormal=abnormal_of(patches))
+        enhance(
+            patches, whole(heads), GRID, SETTINGS, atr=AtrSettings(), abnormal=abnormal_of(patches)
+        )
         for heads in (of_layers, turned)
     ]
     torch.testing.assert_close(results[0], results[1])
@@ -147,7 +157,14 @@ def test_strong_heads_weigh_more_unless_of_unit_length() -> None:
     for unit_heads in (False, True):
         settings = replace(SETTINGS, atr="none", unit_heads=unit_heads)
         before, after = (
-            enhance(patches, heads, GRID, settings, atr=AtrSettings(), abnormal=patches[..., 0] > 9)
+            enhance(
+                patches,
+                whole(heads),
+                GRID,
+                settings,
+                atr=AtrSettings(),
+                abnormal=patches[..., 0] > 9,
+            )
             for heads in (of_layers, louder)
         )
         assert torch.allclose(before, after, atol=1e-5) == unit_heads
@@ -170,7 +187,7 @@ def test_contributions_of_zeros(centred: bool, unit_heads: bool) -> None:
     nothing = [torch.zeros_like(layer) for layer in written()]
     settings = replace(SETTINGS, centred=centred, unit_heads=unit_heads)
     given = enhance(
-        patches, nothing, GRID, settings, atr=AtrSettings(), abnormal=abnormal_of(patches)
+        patches, whole(nothing), GRID, settings, atr=AtrSettings(), abnormal=abnormal_of(patches)
     )
     assert torch.equal(given, patches)
 
@@ -179,7 +196,9 @@ def test_one_patch() -> None:
     patches = random(BATCH, 1, WIDTH)
     contributions = [random(BATCH, 3, 1, WIDTH)]
     nobody = torch.zeros(BATCH, 1, dtype=torch.bool)
-    given = enhance(patches, contributions, (1, 1), SETTINGS, atr=AtrSettings(), abnormal=nobody)
+    given = enhance(
+        patches, whole(contributions), (1, 1), SETTINGS, atr=AtrSettings(), abnormal=nobody
+    )
     assert torch.equal(given, patches)
 
 
@@ -188,9 +207,9 @@ def test_bfloat16() -> None:
     abnormal = abnormal_of(patches)
     rounded = [layer.bfloat16() for layer in written()]
     settings = replace(SETTINGS, beta=0.0)  # there no similarity can jump
-    given = enhance(patches, rounded, GRID, settings, atr=AtrSettings(), abnormal=abnormal)
+    given = enhance(patches, whole(rounded), GRID, settings, atr=AtrSettings(), abnormal=abnormal)
     exact = enhance(
-        patches.float(), written(), GRID, settings, atr=AtrSettings(), abnormal=abnormal
+        patches.float(), whole(written()), GRID, settings, atr=AtrSettings(), abnormal=abnormal
     )
     assert given.dtype == torch.bfloat16
     torch.testing.assert_close(given.float(), exact, rtol=0, atol=0.05)
@@ -223,3 +242,32 @@ def test_unknown_words() -> None:
         SheSettings(HEADS, normalise=wrong)
     with pytest.raises(UnknownNameError, match="Available: own, residual, none"):
         SheSettings(HEADS, atr=wrong)
+
+
+# Factors
+
+
+def test_factors_say_the_same_as_their_product() -> None:
+    outputs, projections = random(BATCH, 3, PATCHES, 4, seed=7), random(3, 4, WIDTH, seed=8)
+    factored = Contributions(outputs, projections)
+    full = outputs @ projections
+    torch.testing.assert_close(factored.hoyer(), hoyer(full))
+    torch.testing.assert_close(factored.length()[..., 0], full.norm(dim=-1))
+    torch.testing.assert_close(factored.sum(), full.sum(dim=1))
+
+
+@pytest.mark.parametrize("atr", ["own", "residual", "none"])
+@pytest.mark.parametrize("unit_heads", [False, True])
+def test_factors_are_enhanced_like_their_product(
+    atr: Literal["own", "residual", "none"], unit_heads: bool
+) -> None:
+    patches = random(BATCH, PATCHES, WIDTH)
+    settings = replace(SETTINGS, heads=HEADS, atr=atr, unit_heads=unit_heads)
+    factored = Contributions(random(BATCH, 3, PATCHES, 4, seed=7), random(3, 4, WIDTH, seed=8))
+    full = factored.outputs @ factored.projections
+    threshold = AtrSettings(threshold=float(hoyer(full).median()))
+    given, expected = (
+        enhance(patches, parts, GRID, settings, atr=threshold, abnormal=abnormal_of(patches))
+        for parts in ([factored], whole([full]))
+    )
+    torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-5)

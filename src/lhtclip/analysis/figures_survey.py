@@ -43,7 +43,7 @@ def layers_figure(
     figure = canvas(3.6 * len(measures), 2.9)
     titles = {
         "discriminability": "Visual discriminability (AUC of patch pairs)",
-        "alignment": "Semantic alignment (share of patches named right)",
+        "alignment": "Semantic alignment (patches named right)",
     }
     for place, measure in enumerate(measures, start=1):
         axes = figure.add_subplot(1, len(measures), place)
@@ -100,9 +100,9 @@ def heads_figure(
     best = max(layers, key=lambda layer: layers[layer].auc)
     label = f"all of layer {best}, the best"
     axes.axhline(layers[best].auc, color=INK, linestyle="--", linewidth=1, label=label)
-    lowest = min(heads[head].auc for head in drawn)
-    highest = max(layers[best].auc, *(heads[head].auc for head in drawn))
-    axes.set_ylim(lowest - 0.25 * (highest - lowest) - 0.005, highest + 0.01)
+    lowest, highest = heads[drawn[-1]].auc, max(layers[best].auc, heads[drawn[0]].auc)
+    room = 0.15 * (highest - lowest) + 0.005
+    axes.set_ylim(lowest - room, highest + room)
     axes.set_xlim(-0.7, len(drawn) - 0.3)
     axes.set_xticks(range(len(drawn)), [f"{layer}-{head}" for layer, head in drawn], rotation=90)
     axes.tick_params(axis="x", length=0, labelsize=7)

@@ -58,7 +58,7 @@ def _draw_scores(axes: Axes, layers: Sequence[LayerTokens], threshold: float) ->
     highest = [layer.highest for layer in layers]
     axes.plot(numbers, highest, color=INK, linestyle="", marker="^", label="highest")
     axes.axhline(threshold, color=INK, linestyle="--", linewidth=1, label="τ")
-    axes.set_ylim(0, max(1.25 * threshold, 1.05 * max(highest)))
+    axes.set_ylim(0, max(1.7 * threshold, 1.3 * max(highest)))
     axes.set_title("Hoyer scores of patch tokens")
     axes.legend(fontsize=7, ncols=2, loc="upper left")
     number_layers(axes, len(layers))
@@ -104,7 +104,7 @@ def _draw_attention(axes: Axes, layers: Sequence[LayerTokens]) -> None:
     for name, marker, colour in marks:
         received = [getattr(layer, name).attention for layer in layers]
         axes.plot(numbers, received, marker=marker, color=colour, label=name)
-    axes.set_yscale("log")
+    axes.set_ylim(bottom=0)
     axes.set_title("Attention received in the next layer")
     axes.legend(fontsize=7)
     number_layers(axes, len(layers))

@@ -35,6 +35,10 @@ class Tower:
     heads: int
     patch: int
 
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f"{self.layers} layers of {self.heads} heads, with patches of {self.patch} pixels"
+
 
 VIT_B16 = Tower(layers=12, heads=12, patch=16)
 VIT_L14 = Tower(layers=24, heads=16, patch=14)

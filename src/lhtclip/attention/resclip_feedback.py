@@ -165,7 +165,7 @@ def unbroken(labels: Tensor) -> Tensor:
     Returns:
         (patches, patches) bool, False where the label of j itself differs.
     """
-    flat, places = labels.flatten(), _places(labels).double()
+    flat, places = labels.flatten(), _places(labels).float()
     delta = places - places[:, None]  # from i to j
     steps = delta.abs().amax(dim=2, keepdim=True)
     result = torch.ones(len(flat), len(flat), dtype=torch.bool, device=labels.device)

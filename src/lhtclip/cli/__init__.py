@@ -26,6 +26,7 @@ COMMANDS = {
     "download": "Fetch models into the local cache.",
     "demo": "Segment the scenes that come with the package.",
     "evaluate": "Measure mIoU on labelled data sets, by the published protocols.",
+    "analyze": "Measure what layers, heads and tokens of a model see.",
     "datasets": "List the labelled data sets that can be read, and check one on disk.",
     "calibrate": "Make a preset for a model on pictures of your own.",
 }

@@ -75,6 +75,19 @@ class Attention(nn.Module):
         """Concatenate the heads and project them back to the residual stream, bias included."""
         return self.out_projection(head_outputs.transpose(-3, -2).flatten(-2))
 
+    def projections(self, heads: Sequence[int]) -> Tensor:
+        """Return W_o,h, how single heads enter the residual stream, without bias.
+
+        Args:
+            heads: 0-based heads wanted.
+
+        Returns:
+            (len(heads), head_width, width): A_h V_h W_o,h over all heads sums to `merge` less its
+            bias.
+        """
+        weight = self.out_projection.weight.unflatten(1, (self.heads, self.head_width))
+        return weight[:, list(heads)].permute(1, 2, 0)
+
     def contributions(self, head_outputs: Tensor, heads: Sequence[int]) -> Tensor:
         """Return what single heads add to the residual stream, A_h V_h W_o,h, without bias.
 
@@ -83,12 +96,9 @@ class Attention(nn.Module):
             heads: 0-based heads wanted.
 
         Returns:
-            (batch, len(heads), tokens, width). Over all heads they sum to `merge` less its bias.
+            (batch, len(heads), tokens, width).
         """
-        width = self.out_projection.out_features
-        per_head = self.out_projection.weight.view(width, self.heads, self.head_width)
-        wanted = list(heads)
-        return torch.einsum("bhnd,whd->bhnw", head_outputs[:, wanted], per_head[:, wanted])
+        return head_outputs[:, list(heads)] @ self.projections(heads)
 
     def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
         """Return the attention update of normed tokens x."""

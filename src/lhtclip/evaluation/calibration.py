@@ -6,6 +6,7 @@ the others a search finds α, β, k and the form of SHE by mIoU. Neither may be 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -119,7 +120,8 @@ def measure(
         progress: Called now and then with how many of how many looks at a picture are done.
 
     Raises:
-        InputError: The tower has one layer only, or a picture or truth is missing or broken.
+        InputError: The tower has one layer only, no patches can be compared, or a picture or truth
+            is missing or broken.
     """
     vision, total = checkpoint.model.vision, len(dataset.samples)
     if len(vision.blocks) < 2:
@@ -136,7 +138,13 @@ def measure(
     gap = sparsity_gap(tokens.layers[-2].histogram)
     measured = Measured(gap, Survey({}, {}, {}))
     batches = _batches(checkpoint, dataset, lambda done: report(done, already=total))
-    return replace(measured, survey=survey(vision, batches, atr=measured.atr, seed=seed))
+    found = survey(vision, batches, atr=measured.atr, seed=seed)
+    if any(math.isnan(estimate.auc) for estimate in found.heads.values()):
+        raise InputError(
+            f"The {total} pictures that rank heads have no patches of one class, or none of two: "
+            "give more pictures, or another --seed."
+        )
+    return replace(measured, survey=found)
 
 
 def _batches(

@@ -56,10 +56,10 @@ def hoyer(tokens: Tensor) -> Tensor:
     Returns:
         (...) float32. A token of zeros scores 0.
     """
-    tokens = tokens.float()
     root = math.sqrt(tokens.shape[-1])
-    length = tokens.norm(dim=-1)
-    ratio = tokens.abs().sum(dim=-1) / length.clamp_min(torch.finfo(torch.float32).tiny)
+    total = torch.linalg.vector_norm(tokens, 1, dim=-1, dtype=torch.float32)  # ‖x‖₁
+    length = torch.linalg.vector_norm(tokens, dim=-1, dtype=torch.float32)  # ‖x‖₂
+    ratio = total / length.clamp_min(torch.finfo(torch.float32).tiny)
     score = (root - ratio) / (root - 1)
     return torch.where(length > 0, score.clamp(0, 1), 0.0)  # rounding may step outside
 
@@ -83,6 +83,8 @@ def replace_abnormal(
         abnormal = hoyer(patches) > settings.threshold
     rows, columns = grid
     image, place = abnormal.nonzero(as_tuple=True)
+    if not len(image):
+        return patches
     offsets = torch.tensor(_NEIGHBOURS, device=patches.device)
     y = place[:, None] // columns + offsets[:, 0]  # (flagged, 8)
     x = place[:, None] % columns + offsets[:, 1]

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lhtclip.errors import InputError, is_number, unknown
-from lhtclip.techniques.atr import AtrSettings, replace_abnormal
+from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal
 
 Head = tuple[int, int]  # layer and head, both 1-based
 
@@ -66,9 +66,38 @@ class SheSettings:
         return tuple(head - 1 for chosen, head in self.heads if chosen == layer)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Contributions:
+    """What chosen heads of one layer write to the residual stream, in two factors.
+
+    X_{l,h} = A_h V_h W_o,h is never held for long: it is ten times as wide as the first factor, and
+    everything linear can be done there.
+
+    outputs: A_h V_h of the patches, (batch, heads, patches, head width).
+    projections: W_o,h, (heads, head width, width).
+    """
+
+    outputs: Tensor
+    projections: Tensor
+
+    def hoyer(self) -> Tensor:
+        """Sparsity of each contribution, (batch, heads, patches)."""
+        return hoyer(self.outputs @ self.projections)
+
+    def length(self) -> Tensor:
+        """Length of each contribution, (batch, heads, patches, 1) float32."""
+        outputs, projections = self.outputs.float(), self.projections.float()
+        products = outputs @ (projections @ projections.transpose(1, 2))
+        return (products * outputs).sum(dim=-1, keepdim=True).clamp_min(0).sqrt()
+
+    def sum(self) -> Tensor:
+        """Sum over heads, (batch, patches, width): one product with the joined projections."""
+        return self.outputs.transpose(1, 2).flatten(2) @ self.projections.flatten(0, 1)
+
+
 def enhance(
     patches: Tensor,
-    contributions: Sequence[Tensor],
+    contributions: Sequence[Contributions],
     grid: tuple[int, int],
     settings: SheSettings,
     *,
@@ -79,8 +108,7 @@ def enhance(
 
     Args:
         patches: Patch tokens without the class token, (batch, patches, width).
-        contributions: X_{l,h} of the chosen heads without the class token, a tensor a layer,
-            (batch, heads of the layer, patches, width).
+        contributions: X_{l,h} of the chosen heads, those of a layer together.
         grid: Rows and columns of patches.
         settings: How.
         atr: How abnormal tokens inside the contributions are found and replaced.
@@ -89,22 +117,38 @@ def enhance(
     Returns:
         (batch, patches, width).
     """
-    chosen = torch.cat([c.flatten(0, 1) for c in contributions])  # (heads * batch, patches, width)
-    if settings.atr != "none":
-        judged = None
-        if settings.atr == "residual":
-            judged = torch.cat([abnormal.repeat_interleave(c.shape[1], 0) for c in contributions])
-        chosen = replace_abnormal(chosen, grid, atr, abnormal=judged)
-    if settings.unit_heads:
-        chosen = F.normalize(chosen, dim=-1)
-    sizes = [c.shape[0] * c.shape[1] for c in contributions]
     layers = [
-        part.view(c.shape).sum(dim=1)
-        for part, c in zip(chosen.split(sizes), contributions, strict=True)
+        _prepared(layer, grid, settings, atr=atr, abnormal=abnormal).sum()
+        for layer in contributions
     ]
     mean = torch.stack(layers).sum(dim=0) / len(settings.heads)  # X_topk
     weights = affinity(mean, settings)
     return (weights @ patches.float()).to(patches.dtype)
+
+
+def _prepared(
+    layer: Contributions,
+    grid: tuple[int, int],
+    settings: SheSettings,
+    *,
+    atr: AtrSettings,
+    abnormal: Tensor,
+) -> Contributions:
+    """Apply ATR and the scaling to unit length, both to the first factor: they are linear."""
+    outputs = layer.outputs
+    if settings.atr != "none":
+        own = settings.atr == "own"
+        judged = (
+            layer.hoyer() > atr.threshold if own else abnormal[:, None].expand(outputs.shape[:3])
+        )
+        flat = replace_abnormal(outputs.flatten(0, 1), grid, atr, abnormal=judged.flatten(0, 1))
+        outputs = flat.view(outputs.shape)
+    layer = Contributions(outputs, layer.projections)
+    if settings.unit_heads:
+        tiny = torch.finfo(torch.float32).tiny
+        scaled = outputs.float() / layer.length().clamp_min(tiny)
+        layer = Contributions(scaled.to(outputs.dtype), layer.projections)
+    return layer
 
 
 def affinity(features: Tensor, settings: SheSettings) -> Tensor:

@@ -1,0 +1,160 @@
+"""Logits of patches to labels: ours against logits, softmax and argmax at full size.
+
+`python -m benchmarks.decode` starts behind the tower, with random logits. Both sides get the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.alone import Alone, Skipped, peak_of, run_alone
+from benchmarks.harness import Options, Times, Work, measure, ratio, read_options
+from benchmarks.materials import sclip_protocol
+from benchmarks.reference import boxes, decide_bytes, decide_windows
+from benchmarks.results import Results, size, spread, times_as_fast
+from lhtclip.decode import decode
+from lhtclip.images import resized_shape
+from lhtclip.windows import plan_windows
+
+BUDGET = 70.0
+LARGE = 4e9  # bytes; a run at full size that needs more is done once, in a process of its own
+PATCH = 16
+OURS, FULL = "ours", "full size"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An image of a data set, with goals for ours; 0 for none.
+
+    memory: Bytes at the most.
+    factor: How many times as fast as at full size.
+    """
+
+    title: str
+    dataset: str
+    height: int
+    width: int
+    memory: float = 0
+    factor: float = 0
+    slow: bool = False
+
+    @property
+    def full_bytes(self) -> int:
+        """What decoding at full size needs."""
+        vocabulary = sclip_protocol(self.dataset).vocabulary()
+        queries, classes = len(vocabulary.queries), len(vocabulary.names)
+        return decide_bytes(queries, classes, (self.height, self.width))
+
+
+CASES = (
+    Case("VOC21", "voc21", 375, 500),
+    Case("COCO-Object", "coco_object", 480, 640, memory=200e6),
+    Case("ADE20K", "ade20k", 512, 683),
+    Case("171 classes at 2048²", "coco_stuff171", 2048, 2048, memory=250e6, factor=10, slow=True),
+)
+
+
+def main(given: list[str] | None = None) -> Results:
+    """Measure, print and save."""
+    options, _ = read_options(__doc__, budget=BUDGET, dtypes="float32", given=given)
+    results = Results("decode", options)
+    cases = [case for case in CASES if not (options.quick and case.slow)]
+    rows = [
+        _measure_case(case, options, results, budget=options.clock.left / (len(cases) - index))
+        for index, case in enumerate(cases)
+    ]
+    results.table(
+        "Window logits to labels, float32",
+        (
+            "",
+            "queries/classes",
+            OURS,
+            FULL,
+            "ours is faster by",
+            "memory, ours",
+            "memory, full size",
+        ),
+        rows,
+    )
+    results.save()
+    return results
+
+
+def _measure_case(
+    case: Case, options: Options, results: Results, *, budget: float
+) -> tuple[str, ...]:
+    ours = partial(prepare_ours, case, options.device)
+    full = partial(prepare_full, case, options.device)
+    large = case.full_bytes > LARGE
+    peaks: dict[str, Alone | Skipped] = {}
+    if not options.quick:
+        peaks[OURS] = run_alone(ours, options)
+        peaks[FULL] = run_alone(full, options, needs=case.full_bytes)
+    works: dict[str, Work] = {OURS: ours()} if large else {OURS: ours(), FULL: full()}
+    times = measure(works, budget=0.5 * budget, device=options.device)
+    once = peaks.get(FULL)
+    if large and isinstance(once, Alone):
+        times[FULL] = Times((once.seconds,))
+    results.keep(case.title, times)
+    if isinstance(once, Skipped):
+        results.note(f"{case.title}, full size: left out, {once.reason}.")
+    factor = ratio(times[FULL], times[OURS]) if FULL in times else None
+    _compare(case, peak_of(peaks.get(OURS)), factor, results)
+    vocabulary = sclip_protocol(case.dataset).vocabulary()
+    return (
+        f"{case.title}, {case.height} × {case.width}",
+        f"{len(vocabulary.queries)}/{len(vocabulary.names)}",
+        spread(times[OURS]),
+        spread(times[FULL]) if FULL in times else "-",
+        times_as_fast(factor) if factor else "-",
+        *(size(peak_of(peaks.get(name))) for name in (OURS, FULL)),
+    )
+
+
+def _compare(case: Case, peak: int | None, factor: float | None, results: Results) -> None:
+    if case.memory:
+        results.goal(
+            f"memory of decode, {case.title}",
+            f"below {size(case.memory)}",
+            "not measured" if peak is None else size(peak),
+            reached=None if peak is None else peak < case.memory,
+        )
+    if case.factor:
+        results.goal(
+            f"decode of {case.title} against full-size logits, softmax, argmax",
+            times_as_fast(case.factor),
+            times_as_fast(factor) if factor else "not measured",
+            reached=None if factor is None else factor >= case.factor,
+        )
+
+
+def prepare_ours(case: Case, device: torch.device) -> Work:
+    """Return what decodes our way; something small has been decoded before."""
+    logits, plan, settings, class_of_query, classes = _problem(case, device)
+    shape = (case.height, case.width)
+    work = partial(decode, logits, plan, class_of_query=class_of_query, classes=classes)
+    work(size=(8, 8), settings=settings)
+    return partial(work, size=shape, settings=settings)
+
+
+@torch.inference_mode()
+def prepare_full(case: Case, device: torch.device) -> Work:
+    """Return what decodes at full size; something small has been decoded before."""
+    logits, plan, settings, class_of_query, _ = _problem(case, device)
+    places = list(boxes(plan.height, plan.width, plan.window_height, case.protocol.windows.stride))
+    work = partial(
+        decide_windows,
+        logits.flatten(0, 1),
+        places,
+        (plan.height, plan.width),
+        class_of_query=torch.tensor(class_of_query, device=device),
+        decoding=settings,
+    )
+    work(size=(8, 8))
+    return partial(work, size=(case.height, case.width))

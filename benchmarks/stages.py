@@ -1,0 +1,115 @@
+"""Where the time of one image goes: read, resize, tower, LHT, texts, decode, write."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.harness import Options, Work, measure
+from benchmarks.results import Results, duration, spread
+from lhtclip.decode import decode
+from lhtclip.dense import DenseEncoder
+from lhtclip.files import write_atomically
+from lhtclip.formats.png import encode_labels
+from lhtclip.images import read_image, to_pixels
+from lhtclip.segmenter import Segmenter
+from lhtclip.techniques.settings import LhtSettings
+from lhtclip.vocabulary import Vocabulary
+
+
+@torch.inference_mode()
+def stages_of(
+    segmenter: Segmenter, path: Path, vocabulary: Vocabulary, lht: LhtSettings
+) -> dict[str, Work]:
+    """Return every stage as a callable, fed with what the stage before it gave.
+
+    Args:
+        segmenter: Without techniques; its words are embedded already.
+        path: The image; the result is written beside it.
+        vocabulary: The words.
+        lht: The techniques, for one more run of the tower.
+    """
+    image = read_image(path)
+    found = segmenter.encode(path)
+    result, plan = found.label(vocabulary), found.plan
+    table = segmenter.checkpoint.model.vision.positions
+    levels = segmenter.checkpoint.pixels
+
+    def resize() -> Tensor:
+        shape = (plan.height, plan.width)
+        return plan.cut(
+            to_pixels(
+                image,
+                shape,
+                device=table.device,
+                dtype=table.dtype,
+                mean=levels.mean,
+                std=levels.std,
+            )
+        )
+
+    windows = resize()
+    plain = segmenter.encoder
+    with_lht = DenseEncoder(
+        segmenter.checkpoint.model,
+        method=plain.rule,
+        lht=lht,
+        residual=plain.residual,
+        mlp=plain.mlp,
+    )
+    texts = segmenter.texts.encode(vocabulary.queries)
+    logits = found.embeddings @ texts.T
+    batch = segmenter.windows.batch
+    return {
+        "read": partial(read_image, path),
+        "resize, cut": resize,
+        "tower": partial(_run_tower, plain, windows, batch),
+        "tower with LHT": partial(_run_tower, with_lht, windows, batch),
+        "texts, known": partial(segmenter.texts.encode, vocabulary.queries),
+        "decode": partial(
+            decode,
+            logits,
+            plan,
+            image.shape[:2],
+            vocabulary.class_of_query,
+            len(vocabulary.names),
+            segmenter.decoding,
+        ),
+        "write": lambda: write_atomically(
+            path.with_suffix(".png"), encode_labels(result.labels, result.colours)
+        ),
+    }
+
+
+@torch.inference_mode()
+def measure_stages(
+    title: str,
+    segmenter: Segmenter,
+    path: Path,
+    vocabulary: Vocabulary,
+    lht: LhtSettings,
+    options: Options,
+    results: Results,
+    *,
+    budget: float,
+) -> None:
+    """Measure every stage and add a table."""
+    works = stages_of(segmenter, path, vocabulary, lht)
+    times = measure(works, budget=budget, device=options.device)
+    results.keep(f"{title}: stages", times)
+    plain = {name: each for name, each in times.items() if name != "tower with LHT"}
+    whole = sum(each.median for each in plain.values())
+    rows = [
+        (name, spread(each), f"{100 * each.median / whole:.1f} %") for name, each in plain.items()
+    ]
+    added = times["tower with LHT"].median - times["tower"].median
+    rows.append(("LHT, if on", duration(max(0.0, added)), f"{100 * added / whole:+.1f} %"))
+    results.table(f"{title}: stages of ours", ("stage", "time", "share"), rows)
+
+
+def _run_tower(encoder: DenseEncoder, windows: Tensor, batch: int) -> None:
+    for part in windows.split(batch):
+        encoder(part)

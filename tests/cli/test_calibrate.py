@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lhtclip.cli.calibration as calibration
+from lhtclip.evaluation.scorer import Scorer
+from lhtclip.evaluation.search import Grid
+from lhtclip.techniques.presets import Preset
+from lhtclip.techniques.settings import LhtSettings
+from tests.evaluation.datasets.trees import voc_tree
+
+SMALL = Grid(alphas=(0.1,), more_layers=(0,), heads=(2, 1), betas=(0.4,))
+CANDIDATES = 10  # that SMALL makes of the tiny model
+
+
+@pytest.fixture(autouse=True)
+def _small_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "Grid", lambda: SMALL)
+
+
+@pytest.fixture
+def garden(tmp_path: Path) -> Path:
+    """A data set of one's own, with 4 pictures."""
+    root = tmp_path / "garden"
+    generator = np.random.default_rng(1)
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    for number in range(4):
+        image = generator.integers(0, 256, (48, 48, 3), dtype=np.uint8)
+        Image.fromarray(image).save(root / f"images/{number}.png")
+        mask = generator.integers(0, 3, (2, 2), dtype=np.uint8).repeat(24, 0).repeat(24, 1)
+        Image.fromarray(mask).save(root / f"masks/{number}.png")
+    (root / "classes.txt").write_text("cat\ngrass|lawn\nsky\n")
+    return root
+
+
+@pytest.fixture
+def run(lhtclip: Any, checkpoint: Path, garden: Path) -> Any:
+    """Run `lhtclip calibrate` with the tiny model on the garden."""
+
+    def calibrate(*arguments: object) -> Any:
+        data = ("--data", "folder", "--root", garden)
+        return lhtclip("calibrate", "--model", checkpoint, *data, "--dtype", "float32", *arguments)
+
+    return calibrate
+
+
+def test_a_preset_is_made_told_about_and_taken_by_other_commands(
+    run: Any, segment: Any, draw: Any, tmp_path: Path
+) -> None:
+    outcome = run("--out", "made/lht.json", "--seed", 7)
+    assert outcome.code == 0, outcome.err
+    preset = Preset.load(tmp_path / "made/lht.json")
+    assert len(preset.ranking) == 2
+    assert {layer for layer, _ in preset.ranking} == {1}
+    assert preset.made["seed"] == 7
+    assert preset.made["pictures"] == {"heads": 2, "search": 2}
+    assert preset.made["data"] == "garden"
+    header, *rows = outcome.out.splitlines()
+    assert header.split() == ["step", "compared", "mIoU", "%", "best"]
+    assert [row.split("  ")[0] for row in rows] == [
+        *(step["step"] for step in preset.made["steps"]),
+        "all",
+    ]
+    assert "4/4 looks at pictures that rank heads" in outcome.err
+    assert f"candidate {CANDIDATES} of at most" in outcome.err
+    assert outcome.err.splitlines()[-1] == "lhtclip: Written: made/lht.json"
+    assert segment(draw("a.png"), "--preset", "made/lht.json").code == 0
+
+
+def test_a_run_that_was_stopped_goes_on(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run("--out", "whole.json", "--quiet")
+    assert whole.code == 0
+    assert whole.err == "lhtclip: Written: whole.json\n"
+    assert (tmp_path / "whole.calibration").is_dir()
+    score = Scorer.__call__
+    asked: list[LhtSettings] = []
+
+    def stop_at_the_fifth(scorer: Scorer, settings: LhtSettings, **named: Any) -> float:
+        asked.append(settings)
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        return score(scorer, settings, **named)
+
+    monkeypatch.setattr(Scorer, "__call__", stop_at_the_fifth)
+    assert run("--out", "cut.json", "--work", "counts").code == 130
+    assert not (tmp_path / "cut.json").exists()
+    assert len(list((tmp_path / "counts").iterdir())) == 4
+    monkeypatch.setattr(Scorer, "__call__", score)
+    again = run("--out", "cut.json", "--work", "counts")
+    assert again.out == whole.out
+    assert Preset.load(tmp_path / "cut.json") == Preset.load(tmp_path / "whole.json")
+    assert len(list((tmp_path / "counts").iterdir())) == CANDIDATES
+
+
+def test_a_preset_is_not_replaced_unasked(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "lht.json").write_text("mine")
+    outcome = run()
+    assert outcome.code == 2
+    assert outcome.err == (
+        "lhtclip: lht.json is there already. Choose another --out, or pass --overwrite.\n"
+    )
+    assert run("--overwrite").code == 0
+    assert Preset.load(tmp_path / "lht.json").ranking
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--images-for-heads", 4), "4 pictures cannot be parted into 4"),
+        (("--limit", 2, "--images-for-heads", 2), "2 pictures cannot be parted into 2"),
+        (("--method", "sclipp"), "Did you mean 'sclip'"),
+        (("--data", "gardn"), "Unknown data set 'gardn'"),
+        (("--root", "nowhere"), "There is no folder nowhere"),
+        (("--out", "garden/classes.txt/lht.json"), "Cannot write into"),
+        (("--limit", 1), "is not in the range"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_a_model_is_loaded(
+    run: Any, arguments: tuple[object, ...], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "load_checkpoint", lambda *given, **named: pytest.fail())
+    outcome = run(*arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_data_must_be_named(lhtclip: Any) -> None:
+    outcome = lhtclip("calibrate")
+    assert outcome.code == 2
+    assert "--data NAME" in outcome.err
+
+
+def test_a_test_set_of_the_publications_is_called_one(
+    lhtclip: Any, checkpoint: Path, tmp_path: Path
+) -> None:
+    root = voc_tree(tmp_path / "voc")
+    outcome = lhtclip("calibrate", "--model", checkpoint, "--data", "voc20", "--root", root)
+    assert "voc20 as it is read here is what publications test on" in outcome.err
+    assert outcome.code == 2  # a picture of 12 pixels ranks no heads
+    assert "1 pictures that rank heads have no patches of one class, or none of two" in outcome.err

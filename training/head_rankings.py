@@ -1,0 +1,285 @@
+"""Compare head rankings that need no labels with the labelled one, on models of this repository.
+
+`python -m training.head_rankings --model src/lhtclip/data/bundled --scenes runs/ranked --test
+runs/test` ranks the heads of each model on the pictures of `--scenes`, with their labels and
+without, and scores the SHE of each ranking's first heads on scenes never used. Folders come from
+`training.held_out`. Whatever was chosen was to be chosen on the first model and the first test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lhtclip.analysis.compare import best_first, overlap, spearman
+from lhtclip.analysis.label_free import rank_without_labels
+from lhtclip.analysis.survey import survey
+from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.dense import DenseEncoder
+from lhtclip.evaluation.datasets.dataset import Dataset
+from lhtclip.evaluation.datasets.scenes import read_scenes
+from lhtclip.evaluation.machine import hardware, versions
+from lhtclip.evaluation.patches import patch_batches, picture_files, window_batches
+from lhtclip.evaluation.scenes import new_confusion, segment_scenes
+from lhtclip.files import write_atomically
+from lhtclip.scenes import Scene, load_scenes
+from lhtclip.segmenter import Segmenter
+from lhtclip.techniques.presets import PRESET_FILE, Preset
+from lhtclip.techniques.she import Head
+from lhtclip.text_embeddings import TextEncoder
+
+BUNDLED = Path("src/lhtclip/data/bundled")
+LABELLED_WINDOWS, WINDOWS = 64, 32  # in a batch: pairs of patches are taken within it
+RESAMPLES = 1000
+Floats = NDArray[np.float64]
+
+
+def main() -> None:
+    """Print Markdown tables, and write them and a JSON file where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, action="append", required=True)
+    parser.add_argument("--scenes", type=Path, required=True, help="pictures to rank heads on")
+    parser.add_argument("--test", type=Path, action="append", required=True, help="never used")
+    parser.add_argument("--heads", type=int, help="how many SHE takes; by default as the preset")
+    parser.add_argument("--random", type=int, default=5, help="draws of random heads")
+    parser.add_argument("--out", type=Path, help="a folder for the JSON and the Markdown file")
+    options = parser.parse_args()
+    results = [
+        compare(model, read_scenes(options.scenes), options.test, options.heads, options.random)
+        for model in options.model
+    ]
+    table = "\n".join([*(line for result in results for line in model_table(result)), ""])
+    table += "\n".join([*summary(results), ""])
+    print(table)
+    if options.out:
+        record = {
+            "models": [result.record() for result in results],
+            "versions": versions(),
+            "hardware": hardware(torch.device("cpu")),
+        }
+        text = json.dumps(record, indent=1) + "\n"
+        write_atomically(options.out / "head-rankings.json", text.encode())
+        write_atomically(options.out / "head-rankings.md", table.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one way to choose heads gave.
+
+    spearman, overlap: With the labelled ranking; nan for what is no ranking.
+    heads: Those of SHE, best first; of the random draws the last one's.
+    mean_iou: By test, in %: that of all its scenes, then of each resample of them.
+    """
+
+    spearman: float
+    overlap: float
+    heads: tuple[Head, ...]
+    mean_iou: dict[str, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A model's rows by name; the first is the labelled ranking."""
+
+    model: str
+    reliability: float
+    rows: dict[str, Row]
+
+    def differences(self, name: str) -> dict[str, Floats]:
+        """Return by test a row's mIoU less that of the labelled ranking, resample by resample."""
+        labelled = self.rows["labelled"].mean_iou
+        return {test: iou - labelled[test] for test, iou in self.rows[name].mean_iou.items()}
+
+    def record(self) -> dict[str, Any]:
+        """Return it in JSON types, without the resamples."""
+        rows: dict[str, Any] = {}
+        for name, row in self.rows.items():
+            scores = {
+                test: {"mean_iou": float(iou[0]), "difference": interval(difference)}
+                for (test, iou), difference in zip(
+                    row.mean_iou.items(), self.differences(name).values(), strict=True
+                )
+            }
+            rows[name] = asdict(replace(row, mean_iou={})) | {"mean_iou": scores}
+        return {"model": self.model, "reliability": self.reliability, "rows": rows}
+
+
+def compare(
+    folder: Path, dataset: Dataset, tests: Sequence[Path], count: int | None, draws: int
+) -> Result:
+    """Rank the heads of a model in all ways and score their SHE."""
+    checkpoint = load_checkpoint(folder)
+    texts = TextEncoder.of(checkpoint, cache=False)
+    own = folder / PRESET_FILE
+    preset = Preset.load(own if own.is_file() else BUNDLED / PRESET_FILE)
+    assert preset.she
+    count = count or len(preset.she.heads)
+    labelled = labelled_scores(checkpoint, dataset)
+    scores = rank_without_labels(
+        checkpoint.model.vision,
+        window_batches(picture_files(dataset), checkpoint, batch=WINDOWS),
+        texts=texts.encode(dataset.names),
+        progress=lambda done: _say(f"{folder.name}: {done} windows ranked"),
+    )
+    halves = [
+        labelled_scores(checkpoint, replace(dataset, samples=dataset.samples[start::2]))
+        for start in (0, 1)
+    ]
+    bench = Bench(checkpoint, texts, preset, {test.name: load_scenes(test) for test in tests})
+    first = best_first(labelled)
+    rows: dict[str, Row] = {}
+    for name, ranked in {"labelled": labelled, **scores}.items():
+        order = best_first(ranked)
+        rows[name] = Row(
+            spearman(ranked, labelled),
+            overlap(order, first, count=count),
+            tuple(order[:count]),
+            bench.mean_iou(order[:count]),
+        )
+    rows["random heads"] = _random_row(bench, first, count, draws)
+    for name, heads in {
+        "all heads": first,
+        "last heads of labelled": first[-count:],
+        "no SHE": [],
+    }.items():
+        rows[name] = Row(np.nan, np.nan, tuple(heads), bench.mean_iou(heads))
+    return Result(folder.name, spearman(*halves), rows)
+
+
+def labelled_scores(checkpoint: Checkpoint, dataset: Dataset) -> dict[Head, float]:
+    """Return the AUC of all heads before the last layer."""
+    batches = patch_batches(dataset, checkpoint, batch=LABELLED_WINDOWS)
+    found = survey(checkpoint.model.vision, batches)
+    return {head: found.heads[head].auc for head in found.ranking()}
+
+
+class Bench:
+    """Scores sets of heads on test scenes, each set once."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        texts: TextEncoder,
+        preset: Preset,
+        tests: Mapping[str, Sequence[Scene]],
+    ) -> None:
+        self._checkpoint, self._texts = checkpoint, texts
+        self._lht = preset.select(lht=True)
+        self._tests = tests
+        self._known: dict[frozenset[Head], dict[str, Floats]] = {}
+
+    def mean_iou(self, heads: Sequence[Head]) -> dict[str, Floats]:
+        """Return by test the mIoU in %, of all scenes and of each resample; no heads, no SHE."""
+        key = frozenset(heads)  # SHE takes the mean of its heads, so their order is nothing
+        if key not in self._known:
+            assert self._lht.she
+            she = replace(self._lht.she, heads=tuple(heads)) if heads else None
+            encoder = DenseEncoder(self._checkpoint.model, lht=replace(self._lht, she=she))
+            segmenter = Segmenter(self._checkpoint, encoder, self._texts)
+            self._known[key] = {
+                test: resampled_mean_iou(np.stack(list(scene_counts(segmenter, scenes))))
+                for test, scenes in self._tests.items()
+            }
+            _say(" ".join(f"{test} {iou[0]:.2f}" for test, iou in self._known[key].items()))
+        return self._known[key]
+
+
+def scene_counts(segmenter: Segmenter, scenes: Sequence[Scene]) -> Iterator[NDArray[np.int64]]:
+    """Yield of each scene the pixels in intersection and union of each class, (2, classes)."""
+    for result in segment_scenes(segmenter, scenes):
+        confusion = new_confusion(scenes)
+        result.count_in(confusion)
+        matrix = confusion.matrix
+        right = np.diag(matrix)
+        yield np.stack([right, matrix.sum(axis=0) + matrix.sum(axis=1) - right])
+
+
+def resampled_mean_iou(counts: NDArray[np.int64]) -> Floats:
+    """Return the mIoU in % of all scenes, then of resamples of them, with replacement.
+
+    Equal numbers of scenes are resampled alike, so that differences may be taken.
+
+    Args:
+        counts: (scenes, 2, classes), as from `scene_counts`.
+    """
+    scenes = len(counts)
+    generator = np.random.default_rng(0)
+    drawn = generator.multinomial(scenes, np.full(scenes, 1 / scenes), size=RESAMPLES)
+    weights = np.concatenate([np.ones((1, scenes)), drawn])
+    right, union = (weights @ counts[:, part].astype(float) for part in (0, 1))
+    iou = np.divide(right, union, out=np.full_like(right, np.nan), where=union > 0)
+    return 100 * np.nanmean(iou, axis=1)
+
+
+def interval(values: Floats) -> tuple[float, float, float]:
+    """Return the value of all scenes and the bounds of 95 % of the resamples."""
+    low, high = np.percentile(values[1:], [2.5, 97.5])
+    return float(values[0]), float(low), float(high)
+
+
+def model_table(result: Result) -> Iterator[str]:
+    """Yield a model's table in Markdown."""
+    tests = list(result.rows["labelled"].mean_iou)
+    yield f"## {result.model}\n"
+    yield f"Spearman of the labelled rankings of two halves: {_show(result.reliability)}\n"
+    yield f"| heads by | Spearman | first shared | {' | '.join(tests)} |"
+    yield f"|---|---|---|{'---|' * len(tests)}"
+    for name, row in result.rows.items():
+        scores = [
+            f"{row.mean_iou[test][0]:.2f}{_show_interval(difference) if name != 'labelled' else ''}"
+            for test, difference in result.differences(name).items()
+        ]
+        yield f"| {name} | {_show(row.spearman)} | {_show(row.overlap)} | {' | '.join(scores)} |"
+    yield ""
+
+
+def summary(results: Sequence[Result]) -> Iterator[str]:
+    """Yield the means over models and tests in Markdown; the first of all is left out once."""
+    yield "## mIoU less that of the labelled ranking: means\n"
+    yield "| heads by | Spearman | first shared | all models and tests | without the first |"
+    yield "|---|---|---|---|---|"
+    for name in results[0].rows:
+        rows = [result.rows[name] for result in results]
+        differences = [d for result in results for d in result.differences(name).values()]
+        cells = [np.mean([row.spearman for row in rows]), np.mean([row.overlap for row in rows])]
+        shown = [_show(float(cell)) for cell in cells]
+        for part in (differences, differences[1:]):
+            shown.append(_show_interval(np.mean(part, axis=0)) if part else "")
+        yield f"| {name} | {' | '.join(shown)} |"
+
+
+def _random_row(bench: Bench, heads: Sequence[Head], count: int, draws: int) -> Row:
+    generator = np.random.default_rng(0)
+    drawn = [
+        [heads[place] for place in generator.choice(len(heads), count, replace=False)]
+        for _ in range(draws)
+    ]
+    scored = [bench.mean_iou(chosen) for chosen in drawn]
+    means = {test: np.mean([scores[test] for scores in scored], axis=0) for test in scored[0]}
+    return Row(np.nan, np.nan, tuple(drawn[-1]), means)
+
+
+def _show(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.2f}"
+
+
+def _show_interval(differences: Floats) -> str:
+    value, low, high = interval(differences)
+    return f" ({value:+.2f}, {low:+.2f} to {high:+.2f})"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
