@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.alone import Alone, Skipped, peak_of, run_alone
@@ -19,8 +20,10 @@ from benchmarks.materials import sclip_protocol
 from benchmarks.reference import boxes, decide_bytes, decide_windows
 from benchmarks.results import Results, size, spread, times_as_fast
 from lhtclip.decode import decode
+from lhtclip.evaluation.protocol import Protocol
 from lhtclip.images import resized_shape
-from lhtclip.windows import plan_windows
+from lhtclip.vocabulary import Vocabulary
+from lhtclip.windows import WindowPlan, plan_windows
 
 BUDGET = 70.0
 LARGE = 4e9  # bytes; a run at full size that needs more is done once, in a process of its own
@@ -134,27 +137,71 @@ def _compare(case: Case, peak: int | None, factor: float | None, results: Result
         )
 
 
-def prepare_ours(case: Case, device: torch.device) -> Work:
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What a decoder gets: logits (window rows, window columns, grid rows, grid columns, Q)."""
+
+    logits: Tensor
+    plan: WindowPlan
+    protocol: Protocol
+    vocabulary: Vocabulary
+
+    @classmethod
+    def of(cls, case: Case, device: torch.device) -> _Problem:
+        protocol = sclip_protocol(case.dataset)
+        vocabulary, windows = protocol.vocabulary(), protocol.windows
+        shape = resized_shape(
+            case.height, case.width, short_side=windows.short_side, long_side=windows.long_side
+        )
+        plan = plan_windows(*shape, window=windows.window, stride=windows.stride)
+        grid = (plan.window_height // PATCH, plan.window_width // PATCH)
+        generator = torch.Generator().manual_seed(0)
+        logits = torch.randn(
+            len(plan.tops), len(plan.lefts), *grid, len(vocabulary.queries), generator=generator
+        )
+        return cls(0.1 * logits.to(device), plan, protocol, vocabulary)
+
+
+def prepare_ours(case: Case, device: torch.device) -> Callable[[], NDArray[np.int64]]:
     """Return what decodes our way; something small has been decoded before."""
-    logits, plan, settings, class_of_query, classes = _problem(case, device)
-    shape = (case.height, case.width)
-    work = partial(decode, logits, plan, class_of_query=class_of_query, classes=classes)
-    work(size=(8, 8), settings=settings)
-    return partial(work, size=shape, settings=settings)
+    problem = _Problem.of(case, device)
+    words = problem.vocabulary
+
+    def work(height: int, width: int) -> NDArray[np.int64]:
+        return decode(
+            problem.logits,
+            problem.plan,
+            (height, width),
+            words.class_of_query,
+            len(words.names),
+            problem.protocol.decoding,
+        )[0]
+
+    work(8, 8)
+    return partial(work, case.height, case.width)
 
 
-@torch.inference_mode()
-def prepare_full(case: Case, device: torch.device) -> Work:
+def prepare_full(case: Case, device: torch.device) -> Callable[[], NDArray[np.int64]]:
     """Return what decodes at full size; something small has been decoded before."""
-    logits, plan, settings, class_of_query, _ = _problem(case, device)
-    places = list(boxes(plan.height, plan.width, plan.window_height, case.protocol.windows.stride))
-    work = partial(
-        decide_windows,
-        logits.flatten(0, 1),
-        places,
-        (plan.height, plan.width),
-        class_of_query=torch.tensor(class_of_query, device=device),
-        decoding=settings,
-    )
-    work(size=(8, 8))
-    return partial(work, size=(case.height, case.width))
+    problem = _Problem.of(case, device)
+    plan, protocol = problem.plan, problem.protocol
+    places = list(boxes(plan.height, plan.width, plan.window_height, protocol.windows.stride))
+    class_of_query = torch.tensor(problem.vocabulary.class_of_query, device=device)
+
+    def work(height: int, width: int) -> NDArray[np.int64]:
+        labels = decide_windows(
+            problem.logits.flatten(0, 1),
+            places,
+            (plan.height, plan.width),
+            (height, width),
+            class_of_query,
+            protocol.decoding,
+        )
+        return labels.cpu().numpy()
+
+    work(8, 8)
+    return partial(work, case.height, case.width)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from benchmarks.alone import Alone, Skipped, run_alone
+from benchmarks.alone import Alone, Skipped, peak_of, run_alone
 from benchmarks.harness import Options, Times, Work, measure, ratio, read_options
 from benchmarks.materials import (
     checkpoint_of,
@@ -102,7 +102,9 @@ def _measure_case(
     for dtype in options.dtypes:
         works[f"{OURS}, {name(dtype)}"] = prepare_ours(case, options, dtype, folder, path)
         usual = partial(prepare_usual, case, options, dtype, folder, path)
-        if case.usual_bytes > LARGE:
+        if options.quick and case.usual_bytes > LARGE:
+            results.note(f"{case.title}, {USUAL}: left out of quick runs.")
+        elif case.usual_bytes > LARGE:
             alone[f"{USUAL}, {name(dtype)}"] = _alone(usual, case, options)
         else:
             works[f"{USUAL}, {name(dtype)}"] = usual()
@@ -150,7 +152,7 @@ def _report(
             rows.append((key, "-", "-", "-"))
         else:
             factor = times_as_fast(ratio(baseline, each)) if baseline else "-"
-            rows.append((key, spread(each), factor, _peak(peak)))
+            rows.append((key, spread(each), factor, size(peak_of(peak))))
         if isinstance(peak, Skipped):
             results.note(f"{case.title}, {key}: left out, {peak.reason}.")
     protocol = sclip_protocol(case.dataset)
@@ -171,10 +173,6 @@ def _report(
             times_as_fast(factor) if factor else "not measured",
             reached=None if factor is None else factor >= case.target,
         )
-
-
-def _peak(peak: Alone | Skipped | None) -> str:
-    return size(peak.peak) if isinstance(peak, Alone) else "-"
 
 
 def prepare_ours(

@@ -27,6 +27,7 @@ class Product:
     columns: int
 
     def __str__(self) -> str:
+        """Name it by its sizes."""
         return f"{self.rows} × {self.inner} × {self.columns}"
 
     @property

@@ -184,7 +184,9 @@ def photo(height: int, width: int, *, seed: int = 0) -> NDArray[np.uint8]:
     """Return smooth blobs under a little noise, (height, width, 3): as large a JPEG as a photo."""
     generator = np.random.default_rng(seed)
     blobs = generator.integers(0, 256, (max(2, height // 48), max(2, width // 48), 3))
-    smooth = Image.fromarray(blobs.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+    smooth = Image.fromarray(blobs.astype(np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
     noise = generator.integers(-12, 13, (height, width, 1), dtype=np.int16)
     return np.clip(np.asarray(smooth) + noise, 0, 255).astype(np.uint8)
 

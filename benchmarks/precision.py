@@ -1,67 +1,56 @@
-"""A ViT-B/16-sized image tower, random weights: float32 and bfloat16, LHT off and on.
+"""Which precision is faster: the six windows of a 375 × 500 image, LHT off and on.
 
-`python -m benchmarks.precision` encodes the 6 windows of a 500 × 375 image; prints one JSON line.
+`python -m benchmarks.precision` is what the choice of `--dtype auto` on CPUs rests on.
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import statistics
-import time
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
-from torch import Tensor, nn
 
-from lhtclip.clip.config import ClipConfig, TextConfig, VisionConfig
-from lhtclip.clip.model import Clip
+from benchmarks.harness import Work, measure, ratio, read_options
+from benchmarks.materials import checkpoint_of, preset_of
+from benchmarks.results import Results, dtype_name, spread
 from lhtclip.dense import DenseEncoder
-from lhtclip.techniques.presets import PRESETS
+from lhtclip.device import choose_dtype
 
-WINDOWS, RUNS = 6, 5
+BUDGET = 20.0
+WINDOWS = 6
 
 
 @torch.inference_mode()
-def main() -> None:
-    """Measure and print."""
-    torch.manual_seed(0)
-    config = ClipConfig(VisionConfig(patch_size=16), TextConfig(num_hidden_layers=1))
-    model = Clip(config).eval().requires_grad_(False)
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.02)
-    preset = PRESETS["openai/clip-vit-base-patch16"]
-    seconds: dict[str, float] = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        model = model.to(dtype)
-        pixels = torch.randn(WINDOWS, 3, 224, 224).to(dtype)
-        encoders = {
-            "off": DenseEncoder(model, residual=False, mlp=False),
-            "lht": DenseEncoder(model, lht=preset.select(lht=True)),
-        }
-        for name, encoder in encoders.items():
-            seconds[f"{str(dtype).removeprefix('torch.')} {name}"] = _median(encoder, pixels)
-    print(
-        json.dumps(
-            {
-                "median_seconds": {name: round(value, 3) for name, value in seconds.items()},
-                "bfloat16_over_float32": round(seconds["bfloat16 off"] / seconds["float32 off"], 2),
-                "torch": torch.__version__,
-                "threads": torch.get_num_threads(),
-                "machine": platform.machine(),
-                "cpu": torch.backends.cpu.get_cpu_capability(),
-            }
-        )
+def main(given: list[str] | None = None) -> Results:
+    """Measure, print and save."""
+    options, _ = read_options(__doc__, budget=BUDGET, dtypes="float32,bfloat16", given=given)
+    results = Results("precision", options)
+    lht = preset_of(options.model).select(lht=True)
+    works: dict[str, Work] = {}
+    with TemporaryDirectory() as folder:
+        for dtype in options.dtypes:
+            checkpoint = checkpoint_of(
+                options.model, folder=Path(folder), dtype=dtype, device=options.device
+            )
+            model = checkpoint.model
+            side = model.config.vision.image_size
+            pixels = torch.randn(WINDOWS, 3, side, side).to(options.device, dtype)
+            off = DenseEncoder(model, residual=False, mlp=False)
+            works[f"{dtype_name(dtype)}, off"] = partial(off, pixels)
+            works[f"{dtype_name(dtype)}, LHT"] = partial(DenseEncoder(model, lht=lht), pixels)
+    times = measure(works, budget=options.clock.left, device=options.device)
+    results.keep("precision", times)
+    baseline = times[f"{dtype_name(options.dtypes[0])}, off"]
+    results.table(
+        f"{options.model}, {WINDOWS} windows",
+        ("", "tower", f"against {dtype_name(options.dtypes[0])}, off"),
+        [(name, spread(each), f"{ratio(each, baseline):.2f}×") for name, each in times.items()],
     )
-
-
-def _median(encoder: DenseEncoder, pixels: Tensor) -> float:
-    encoder(pixels)  # warm-up
-    times: list[float] = []
-    for _ in range(RUNS):
-        started = time.perf_counter()
-        encoder(pixels)
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    chosen = dtype_name(choose_dtype("auto", options.device))
+    results.note(f"`--dtype auto` is {chosen} here.")
+    results.save()
+    return results
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The image tower against the machine's limit, and against `transformers`' CLIP on the same windows.
+"""The image tower against the machine's limit, and against `transformers`' on the same windows.
 
 `python -m benchmarks.tower` encodes batches of 1, 6, 12 and 24 windows in float32 and bfloat16.
 """
@@ -114,9 +114,7 @@ def transformers_tower(model: Clip) -> Any:
     """Return `transformers`' image tower with the same weights."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-    config = CLIPVisionConfig(
-        **model.config.to_json()["vision_config"], attn_implementation="sdpa"
-    )
+    config = CLIPVisionConfig(**model.config.to_json()["vision_config"], attn_implementation="sdpa")
     theirs = CLIPVisionModelWithProjection(config).eval().requires_grad_(False)
     weights: dict[str, Tensor] = dict(scatter(model, TRANSFORMERS_CLIP))
     of_images = {name: tensor for name, tensor in weights.items() if name.startswith("visi")}

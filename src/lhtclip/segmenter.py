@@ -6,6 +6,7 @@ image → resize → windows → patch embeddings → × text embeddings → dec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import overload
@@ -194,19 +195,24 @@ class Segmenter:
         return next(self.encode_many([image]))
 
     def encode_many(self, images: Iterable[ImageSource]) -> Iterator[EncodedImage]:
-        """Encode images in order, neighbours of one size together in one batch of windows."""
-        waiting: list[NDArray[np.uint8]] = []
+        """Encode images in order; windows of one shape go through the tower together.
+
+        That is so for neighbours of any size, as long as both their sides reach a window's.
+        """
+        waiting: list[_Planned] = []
         for source in images:
             image = read_image(source, max_pixels=self.max_pixels)
-            if waiting and (image.shape != waiting[0].shape or self._is_full(waiting)):
-                yield from self._encode_same_size(waiting)
+            planned = _Planned(image, self._plan(image))
+            if waiting and not self._fits(planned, waiting):
+                yield from self._encode_together(waiting)
                 waiting = []
-            waiting.append(image)
+            waiting.append(planned)
         if waiting:
-            yield from self._encode_same_size(waiting)
+            yield from self._encode_together(waiting)
 
-    def _is_full(self, waiting: list[NDArray[np.uint8]]) -> bool:
-        return (len(waiting) + 1) * self._plan(waiting[0]).count > self.windows.batch
+    def _fits(self, planned: _Planned, waiting: list[_Planned]) -> bool:
+        windows = planned.plan.count + sum(each.plan.count for each in waiting)
+        return planned.shape == waiting[0].shape and windows <= self.windows.batch
 
     def _plan(self, image: NDArray[np.uint8]) -> WindowPlan:
         settings = self.windows
@@ -218,47 +224,57 @@ class Segmenter:
         window = settings.window and max(settings.window, patch)
         return plan_windows(height, width, window=window, stride=settings.stride)
 
-    def _encode_same_size(self, images: list[NDArray[np.uint8]]) -> Iterator[EncodedImage]:
-        plan = self._plan(images[0])
+    def _encode_together(self, images: list[_Planned]) -> Iterator[EncodedImage]:
         embed: Iterable[Callable[[Tensor | None], Tensor]]
         if self.encoder.rule.feedback:  # the tower waits until the words are known
-            embed = (partial(self._embed_one, image, plan) for image in images)
+            embed = (partial(self._embed_one, planned) for planned in images)
         else:
-            embed = map(_whatever_the_words, self._embed(images, plan))
+            embed = map(_whatever_the_words, self._embed(images))
         return (
-            EncodedImage(image, plan, self.texts, self.decoding, its_own)
-            for image, its_own in zip(images, embed, strict=True)
+            EncodedImage(planned.image, planned.plan, self.texts, self.decoding, its_own)
+            for planned, its_own in zip(images, embed, strict=True)
         )
 
-    def _embed_one(
-        self, image: NDArray[np.uint8], plan: WindowPlan, texts: Tensor | None
-    ) -> Tensor:
-        return self._embed([image], plan, texts=texts)[0]
+    def _embed_one(self, planned: _Planned, texts: Tensor | None) -> Tensor:
+        return self._embed([planned], texts=texts)[0]
 
     @torch.inference_mode()
-    def _embed(
-        self, images: list[NDArray[np.uint8]], plan: WindowPlan, *, texts: Tensor | None = None
-    ) -> Tensor:
-        """Run the tower: (images, window rows, window columns, grid rows, grid columns, E)."""
-        table, levels = self.checkpoint.model.vision.positions, self.checkpoint.pixels
-        windows = torch.cat(
-            [
-                plan.cut(
-                    to_pixels(
-                        image,
-                        (plan.height, plan.width),
-                        device=table.device,
-                        dtype=table.dtype,
-                        mean=levels.mean,
-                        std=levels.std,
-                    )
-                )
-                for image in images
-            ]
-        )
+    def _embed(self, images: list[_Planned], *, texts: Tensor | None = None) -> list[Tensor]:
+        """Run the tower: of each image (window rows, columns, grid rows, columns, E)."""
+        windows = torch.cat([self._windows(planned) for planned in images])
         parts = windows.split(self.windows.batch)
         embeddings = torch.cat([self.encoder(part, texts=texts) for part in parts])
-        return embeddings.unflatten(0, (len(images), len(plan.tops), len(plan.lefts)))
+        plans = [planned.plan for planned in images]
+        return [
+            own.unflatten(0, (len(plan.tops), len(plan.lefts)))
+            for own, plan in zip(embeddings.split([p.count for p in plans]), plans, strict=True)
+        ]
+
+    def _windows(self, planned: _Planned) -> Tensor:
+        table, levels = self.checkpoint.model.vision.positions, self.checkpoint.pixels
+        plan = planned.plan
+        pixels = to_pixels(
+            planned.image,
+            (plan.height, plan.width),
+            device=table.device,
+            dtype=table.dtype,
+            mean=levels.mean,
+            std=levels.std,
+        )
+        return plan.cut(pixels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Planned:
+    """An image (height, width, 3) and where its windows will lie."""
+
+    image: NDArray[np.uint8]
+    plan: WindowPlan
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of its windows."""
+        return self.plan.window_height, self.plan.window_width
 
 
 def _whatever_the_words(embeddings: Tensor) -> Callable[[Tensor | None], Tensor]:

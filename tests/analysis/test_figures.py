@@ -108,12 +108,13 @@ def test_tokens_have_a_second_row_where_there_are_abnormal_ones() -> None:
 def test_files_are_whole_pictures_and_always_the_same(tmp_path: Path) -> None:
     contents: list[list[bytes]] = []
     for folder in ("one", "two"):
-        figure = tokens_figure(statistics(abnormal=4), threshold=0.5)
-        files = save_figure(figure, tmp_path / folder / "scenes.tokens")
-        assert [file.name for file in files] == ["scenes.tokens.png", "scenes.tokens.svg"]
+        figure = layers_figure({"CLIP": survey(alignment=False)})
+        files = save_figure(figure, tmp_path / folder / "scenes.layers")
+        assert [file.name for file in files] == ["scenes.layers.png", "scenes.layers.svg"]
         contents.append([file.read_bytes() for file in files])
     assert contents[0] == contents[1]
-    assert Image.open(tmp_path / "one" / "scenes.tokens.png").width > 500
+    with Image.open(tmp_path / "one" / "scenes.layers.png") as picture:
+        assert picture.width > 400
     assert contents[0][1].lstrip().startswith(b"<?xml")
 
 

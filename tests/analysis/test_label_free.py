@@ -21,9 +21,9 @@ from tests.models import HEADS, LAYERS, PATCH, tiny_clip, tiny_pixels
 VISION = tiny_clip().vision
 
 
-def words(*, seed: int = 5) -> Tensor:
-    texts = torch.randn(6, 24, generator=torch.Generator().manual_seed(seed))
-    return torch.nn.functional.normalize(texts, dim=-1)
+def words() -> Tensor:
+    """Six that random pictures do show to this tower: embeddings of patches of one."""
+    return observe(VISION, tiny_pixels(1, seed=9)).embeddings[0, :6]
 
 
 @torch.inference_mode()

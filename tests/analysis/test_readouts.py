@@ -97,7 +97,8 @@ def test_the_published_heads_agree_with_themselves() -> None:
     assert found.spearman == pytest.approx(1)
     assert found.overlap == 1
     assert found.first == (6, 11)
-    assert list(found.places.values()) == list(range(1, 18))
+    assert list(found.places) == list(HEADS)
+    assert sorted(found.places.values()) == list(range(1, 18))  # some are tied
 
 
 def test_turned_round_they_do_not() -> None:

@@ -19,15 +19,16 @@ from tests.cli.conftest import Outcome, Run
 
 @pytest.fixture
 def scenes(tmp_path: Path) -> Path:
-    """Write three scenes whose halves differ in colour and in class."""
+    """Write three scenes of noise whose halves differ in class, and a little in light."""
     folder = tmp_path / "scenes"
     noise = np.random.default_rng(0)
     pictures = []
     for number in range(3):
         labels = np.zeros((64, 96), dtype=np.uint8)
         labels[:, 48:] = 1
-        image = noise.integers(0, 60, (64, 96, 3)).astype(np.uint8)
-        image[:, 48:] += 150
+        image = noise.integers(0, 200, (4, 6, 3)).astype(np.uint8)
+        image[:, 3:] += 40
+        image = image.repeat(16, axis=0).repeat(16, axis=1)
         classes = [["cat", "rider"], ["sky"]] if number else [["cat", "rider"], ["road"]]
         pictures.append((image, labels, classes))
     save_scenes(folder, pictures)

@@ -126,17 +126,55 @@ def test_a_preset_is_not_replaced_unasked(run: Any, tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said_before_a_model_is_loaded(
     run: Any, arguments: tuple[object, ...], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration, "load_checkpoint", lambda *given, **named: pytest.fail())
+    monkeypatch.setattr(calibration, "load_checkpoint", None)
     outcome = run(*arguments)
     assert outcome.code == 2
     assert message in outcome.err
     assert len(outcome.err.splitlines()) == 1
 
 
-def test_data_must_be_named(lhtclip: Any) -> None:
-    outcome = lhtclip("calibrate")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Say which labelled pictures to calibrate on: --data NAME"),
+        (("--images", "garden"), "--no-labels is needed for --images"),
+        (("--data", "folder", "--ranking", "colours"), "--no-labels is needed for --ranking"),
+        (("--no-labels",), "Say which pictures to rank heads by: --images DIR"),
+        (("--no-labels", "--data", "scenes"), "--no-labels takes no --data"),
+        (("--no-labels", "--images-for-heads", 4), "--no-labels takes no --images-for-heads"),
+        (("--no-labels", "--images", "nowhere"), "'nowhere' is no image file"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    lhtclip: Any, arguments: tuple[object, ...], message: str
+) -> None:
+    outcome = lhtclip("calibrate", *arguments)
     assert outcome.code == 2
-    assert "--data NAME" in outcome.err
+    assert message in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_without_labels_pictures_are_enough(
+    lhtclip: Any, checkpoint: Path, garden: Path, segment: Any, draw: Any, tmp_path: Path
+) -> None:
+    model = ("--model", checkpoint, "--dtype", "float32")
+    pictures = ("--no-labels", "--images", garden / "images", "--ranking", "smoothness")
+    outcome = lhtclip("calibrate", *model, *pictures, "--seed", 2)
+    assert outcome.code == 0, outcome.err
+    preset = Preset.load(tmp_path / "lht.json")
+    assert preset.she is not None
+    assert preset.she.heads == preset.ranking
+    assert preset.made["labels"] is False
+    assert preset.made["pictures"] == 4
+    assert preset.made["ranking"] == "smoothness"
+    header, *rows = outcome.out.splitlines()
+    assert header.split() == ["head", "smoothness"]
+    assert [row.split()[0] for row in rows] == [f"{layer}-{head}" for layer, head in preset.ranking]
+    assert not (tmp_path / "lht.calibration").exists()
+    assert segment(draw("a.png"), "--preset", "lht.json").code == 0
+    wrong = lhtclip("calibrate", *model, *pictures, "--overwrite", "--ranking", "smothness")
+    assert wrong.code == 2
+    assert "Did you mean 'smoothness'" in wrong.err
 
 
 def test_a_test_set_of_the_publications_is_called_one(

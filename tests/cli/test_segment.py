@@ -113,35 +113,37 @@ def test_only_results_and_no_image(segment: Any, draw: Any) -> None:
 def test_a_stopped_run_goes_on(
     segment: Any, draw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for index in range(4):
+    for index in range(16):
         draw(f"shots/{index}.png", seed=index)
-    read, opened = lhtclip.cli.folder.read_image, []
+    printed = []
 
-    def read_two(path: Path, **options: Any) -> Any:
-        opened.append(path.name)
-        if len(opened) == 4:
+    def print_two(path: Path) -> None:
+        printed.append(path)
+        if len(printed) == 3:
             raise KeyboardInterrupt
-        return read(path, **options)
 
-    monkeypatch.setattr(lhtclip.cli.folder, "read_image", read_two)
+    monkeypatch.setattr(lhtclip.cli.folder, "print_path", print_two)
     outcome = segment("shots", "--out", "out", "--batch", 1)
     assert outcome.code == 130
     assert outcome.err.strip().splitlines()[-1] == "lhtclip: Interrupted."
-    done = len(outcome.paths) // 2
-    assert 1 <= done < 4
-    assert not [name for name in files_below(tmp_path / "out") if name.startswith(".")]
+    results = files_below(tmp_path / "out")
+    assert not [name for name in results if name.startswith(".")]
+    done = len([name for name in results if name.endswith(".overlay.png")])
+    assert len(results) == 2 * done + 1  # an image's files are all there, or none is
+    assert 2 <= done < 16
 
-    opened.clear()
+    read, opened = lhtclip.cli.folder.read_image, []
     monkeypatch.setattr(
         lhtclip.cli.folder,
         "read_image",
         lambda path, **options: (opened.append(path.name), read(path, **options))[1],
     )
+    monkeypatch.setattr(lhtclip.cli.folder, "print_path", printed.append)
     outcome = segment("shots", "--out", "out")
     assert outcome.code == 0
-    assert f"{done} of 4 images are done already" in outcome.err
-    assert len(opened) == 4 - done
-    assert len(files_below(tmp_path / "out")) == 9
+    assert f"{done} of 16 images are done already" in outcome.err
+    assert len(opened) == 16 - done
+    assert len(files_below(tmp_path / "out")) == 33
 
 
 def test_resume_makes_what_is_missing(segment: Any, draw: Any, tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def test_the_ranking_is_that_of_the_survey(checkpoint: Checkpoint) -> None:
     expected = survey(vision, patch_batches(first(3), checkpoint), atr=AtrSettings())
     assert measured.survey == expected
     assert measured.gap is None  # no token of this model is sparse
-    assert measured.atr == AtrSettings()
     findings = measured.findings(Grid())
+    assert findings.atr == AtrSettings()
     assert findings.depth == 8
     assert findings.ranking == expected.ranking()
     assert len(findings.ranking) == 28
@@ -119,7 +119,8 @@ def test_ssr_goes_by_depth_where_nothing_falls() -> None:
 
 
 def test_the_gap_is_the_threshold() -> None:
-    assert Measured(0.4321, made_up(0.6, 0.5)).atr == AtrSettings(threshold=0.432)
+    measured = Measured(0.4321, made_up(0.6, 0.5))
+    assert measured.findings(Grid()).atr == AtrSettings(threshold=0.432)
 
 
 def test_a_tower_of_one_layer_cannot_be_calibrated(checkpoint: Checkpoint) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -54,7 +55,7 @@ def test_scores_never_fall_from_step_to_step_behind_the_first_she() -> None:
         "SSR beside SHE",
     ]
     assert steps[0].chosen == OFF
-    assert all(before.score <= after.score for before, after in zip(steps, steps[1:], strict=False))
+    assert all(before.score <= after.score for before, after in pairwise(steps))
 
 
 def test_of_equals_the_papers_come_first() -> None:

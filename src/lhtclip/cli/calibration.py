@@ -5,74 +5,104 @@ from __future__ import annotations
 from pathlib import Path
 
 from lhtclip.attention import rule_named
+from lhtclip.cli.calibrate import CalibrateOptions
 from lhtclip.cli.console import Progress, print_table, say
 from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.clip.hub import canonical_name, resolve
 from lhtclip.device import choose_device, choose_dtype
 from lhtclip.evaluation.calibration import measure, preset_of, split
+from lhtclip.evaluation.calibration_without_labels import (
+    RANKING,
+    choose_pictures,
+    measure_without_labels,
+    preset_without_labels,
+)
 from lhtclip.evaluation.datasets import DATASETS, open_dataset
 from lhtclip.evaluation.runner import Running
 from lhtclip.evaluation.scorer import Scorer
 from lhtclip.evaluation.search import Grid, Search, brief, most_candidates, search
+from lhtclip.formats.pictures import find_images
 from lhtclip.techniques.settings import LhtSettings
 
 
-def calibrate(
-    *,
-    model: str,
-    data: str,
-    root: str | None,
-    limit: int | None,
-    seed: int,
-    images_for_heads: int | None,
-    method: str,
-    out: str,
-    work: Path,
-    overwrite: bool,
-    device: str,
-    dtype: str,
-    max_pixels: int,
-    quiet: bool,
-) -> None:
-    """Make a preset and tell about it.
+def calibrate(options: CalibrateOptions) -> None:
+    """Make a preset from labelled pictures and tell about it.
 
     Raises:
         LhtClipError: Model or data cannot be used. Counts so far are kept.
     """
-    rule_named(method)
+    rule_named(options.method)
     pictures = split(
-        open_dataset(data, root), images_for_heads=images_for_heads, limit=limit, seed=seed
+        open_dataset(str(options.data), options.root),
+        images_for_heads=options.images_for_heads,
+        limit=options.limit,
+        seed=options.seed,
     )
-    if data in DATASETS:
+    if options.data in DATASETS:
         say(
-            f"{data} as it is read here is what publications test on: numbers measured on it with "
-            "this preset are not comparable. Training pictures can be given as --data folder."
+            f"{options.data} as it is read here is what publications test on: numbers measured on "
+            "it with this preset are not comparable. Training pictures can be given as --data "
+            "folder."
         )
-    checkpoint = _load(model, device, dtype)
-    with Progress("looks at pictures that rank heads", quiet=quiet) as progress:
-        measured = measure(checkpoint, pictures.for_heads, seed=seed, progress=progress)
+    checkpoint = _load(options)
+    with Progress("looks at pictures that rank heads", quiet=options.quiet) as progress:
+        measured = measure(checkpoint, pictures.for_heads, seed=options.seed, progress=progress)
     grid = Grid()
     findings = measured.findings(grid)
     scorer = Scorer(
         checkpoint,
         pictures.for_search,
-        method=method,
-        folder=work,
-        overwrite=overwrite,
-        max_pixels=max_pixels,
+        method=options.method,
+        folder=options.counts,
+        overwrite=options.overwrite,
+        max_pixels=options.max_pixels,
     )
-    watched = _Watched(scorer, at_most=most_candidates(findings), quiet=quiet)
+    watched = _Watched(scorer, at_most=most_candidates(findings), quiet=options.quiet)
     found = search(findings, watched)
     preset = preset_of(
-        measured, found, pictures, grid=grid, model=canonical_name(model), method=method
+        measured,
+        found,
+        pictures,
+        grid=grid,
+        model=canonical_name(options.model),
+        method=options.method,
     )
     print_table(("step", "compared", "mIoU %", "best"), _rows(found))
-    say(f"Written: {preset.save(Path(out))}")
+    say(f"Written: {preset.save(Path(options.out))}")
 
 
-def _load(model: str, device: str, dtype: str) -> Checkpoint:
-    target = choose_device(device)
-    return load_checkpoint(resolve(model), dtype=choose_dtype(dtype, target), device=target)
+def calibrate_without_labels(options: CalibrateOptions) -> None:
+    """Make a preset from unlabelled pictures and tell about it.
+
+    Raises:
+        LhtClipError: Model or pictures cannot be used.
+    """
+    files = find_images(str(options.images))
+    checkpoint = _load(options)
+    with Progress("looks at pictures", quiet=options.quiet) as progress:
+        measured = measure_without_labels(
+            checkpoint,
+            choose_pictures(files, limit=options.limit, seed=options.seed),
+            ranking=options.ranking or RANKING,
+            progress=progress,
+        )
+    preset = preset_without_labels(
+        measured,
+        data=Path(str(options.images)).name,
+        model=canonical_name(options.model),
+        seed=options.seed,
+    )
+    rows = [
+        (f"{layer}-{head}", f"{measured.scores[layer, head]:.4f}") for layer, head in preset.ranking
+    ]
+    print_table(("head", measured.ranking), rows)
+    say(f"Written: {preset.save(Path(options.out))}")
+
+
+def _load(options: CalibrateOptions) -> Checkpoint:
+    target = choose_device(options.device)
+    precision = choose_dtype(options.dtype, target)
+    return load_checkpoint(resolve(options.model), dtype=precision, device=target)
 
 
 class _Watched:

@@ -1,10 +1,14 @@
-"""The run of `lhtclip segment`: image after image, past those that cannot be read."""
+"""The run of `lhtclip segment`: image after image, past those that cannot be read.
+
+Files are read ahead and written behind in threads, so that the tower need not wait for them.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,11 +17,13 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from lhtclip.ahead import in_order
 from lhtclip.cli.console import Progress, print_path, say
 from lhtclip.cli.load import load_segmenter, settings_of
 from lhtclip.cli.options import SegmentOptions
 from lhtclip.cli.plan import Job
 from lhtclip.cli.record import check_record, describe, write_record
+from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.formats.png import encode_binary, encode_labels, encode_picture
@@ -35,26 +41,39 @@ _ENCODERS: dict[str, Callable[[Segmentation], Iterable[bytes]]] = {
 }
 
 
+_WORKERS = 2  # threads that read ahead and write behind
+_IN_FLIGHT = 4  # images that they may be ahead of the tower, or behind it
+
+
 class _Reader:
-    """Reads image after image, past those that cannot be read.
+    """Reads images ahead in threads, past those that cannot be read.
 
     `failures` tells of these by path; `read` holds the jobs of the others until they are taken out.
     """
 
-    def __init__(self, jobs: Sequence[Job], *, max_pixels: int) -> None:
-        self.jobs, self.max_pixels = jobs, max_pixels
+    def __init__(self, pool: ThreadPoolExecutor, jobs: Sequence[Job], *, max_pixels: int) -> None:
         self.failures: dict[Path, str] = {}
         self.read: deque[Job] = deque()
+        self._jobs = jobs
+        self._results = in_order(
+            (pool.submit(_read, job, max_pixels) for job in jobs), most=_IN_FLIGHT
+        )
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        for job in self.jobs:
-            try:
-                image = read_image(job.source, max_pixels=self.max_pixels)
-            except InputError as error:
-                self.failures[job.source] = str(error)
+        for job, image in zip(self._jobs, self._results, strict=True):
+            if isinstance(image, str):
+                self.failures[job.source] = image
             else:
                 self.read.append(job)
                 yield image
+
+
+def _read(job: Job, max_pixels: int) -> NDArray[np.uint8] | str:
+    """Return an image, or why it cannot be read."""
+    try:
+        return read_image(job.source, max_pixels=max_pixels)
+    except InputError as error:
+        return str(error)
 
 
 def segment_all(options: SegmentOptions, vocabulary: Vocabulary, jobs: Sequence[Job]) -> int:
@@ -64,38 +83,35 @@ def segment_all(options: SegmentOptions, vocabulary: Vocabulary, jobs: Sequence[
         LhtClipError: Settings, model or output folder cannot be used, or the only image cannot be
             read.
     """
-    out = Path(options.out)
     record = describe(vocabulary, settings_of(options))
     if not options.overwrite:
-        check_record(out, record, jobs)
+        check_record(Path(options.out), record, jobs)
     waiting = [job for job in jobs if options.overwrite or not job.done]
     if len(waiting) < len(jobs):
         say(f"{len(jobs) - len(waiting)} of {len(jobs)} images are done already.")
-
     entries = {job.source: _entry(job) | {"skipped": job not in waiting} for job in jobs}
-    reader = _Reader(waiting, max_pixels=options.max_pixels)
-    images = iter(reader)
-    first = next(images, None)
-    if reader.failures and len(jobs) == 1:
-        raise InputError(*reader.failures.values())
-    if first is not None:  # only now is a model needed
-        segmenter = load_segmenter(options)
-        record |= _circumstances(segmenter)
-        if options.overwrite:
-            _remove(waiting)
-        write_record(out, record)
-        with Progress("prompts", quiet=options.quiet) as progress:
-            segmenter.texts.encode(vocabulary.queries, progress=progress)
-        with Progress("images", quiet=options.quiet) as progress:
-            for done, encoded in enumerate(segmenter.encode_many(chain([first], images)), start=1):
-                job = reader.read.popleft()
-                result = encoded.label(vocabulary, threshold=options.threshold)
-                _write(result, job)
-                entries[job.source] |= _findings(result)
-                if not options.as_json:
-                    for path in job.files:
-                        print_path(path)
-                progress(done + len(reader.failures), len(waiting))
+    pool = ThreadPoolExecutor(_WORKERS)
+    try:
+        reader = _Reader(pool, waiting, max_pixels=options.max_pixels)
+        images = iter(reader)
+        first = next(images, None)
+        if reader.failures and len(jobs) == 1:
+            raise InputError(*reader.failures.values())
+        if first is not None:  # only now is a model needed
+            segmenter = _prepare(options, vocabulary, record, waiting)
+            encoded = segmenter.encode_many(chain([first], images))
+            with Progress("images", quiet=options.quiet) as progress:
+                labelled = _labelled(pool, reader, encoded, vocabulary, options.threshold)
+                for done, (job, findings) in enumerate(
+                    in_order(labelled, most=_IN_FLIGHT), start=1
+                ):
+                    entries[job.source] |= findings
+                    if not options.as_json:
+                        for path in job.files:
+                            print_path(path)
+                    progress(done + len(reader.failures), len(waiting))
+    finally:
+        pool.shutdown(cancel_futures=True)
     if options.as_json:
         failed = {
             source: {"image": str(source), "error": error}
@@ -103,6 +119,33 @@ def segment_all(options: SegmentOptions, vocabulary: Vocabulary, jobs: Sequence[
         }
         click.echo(json.dumps(record | {"images": list((entries | failed).values())}, indent=2))
     return _exit_code(reader.failures, waiting)
+
+
+def _prepare(
+    options: SegmentOptions, vocabulary: Vocabulary, record: dict[str, Any], waiting: Sequence[Job]
+) -> Segmenter:
+    """Load the model, encode the words, and put `classes.json` where the results will be."""
+    segmenter = load_segmenter(options)
+    record |= _circumstances(segmenter)
+    if options.overwrite:
+        _remove(waiting)
+    write_record(Path(options.out), record)
+    with Progress("prompts", quiet=options.quiet) as progress:
+        segmenter.texts.encode(vocabulary.queries, progress=progress)
+    return segmenter
+
+
+def _labelled(
+    pool: ThreadPoolExecutor,
+    reader: _Reader,
+    encoded: Iterable[EncodedImage],
+    vocabulary: Vocabulary,
+    threshold: float,
+) -> Iterator[Future[tuple[Job, dict[str, Any]]]]:
+    """Label image after image here; the files are written in threads."""
+    for image in encoded:
+        result = image.label(vocabulary, threshold=threshold)
+        yield pool.submit(_write, result, reader.read.popleft())
 
 
 def _circumstances(segmenter: Segmenter) -> dict[str, Any]:
@@ -126,10 +169,12 @@ def _remove(jobs: Sequence[Job]) -> None:
             raise InputError(f"Cannot replace {path}: {error.strerror or error}.") from error
 
 
-def _write(result: Segmentation, job: Job) -> None:
+def _write(result: Segmentation, job: Job) -> tuple[Job, dict[str, Any]]:
+    """Write an image's files, and tell what was found."""
     for name, paths in job.outputs.items():
         for path, data in zip(paths, _ENCODERS[name](result), strict=True):
             write_atomically(path, data)
+    return job, _findings(result)
 
 
 def _entry(job: Job) -> dict[str, Any]:

@@ -80,11 +80,6 @@ class Measured:
     survey: Survey
 
     @property
-    def atr(self) -> AtrSettings:
-        """τ from the gap, the paper's where there is none."""
-        return AtrSettings() if self.gap is None else AtrSettings(threshold=round(self.gap, 3))
-
-    @property
     def falling(self) -> tuple[int, ...]:
         """The layers from the first great loss of discriminability on, without the last one."""
         depth = max(self.survey.layers)
@@ -99,7 +94,7 @@ class Measured:
             depth=depth,
             ranking=self.survey.ranking(),
             layers=len(self.falling or preset_by_depth(depth).ssr.layers),
-            atr=self.atr,
+            atr=atr_of(self.gap),
             grid=grid,
         )
 
@@ -123,11 +118,8 @@ def measure(
         InputError: The tower has one layer only, no patches can be compared, or a picture or truth
             is missing or broken.
     """
+    check_depth(checkpoint)
     vision, total = checkpoint.model.vision, len(dataset.samples)
-    if len(vision.blocks) < 2:
-        raise InputError(
-            "This model has one layer, which is the method's own: there is nothing to calibrate."
-        )
 
     def report(done: int, *, already: int) -> None:
         if progress is not None:
@@ -135,16 +127,32 @@ def measure(
 
     batches = _batches(checkpoint, dataset, lambda done: report(done, already=0))
     tokens = token_statistics(vision, (batch.pixels for batch in batches))
-    gap = sparsity_gap(tokens.layers[-2].histogram)
-    measured = Measured(gap, Survey({}, {}, {}))
+    gap = sparsity_gap(tokens.entering_last.histogram)
     batches = _batches(checkpoint, dataset, lambda done: report(done, already=total))
-    found = survey(vision, batches, atr=measured.atr, seed=seed)
+    found = survey(vision, batches, atr=atr_of(gap), seed=seed)
     if any(math.isnan(estimate.auc) for estimate in found.heads.values()):
         raise InputError(
             f"The {total} pictures that rank heads have no patches of one class, or none of two: "
             "give more pictures, or another --seed."
         )
-    return replace(measured, survey=found)
+    return Measured(gap, found)
+
+
+def atr_of(gap: float | None) -> AtrSettings:
+    """Return ATR with the sparsity gap as τ, with the paper's τ where there is none."""
+    return AtrSettings() if gap is None else AtrSettings(threshold=round(gap, 3))
+
+
+def check_depth(checkpoint: Checkpoint) -> None:
+    """Check that a tower has layers before the method's own.
+
+    Raises:
+        InputError: It has not.
+    """
+    if len(checkpoint.model.vision.blocks) < 2:
+        raise InputError(
+            "This model has one layer, which is the method's own: there is nothing to calibrate."
+        )
 
 
 def _batches(
@@ -174,7 +182,7 @@ def preset_of(
     heads, others = len(pictures.for_heads.samples), len(pictures.for_search.samples)
     return Preset(
         ssr=best.ssr or SsrSettings(layers=()),
-        atr=best.atr or measured.atr,
+        atr=best.atr or atr_of(measured.gap),
         she=best.she,
         ranking=ranking,
         source=(

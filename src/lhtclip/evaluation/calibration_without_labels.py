@@ -18,10 +18,8 @@ from lhtclip.analysis.label_free import rank_without_labels
 from lhtclip.analysis.sparsity import sparsity_gap
 from lhtclip.analysis.tokens import token_statistics
 from lhtclip.clip.checkpoint import Checkpoint
-from lhtclip.errors import InputError
-from lhtclip.evaluation.calibration import check_depth
+from lhtclip.evaluation.calibration import atr_of, check_depth
 from lhtclip.evaluation.patches import window_batches
-from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset, preset_by_depth
 from lhtclip.techniques.she import Head, SheSettings
 
@@ -97,4 +95,41 @@ def measure_without_labels(
         scores=scores,
         ranking=ranking,
         pictures=len(files),
+    )
+
+
+def preset_without_labels(measured: Unlabelled, *, data: str, model: str, seed: int) -> Preset:
+    """Write down what was measured, with fixed settings for what was not.
+
+    SSR acts in the layers and with the α of the paper's rule by depth. In SHE the mean over patches
+    is removed and heads have unit length, so that one β suits towers whose cosines differ in level.
+
+    Args:
+        measured: On the pictures.
+        data: What they are, in a word.
+        model: As the user calls it.
+        seed: Of their choice.
+    """
+    ranking = tuple(best_first(measured.scores))
+    return replace(
+        preset_by_depth(measured.depth),
+        atr=atr_of(measured.gap),
+        she=SheSettings(ranking[:HEADS], beta=BETA, normalise="row", unit_heads=True, centred=True),
+        ranking=ranking,
+        source=(
+            f"lhtclip calibrate --no-labels on {measured.pictures} pictures of {data}: heads by "
+            f"{measured.ranking}, layers by depth ({measured.depth}), the rest fixed"
+        ),
+        made={
+            "lhtclip": __version__,
+            "date": date.today().isoformat(),
+            "model": model,
+            "data": data,
+            "labels": False,
+            "seed": seed,
+            "pictures": measured.pictures,
+            "sparsity_gap": measured.gap,
+            "ranking": measured.ranking,
+            "heads": [round(measured.scores[head], 4) for head in ranking],
+        },
     )

@@ -6,13 +6,14 @@ What goes through the tower together depends on the chunks alone, never on the t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lhtclip.ahead import in_order
 from lhtclip.errors import InputError
 from lhtclip.evaluation.datasets.dataset import Sample, Truth
 from lhtclip.evaluation.samples import vocabulary_of
@@ -58,7 +59,8 @@ def count_samples(
     most = _IN_FLIGHT * workers
 
     def counting() -> Iterator[Future[T]]:
-        read = _results((pool.submit(_read, each, segmenter.max_pixels) for each in samples), most)
+        reading = (pool.submit(_read, each, segmenter.max_pixels) for each in samples)
+        read = in_order(reading, most=most)
         try:
             for start in range(0, len(samples), chunk):
                 part = samples[start : start + chunk]
@@ -70,7 +72,7 @@ def count_samples(
             yield failed
 
     try:
-        yield from _results(counting(), most)
+        yield from in_order(counting(), most=most)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -95,17 +97,6 @@ def _label(
         if sample.candidates is not None:
             labels = np.array(sample.candidates)[labels]
         yield sample, truths.popleft(), labels
-
-
-def _results(futures: Iterable[Future[T]], most: int) -> Iterator[T]:
-    """Yield results in order, `most` of them behind the futures that are asked for."""
-    waiting: deque[Future[T]] = deque()
-    for future in futures:
-        waiting.append(future)
-        if len(waiting) > most:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _read(sample: Sample, max_pixels: int) -> tuple[NDArray[np.uint8], Truth]:
