@@ -43,7 +43,7 @@ def test_hoyer_of_one_hot_even_and_zero_tokens(width: int, level: float) -> None
     one_hot, even = torch.zeros(width), torch.full((width,), level)
     one_hot[width // 2] = level
     scores = hoyer(torch.stack([one_hot, even, torch.zeros(width)]))
-    torch.testing.assert_close(scores, torch.tensor([1.0, 0.0, 0.0]), rtol=0, atol=3e-6)
+    torch.testing.assert_close(scores, torch.tensor([1.0, 0.0, 0.0]), rtol=0, atol=2e-5)
     assert scores.min() >= 0
     assert scores.max() <= 1
     assert scores[2] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,12 @@ def test_nothing_is_said_where_nothing_is_missing(
     assert not caplog.records
 
 
+def test_a_preset_may_leave_she_out_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    ranked = replace(LARGE, ranking=((1, 2), (3, 4)))
+    assert ranked.select(lht=True) == LhtSettings(LARGE.ssr, LARGE.atr, None)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("lht", [True, False])
 def test_she_by_name_needs_a_ranking(lht: bool) -> None:
     with pytest.raises(InputError, match=r"she=SheSettings\(heads=.*lht\.json.*switch SHE off"):
@@ -140,6 +147,12 @@ def test_she_by_name_needs_a_ranking(lht: bool) -> None:
             atr=AtrSettings(0.4, 2.5, False, "zero"),
             she=SheSettings(((1, 2), (3, 4)), 0.1, "row", "residual", True, True),
             ranking=((1, 2), (3, 4), (2, 2)),
+            made={
+                "seed": 3,
+                "heads": [0.75, 1e-9, -2],
+                "steps": [{"α": None}],
+                "text": "[\n1,  2]",
+            },
         ),
     ],
 )
@@ -147,6 +160,14 @@ def test_file_round_trip(preset: Preset, tmp_path: Path) -> None:
     path = tmp_path / "folder" / PRESET_FILE
     assert preset.save(path) == path
     assert Preset.load(path) == preset
+
+
+def test_a_file_can_be_read_by_people(tmp_path: Path) -> None:
+    preset = Preset(SsrSettings((2, 3)), "by hand", she=SheSettings(((1, 2), (3, 4))))
+    lines = preset.save(tmp_path / PRESET_FILE).read_text().splitlines()
+    assert '    "layers": [2, 3],' in lines
+    assert "      [1, 2]," in lines
+    assert "      [3, 4]" in lines
 
 
 def test_short_file(tmp_path: Path) -> None:
@@ -200,6 +221,7 @@ GOOD: dict[str, Any] = {"source": "by hand", "ssr": {"layers": [2]}}
         GOOD | {"ssr": {"layers": [2], "alpha": 1}},
         GOOD | {"atr": {"threshold": None}},
         GOOD | {"ranking": [6, 11]},
+        GOOD | {"made": "by hand"},
     ],
 )
 def test_not_a_preset(content: Any, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from lhtclip.errors import CheckpointError
 
 def quick_gelu(x: Tensor) -> Tensor:
     """Sigmoid approximation of GELU that OpenAI's checkpoints were trained with."""
-    return x * torch.sigmoid(1.702 * x)
+    gate = (1.702 * x).sigmoid_()
+    return gate * x if gate.requires_grad else gate.mul_(x)  # memory is what this waits for
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
