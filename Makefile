@@ -6,7 +6,7 @@ export PYTHON
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup clean
+.PHONY: help demo test bench setup clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ test: .venv/dev  ## set up, then lint, check types and run all tests
 	.venv/bin/ruff format --check
 	.venv/bin/pyright
 	.venv/bin/python -m pytest
+
+bench: .venv/dev  ## set up, then measure speed and memory into runs/bench/
+	.venv/bin/python -m benchmarks
 
 setup: .venv/dev  ## set up for development
 

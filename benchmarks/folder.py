@@ -31,7 +31,7 @@ from lhtclip.images import resized_shape
 from lhtclip.vocabulary import shipped_classes
 from lhtclip.windows import WindowSettings, plan_windows
 
-BUDGET = 120.0
+BUDGET = 100.0  # seconds
 PHOTOS = 200
 SHARE = 0.9  # of the tower's speed
 SIZES = ((375, 500), (500, 333), (480, 640), (427, 640), (640, 480), (512, 683), (1200, 1600))
@@ -74,7 +74,7 @@ def _measure(options: Options, results: Results, place: Path, *, photos: int | N
             return measure(works, budget=budget, device=options.device)["tower"]
 
     run = partial(_segment, place, name, options, dtype)
-    first = save_photo(place / "one" / "0.jpg", *SIZES[0])
+    first = save_photo(place / "photos" / "one.jpg", *SIZES[0])
     run(first, "warm")
     one = run(first, "one")
     before = tower(0.1 * options.clock.left)
@@ -82,9 +82,9 @@ def _measure(options: Options, results: Results, place: Path, *, photos: int | N
     count = photos or _affordable(per_window, options)
     sizes = [SIZES[index % len(SIZES)] for index in range(count)]
     for index, (height, width) in enumerate(sizes):
-        save_photo(place / "many" / f"{index:03}.jpg", height, width, seed=index)
-    everything = run(place / "many", "many")
-    labels = run(place / "many", "labels", "--format", "labels")
+        save_photo(place / "photos" / "all" / f"{index:03}.jpg", height, width, seed=index)
+    everything = run(place / "photos" / "all", "all")
+    labels = run(place / "photos" / "all", "labels", "--format", "labels")
     after = tower(0.5 * options.clock.left)
     results.keep("tower", {"before": before, "after": after})
     _report(sizes, one, everything, labels, (before, after), options, results)

@@ -16,7 +16,9 @@ from typing import Any
 
 import torch
 
+from lhtclip.clip.hub import BUNDLED
 from lhtclip.device import choose_device, choose_dtype
+from lhtclip.evaluation.random_weights import SHAPES
 
 RESULTS = Path("runs/bench")
 QUICK = 0.1  # of the time budget
@@ -92,7 +94,7 @@ def read_options(
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto")
     parser.add_argument("--dtypes", default=dtypes, help="such as float32,bfloat16 or auto")
     parser.add_argument("--threads", type=int, help="of torch; by default as it chooses")
-    parser.add_argument("--model", default="ViT-B-16", help="ViT-B-16, ViT-L-14 or bundled")
+    parser.add_argument("--model", default="ViT-B-16", choices=(*SHAPES, BUNDLED))
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     if more is not None:
         more(parser)
@@ -110,6 +112,11 @@ def read_options(
         out=found.out,
     )
     return options, found
+
+
+def add_only(parser: argparse.ArgumentParser) -> None:
+    """Add the option that chooses cases by their titles, as `found.only`."""
+    parser.add_argument("--only", default="", help="cases that have this in their title")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +184,7 @@ def measure(
     rounds: list[dict[str, float]] = []
     spent = last = 0.0
     while not rounds or (spent + last <= budget and len(rounds) <= most):
-        names = list(works) if len(rounds) % 2 else list(reversed(works))
+        names = list(works)[:: 1 if len(rounds) % 2 else -1]
         rounds.append({name: _timed(works[name], device, clock) for name in names})
         last = sum(rounds[-1].values())
         spent += last

@@ -94,7 +94,7 @@ def put_abnormal_tokens(model: Clip) -> None:
     places = torch.randperm(patches, generator=torch.Generator().manual_seed(0))
     places = places[: max(1, round(ABNORMAL_SHARE * patches))] + vision.class_tokens
     vision.positions[places, :2] = 1000.0
-    vision.pre_norm.weight[:2] = 10.0
+    vision.pre_norm.weight[:2] = 5.0
 
 
 def abnormal_share(checkpoint: Checkpoint, pixels: Tensor) -> float:

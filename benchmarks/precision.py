@@ -17,7 +17,7 @@ from benchmarks.results import Results, dtype_name, spread
 from lhtclip.dense import DenseEncoder
 from lhtclip.device import choose_dtype
 
-BUDGET = 20.0
+BUDGET = 12.0  # seconds
 WINDOWS = 6
 
 

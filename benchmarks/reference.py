@@ -142,7 +142,8 @@ class UsualWay:
         longest, shortest = self.windows.long_side, self.windows.short_side
         factor = min(longest / max(height, width), shortest / min(height, width))
         new_size = int(width * factor + 0.5), int(height * factor + 0.5)
-        pixels = normalised(cv2.resize(picture, new_size, interpolation=cv2.INTER_LINEAR))
+        small = cv2.resize(picture, new_size, interpolation=cv2.INTER_LINEAR)
+        pixels = normalised(small.astype(np.uint8, copy=False))
         logits = self.logits(pixels.to(self.texts.device))
         logits = _enlarged(logits, (height, width))[0]
         return decide(logits, self.class_of_query, self.decoding).cpu().numpy()

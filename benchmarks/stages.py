@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import Options, Work, measure
-from benchmarks.results import Results, duration, spread
+from benchmarks.results import Results, spread
 from lhtclip.decode import decode
 from lhtclip.dense import DenseEncoder
 from lhtclip.files import write_atomically
@@ -19,10 +19,12 @@ from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.settings import LhtSettings
 from lhtclip.vocabulary import Vocabulary
 
+WITH_LHT = "tower with LHT"
+
 
 @torch.inference_mode()
 def stages_of(
-    segmenter: Segmenter, path: Path, vocabulary: Vocabulary, lht: LhtSettings
+    segmenter: Segmenter, path: Path, vocabulary: Vocabulary, lht: LhtSettings | None
 ) -> dict[str, Work]:
     """Return every stage as a callable, fed with what the stage before it gave.
 
@@ -30,7 +32,7 @@ def stages_of(
         segmenter: Without techniques; its words are embedded already.
         path: The image; the result is written beside it.
         vocabulary: The words.
-        lht: The techniques, for one more run of the tower.
+        lht: The techniques, for one more run of the tower; None for no such run.
     """
     image = read_image(path)
     found = segmenter.encode(path)
@@ -53,21 +55,13 @@ def stages_of(
 
     windows = resize()
     plain = segmenter.encoder
-    with_lht = DenseEncoder(
-        segmenter.checkpoint.model,
-        method=plain.rule,
-        lht=lht,
-        residual=plain.residual,
-        mlp=plain.mlp,
-    )
     texts = segmenter.texts.encode(vocabulary.queries)
     logits = found.embeddings @ texts.T
     batch = segmenter.windows.batch
-    return {
+    works: dict[str, Work] = {
         "read": partial(read_image, path),
         "resize, cut": resize,
         "tower": partial(_run_tower, plain, windows, batch),
-        "tower with LHT": partial(_run_tower, with_lht, windows, batch),
         "texts, known": partial(segmenter.texts.encode, vocabulary.queries),
         "decode": partial(
             decode,
@@ -82,6 +76,16 @@ def stages_of(
             path.with_suffix(".png"), encode_labels(result.labels, result.colours)
         ),
     }
+    if lht is not None:
+        with_lht = DenseEncoder(
+            segmenter.checkpoint.model,
+            method=plain.rule,
+            lht=lht,
+            residual=plain.residual,
+            mlp=plain.mlp,
+        )
+        works[WITH_LHT] = partial(_run_tower, with_lht, windows, batch)
+    return works
 
 
 @torch.inference_mode()
@@ -90,7 +94,7 @@ def measure_stages(
     segmenter: Segmenter,
     path: Path,
     vocabulary: Vocabulary,
-    lht: LhtSettings,
+    lht: LhtSettings | None,
     options: Options,
     results: Results,
     *,
@@ -100,13 +104,14 @@ def measure_stages(
     works = stages_of(segmenter, path, vocabulary, lht)
     times = measure(works, budget=budget, device=options.device)
     results.keep(f"{title}: stages", times)
-    plain = {name: each for name, each in times.items() if name != "tower with LHT"}
+    plain = {name: each for name, each in times.items() if name != WITH_LHT}
     whole = sum(each.median for each in plain.values())
     rows = [
         (name, spread(each), f"{100 * each.median / whole:.1f} %") for name, each in plain.items()
     ]
-    added = times["tower with LHT"].median - times["tower"].median
-    rows.append(("LHT, if on", duration(max(0.0, added)), f"{100 * added / whole:+.1f} %"))
+    if WITH_LHT in times:
+        added = times[WITH_LHT].median - times["tower"].median
+        rows.append(("LHT, if on", f"{1000 * added:+.3g} ms", f"{100 * added / whole:+.1f} %"))
     results.table(f"{title}: stages of ours", ("stage", "time", "share"), rows)
 
 

@@ -6,45 +6,170 @@ into the page between the comments that name them.
 
 from __future__ import annotations
 
-import argparse
-import io
 import json
+import re
+import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+import textwrap
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
-
-from lhtclip.analysis.figures import ORANGE, canvas, styled
-from lhtclip.analysis.trace import trace
+from docs.scene_figures import Step, planted_figure, save_small, scene_figure
 from lhtclip.cli import main as lhtclip
+from lhtclip.clip.hub import BUNDLED, BUNDLED_FOLDER
 from lhtclip.dense import DenseEncoder
-from lhtclip.evaluation.scenes import scenes_confusion, vocabulary_of
+from lhtclip.evaluation.scenes import scenes_confusion
 from lhtclip.files import write_atomically
-from lhtclip.images import read_image, to_pixels
-from lhtclip.overlay import draw_classes
-from lhtclip.scenes import Scene, bundled_scenes
+from lhtclip.scenes import bundled_scenes
 from lhtclip.segmenter import Segmenter
-from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal
-from lhtclip.techniques.presets import Preset, preset_for
-from lhtclip.techniques.she import enhance
-from lhtclip.techniques.ssr import SsrSettings
+from lhtclip.techniques.presets import PRESET_FILE, Preset
+from lhtclip.techniques.settings import LhtSettings
 
-PAGE = Path("docs/how-it-works.md")
-IMAGES = Path("docs/images")
-MODEL = "bundled"
-# A scene, and where its anchor patch is: shares of its height and width.
-SCENES = {"scene-07": (0.5, 0.5), "scene-12": (0.5, 0.5), "scene-21": (0.5, 0.5)}
-PLANTED = ((3, 4), (3, 5), (8, 20), (15, 9), (17, 25))  # rows and columns of false tokens
-SIDE = 336  # pixels of the shorter side, as the segmenter's default
+PAGE = Path(__file__).with_name("how-it-works.md")
+IMAGES = Path(__file__).with_name("images")
+# Scenes, and where the anchor patch of each lies: shares of its height and width.
+SCENES = {"scene-02": (0.69, 0.87), "scene-11": (0.5, 0.27), "scene-07": (0.3, 0.42)}
+PLANTED_SCENE = "scene-07"
+# 4 windows are 2 scenes a batch: 12 batches for the confidence intervals.
+ANALYZE = ("--model", BUNDLED, "--device", "cpu", "--dtype", "float32", "--batch", "4", "--quiet")
+
+
+def main() -> None:
+    """Draw all figures, then fill in the numbers."""
+    preset = Preset.load(BUNDLED_FOLDER / PRESET_FILE)
+    layers, heads, tokens = (analyzed(measure) for measure in ("layers", "heads", "tokens"))
+    segmenters = steps_of(preset)
+    numbers = {
+        "layers": about_layers(layers),
+        "heads": about_heads(heads, layers, preset),
+        "tokens": about_tokens(tokens),
+        "scenes": draw_scenes(segmenters, preset),
+        "miou": about_miou(segmenters),
+    }
+    page = PAGE.read_text(encoding="utf-8")
+    for name, text in numbers.items():
+        page = filled(page, name, text)
+    write_atomically(PAGE, page.encode())
+
+
+def analyzed(measure: str) -> dict[str, Any]:
+    """Run `lhtclip analyze`, keep its figure, and return its document."""
+    with tempfile.TemporaryDirectory() as folder:
+        code = lhtclip(["analyze", measure, *ANALYZE, "--figures", "--out", folder])
+        if code:
+            raise SystemExit(code)
+        stem = Path(folder) / f"scenes.{measure}"
+        shutil.copyfile(stem.with_name(f"{stem.name}.png"), IMAGES / f"how-{measure}.png")
+        return json.loads(stem.with_name(f"{stem.name}.json").read_text(encoding="utf-8"))
+
+
+def steps_of(preset: Preset) -> dict[str, tuple[LhtSettings, Segmenter]]:
+    """Return what labels with more and more of the techniques; "CLIP" is the plain model."""
+    whole = Segmenter.from_pretrained(BUNDLED, device="cpu", dtype="float32", preset=preset)
+    steps = {
+        "no technique": LhtSettings(),
+        "SSR": LhtSettings(ssr=preset.ssr),
+        "SSR, ATR, SHE": LhtSettings(ssr=preset.ssr, atr=preset.atr, she=preset.she),
+    }
+
+    def segmenter(method: str, lht: LhtSettings, *, kept: bool) -> Segmenter:
+        model = whole.checkpoint.model
+        encoder = DenseEncoder(model, method=method, lht=lht, residual=kept, mlp=kept)
+        return Segmenter(whole.checkpoint, encoder, whole.texts)
+
+    found = {"CLIP": (LhtSettings(), segmenter("clip", LhtSettings(), kept=True))}
+    for title, lht in steps.items():
+        found[title] = (lht, segmenter("sclip", lht, kept=False))
+    return found
+
+
+def draw_scenes(segmenters: dict[str, tuple[LhtSettings, Segmenter]], preset: Preset) -> str:
+    """Draw the scenes and tell how many of their pixels are labelled right."""
+    _, plain = segmenters["CLIP"]
+    steps = [
+        Step(title, lht, segmenter)
+        for title, (lht, segmenter) in segmenters.items()
+        if title != "CLIP"
+    ]
+    scenes = {scene.name: scene for scene in bundled_scenes()}
+    rows = ["| pixels labelled right, % | CLIP | no technique | SSR | SSR, ATR, SHE |"]
+    rows.append("|" + " --- |" * 5)
+    for name, anchor in SCENES.items():
+        figure, right = scene_figure(scenes[name], steps, plain, anchor=anchor)
+        save_small(figure, IMAGES / f"how-{name}.png")
+        cells = [f"{100 * share:.1f}" for title, share in right.items() if title != "truth"]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    figure = planted_figure(scenes[PLANTED_SCENE], plain, preset.atr, anchor=SCENES[PLANTED_SCENE])
+    save_small(figure, IMAGES / "how-atr.png", colours=None)
+    return "\n".join(rows)
+
+
+def about_layers(document: dict[str, Any]) -> str:
+    """Say what the layer curves show."""
+    rows = {row["layer"]: row for row in document["layers"]}
+    best = max(rows, key=lambda layer: rows[layer]["discriminability"])
+    ssr = document["ssr"]
+    last = max(rows) - 1
+    plain, kept = (rows[last][f"{prefix}discriminability"] for prefix in ("", "ssr_"))
+    named, named_kept = (100 * rows[last][f"{prefix}alignment"] for prefix in ("", "ssr_"))
+    return (
+        f"Here layer {best} tells patches apart best, with an AUC of "
+        f"{rows[best]['discriminability']:.3f}. What the last block is given, the output of layer "
+        f"{last}, has {plain:.3f}; with SSR (α = {ssr['alpha']:g}, layers "
+        f"{', '.join(map(str, ssr['layers']))}) it is {kept:.3f}, and the share of patches whose "
+        f"nearest word is right goes from {named:.1f} to {named_kept:.1f} %."
+    )
+
+
+def about_heads(heads: dict[str, Any], layers: dict[str, Any], preset: Preset) -> str:
+    """Say what the head bars show."""
+    candidates = [row for row in heads["heads"] if row["candidate"]]
+    last = max(row["layer"] for row in layers["layers"])
+    aucs = {row["layer"]: row["discriminability"] for row in layers["layers"][: last - 1]}
+    best = max(aucs, key=lambda layer: aucs[layer])
+    first = candidates[0]
+    better = sum(row["discriminability"] > aucs[best] for row in candidates)
+    chosen = preset.she.heads if preset.she else ()
+    return (
+        f"Here head {first['layer']}-{first['head']} (layer-head) alone has an AUC of "
+        f"{first['discriminability']:.3f}, the whole of the best layer, {best}, {aucs[best]:.3f}; "
+        f"{better} of the {len(candidates)} heads before the last block are better than that "
+        f"layer. SHE uses {', '.join(f'{layer}-{head}' for layer, head in chosen)}, as the preset "
+        f"says, which was made elsewhere ({preset.source})."
+    )
+
+
+def about_tokens(document: dict[str, Any]) -> str:
+    """Say what the Hoyer scores show."""
+    entering = document["layers"][-2]
+    abnormal, normal = (entering[kind]["count"] for kind in ("abnormal", "normal"))
+    found = "none is" if not abnormal else f"{abnormal} are"
+    return (
+        f"Of the {abnormal + normal:,} patches that enter the last block in these scenes the "
+        f"sparsest scores {entering['highest']:.2f}; the threshold is {document['threshold']:g}, "
+        f"so {found} abnormal."
+    )
+
+
+def about_miou(segmenters: dict[str, tuple[LhtSettings, Segmenter]]) -> str:
+    """Score all scenes."""
+    rows = ["| mIoU over all 24 scenes, % | |", "| --- | --- |"]
+    for title, (_, segmenter) in segmenters.items():
+        _, confusion = scenes_confusion(segmenter, bundled_scenes())
+        rows.append(f"| {title} | {100 * confusion.mean_iou:.1f} |")
+    return "\n".join(rows)
+
+
+def filled(page: str, name: str, text: str) -> str:
+    """Put text between the comments that name it."""
+    pattern = re.compile(rf"(<!-- {name}: by docs\.figures -->\n)[^<]*(<!-- end -->)")
+    if not text.startswith("|"):
+        text = textwrap.fill(text, 100, break_on_hyphens=False)
+    page, found = pattern.subn(lambda match: f"{match[1]}{text}\n{match[2]}", page)
+    if found != 1:
+        raise SystemExit(f"{PAGE} has {found} places for {name!r}, not 1.")
+    return page
+
+
+if __name__ == "__main__":
+    main()

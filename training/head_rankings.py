@@ -88,9 +88,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A model's rows by name; the first is the labelled ranking."""
+    """A model's rows by name; the first is the labelled ranking.
+
+    preset: Settings of the techniques, heads aside.
+    reliability: Spearman of the labelled rankings of two halves of the pictures.
+    """
 
     model: str
+    preset: Preset
     reliability: float
     rows: dict[str, Row]
 
@@ -110,7 +115,13 @@ class Result:
                 )
             }
             rows[name] = asdict(replace(row, mean_iou={})) | {"mean_iou": scores}
-        return {"model": self.model, "reliability": self.reliability, "rows": rows}
+        settings = asdict(self.preset.select(lht=True))
+        return {
+            "model": self.model,
+            "settings": settings,
+            "reliability": self.reliability,
+            "rows": rows,
+        }
 
 
 def compare(
@@ -152,7 +163,7 @@ def compare(
         "no SHE": [],
     }.items():
         rows[name] = Row(np.nan, np.nan, tuple(heads), bench.mean_iou(heads))
-    return Result(folder.name, spearman(*halves), rows)
+    return Result(folder.name, preset, spearman(*halves), rows)
 
 
 def labelled_scores(checkpoint: Checkpoint, dataset: Dataset) -> dict[Head, float]:
@@ -235,7 +246,7 @@ def model_table(result: Result) -> Iterator[str]:
     yield f"|---|---|---|{'---|' * len(tests)}"
     for name, row in result.rows.items():
         scores = [
-            f"{row.mean_iou[test][0]:.2f}{_show_interval(difference) if name != 'labelled' else ''}"
+            f"{row.mean_iou[test][0]:.2f} ({difference[0]:+.2f}, {_show_bounds(difference)})"
             for test, difference in result.differences(name).items()
         ]
         yield f"| {name} | {_show(row.spearman)} | {_show(row.overlap)} | {' | '.join(scores)} |"
@@ -253,7 +264,8 @@ def summary(results: Sequence[Result]) -> Iterator[str]:
         cells = [np.mean([row.spearman for row in rows]), np.mean([row.overlap for row in rows])]
         shown = [_show(float(cell)) for cell in cells]
         for part in (differences, differences[1:]):
-            shown.append(_show_interval(np.mean(part, axis=0)) if part else "")
+            mean = np.mean(part, axis=0) if part else None
+            shown.append("" if mean is None else f"{mean[0]:+.2f} ({_show_bounds(mean)})")
         yield f"| {name} | {' | '.join(shown)} |"
 
 
@@ -272,9 +284,9 @@ def _show(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.2f}"
 
 
-def _show_interval(differences: Floats) -> str:
-    value, low, high = interval(differences)
-    return f" ({value:+.2f}, {low:+.2f} to {high:+.2f})"
+def _show_bounds(differences: Floats) -> str:
+    _, low, high = interval(differences)
+    return f"{low:+.2f} to {high:+.2f}"
 
 
 def _say(line: str) -> None:

@@ -21,7 +21,8 @@ from lhtclip.errors import InputError
 from lhtclip.pamr import PamrSettings, affinity, refine
 from lhtclip.windows import WindowPlan
 
-TILE_FLOATS = 4_000_000  # queries × rows × columns of one tile; 16 MB in float32
+TILE_FLOATS = 500_000  # queries × rows × columns of one tile; 2 MB, which caches hold
+WIDE_FLOATS = 8_000_000  # queries × stacked rows × columns, before the height is upsampled
 BAND_PIXELS = 2_000_000  # that PAMR refines at once; 16 weights each, 128 MB in float32
 
 
@@ -122,17 +123,16 @@ class _Decoder:
     def tiles(self, queries: _Queries) -> Iterator[tuple[slice, slice, _Lead]]:
         height, width = self.size
         count, stacked_rows, _ = self.stacked.shape
-        tile_width = max(1, min(width, TILE_FLOATS // (count * stacked_rows)))
-        tile_height = max(1, TILE_FLOATS // (count * tile_width))
-        for left in range(0, width, tile_width):
-            across = slice(left, left + tile_width)
+        wide_width = max(1, min(width, WIDE_FLOATS // (count * stacked_rows)))
+        for left in range(0, width, wide_width):
+            across = slice(left, min(left + wide_width, width))
             part, band = _band(self.columns[across])
-            wide = self.stacked[:, :, band] @ part.T  # (Q, stacked rows, tile width)
+            wide = self.stacked[:, :, band] @ part.T  # (Q, stacked rows, wide width)
+            tile_height = max(1, TILE_FLOATS // (count * wide.shape[-1]))
             for top in range(0, height, tile_height):
                 down = slice(top, top + tile_height)
                 part, band = _band(self.rows[down])
-                tile = torch.einsum("hr,qrw->qhw", part, wide[:, band])
-                yield down, across, queries.compete(tile)
+                yield down, across, queries.compete(part @ wide[:, band])
 
     def bands(
         self, queries: _Queries, *, image: Tensor, pamr: PamrSettings
@@ -192,7 +192,7 @@ class _Lead:
 
 @dataclass(frozen=True, slots=True)
 class _Queries:
-    """The rest: queries compete by softmax, a class is as good as its best synonym."""
+    """The rest: queries compete by softmax."""
 
     class_of_query: tuple[int, ...]
     kept: tuple[bool, ...] | None = None  # classes that may win; None for all
@@ -201,23 +201,20 @@ class _Queries:
         return _Queries(self.class_of_query[some], self.kept)
 
     def compete(self, tile: Tensor) -> _Lead:
-        """Find the leaders from logits (queries, height, width)."""
+        """Find the leaders from logits (queries, height, width).
+
+        A class is as good as its best query, so the class of the best query of all leads.
+        """
         normaliser = tile.logsumexp(dim=0)
-        present = sorted(set(self.class_of_query))
+        classes = torch.tensor(self.class_of_query, device=tile.device)
         if self.kept is not None:
-            present = [index for index in present if self.kept[index]]
-        if not present:
+            may_win = torch.tensor(self.kept, device=tile.device)[classes]
+            tile, classes = tile[may_win], classes[may_win]
+        if not len(classes):
             nobody = torch.full_like(normaliser, -torch.inf)
             return _Lead(torch.zeros_like(normaliser, dtype=torch.long), nobody, normaliser)
-        if len(present) == len(self.class_of_query):  # one query each
-            best, position = tile.max(dim=0)
-        else:
-            best, position = torch.stack([self._best_synonym(tile, c) for c in present]).max(dim=0)
-        return _Lead(torch.tensor(present, device=tile.device)[position], best, normaliser)
-
-    def _best_synonym(self, tile: Tensor, index: int) -> Tensor:
-        first = self.class_of_query.index(index)
-        return tile[first : first + self.class_of_query.count(index)].amax(dim=0)
+        best, position = tile.max(dim=0)
+        return _Lead(classes[position], best, normaliser)
 
 
 def _band(matrix: Tensor) -> tuple[Tensor, slice]:

@@ -15,6 +15,8 @@ from lhtclip.analysis.label_free import (
 )
 from lhtclip.analysis.label_free.observation import heads_before
 from lhtclip.analysis.trace import trace
+from lhtclip.clip.config import VisionConfig
+from lhtclip.clip.siglip_vision import SiglipVisionTower
 from lhtclip.errors import InputError, UnknownNameError
 from tests.models import HEADS, LAYERS, PATCH, tiny_clip, tiny_pixels
 
@@ -103,6 +105,17 @@ def test_half_precision_gives_nearly_the_same() -> None:
     assert set(names) <= set(found)
     for head, value in exact.items():
         assert found["colours"][head] == pytest.approx(value, abs=0.05)
+
+
+def test_a_tower_without_class_token_is_ranked_too() -> None:
+    config = VisionConfig(48, 64, 4, 3, image_size=32, patch_size=PATCH)
+    vision = SiglipVisionTower(config).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in vision.parameters():
+        parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    found = rank_without_labels(vision, [tiny_pixels(4)])
+    assert set(found["clusters"]) == {(layer, head) for layer in (1, 2, 3) for head in (1, 2, 3)}
+    assert observe(vision, tiny_pixels(4)).features.shape[2] == 24
 
 
 def test_what_cannot_be_ranked_is_refused() -> None:

@@ -18,7 +18,9 @@ from lhtclip.analysis.tokens import (
     token_statistics,
 )
 from lhtclip.analysis.trace import trace
+from lhtclip.clip.config import VisionConfig
 from lhtclip.clip.model import Clip
+from lhtclip.clip.siglip_vision import SiglipVisionTower
 from lhtclip.techniques.ssr import SsrSettings
 from tests.models import LAYERS, tiny_clip, tiny_pixels
 
@@ -211,3 +213,24 @@ def test_ssr_changes_its_layers_only(statistics: TokenStatistics) -> None:
         for one, other in zip(statistics.layers, changed.layers, strict=True)
     ]
     assert same == [True, True, True, False, False]
+
+
+def test_a_tower_without_class_token() -> None:
+    config = VisionConfig(
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        image_size=32,
+        patch_size=8,
+    )
+    vision = SiglipVisionTower(config).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in vision.parameters():
+        parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    found = token_statistics(vision, BATCHES, threshold=THRESHOLD)
+    first = found.layers[0]
+    assert first.abnormal.count + first.normal.count == 5 * ROWS * COLUMNS
+    attention = [(kind.count, kind.attention) for kind in (first.abnormal, first.normal)]
+    received = sum(count * mean for count, mean in attention if count)
+    assert received == pytest.approx(5 * ROWS * COLUMNS)  # all of it goes to patches

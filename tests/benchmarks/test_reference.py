@@ -106,13 +106,13 @@ def test_labels_are_ours(picture: Path, vocabulary: Vocabulary, window: int | No
     found = usual(vocabulary, windows=windows).label_file(picture)
     expected = ours(picture, vocabulary, windows, DecodeSettings())
     assert found.shape == expected.shape == (96, 131)
-    assert len(np.unique(expected)) > 3
+    assert len(np.unique(expected)) >= 3
     assert (found == expected).mean() >= 0.999
 
 
 @pytest.mark.parametrize(
     "decoding",
-    [DecodeSettings(50, 0.2), DecodeSettings(65, 0, 0.1), DecodeSettings(65, 0.3, 0.05)],
+    [DecodeSettings(50, 0.4), DecodeSettings(65, 0, 0.1), DecodeSettings(65, 0.3, 0.05)],
     ids=str,
 )
 def test_thresholds_are_ours(picture: Path, decoding: DecodeSettings) -> None:
@@ -171,9 +171,7 @@ def test_decoding_at_full_size_is_ours(size: tuple[int, int]) -> None:
 def test_boxes_are_the_plans(size: tuple[int, int]) -> None:
     plan = plan_windows(*size, window=224, stride=112)
     height, width = plan.window_height, plan.window_width
-    expected = [
-        (top, top + height, left, left + width) for top in plan.tops for left in plan.lefts
-    ]
+    expected = [(top, top + height, left, left + width) for top in plan.tops for left in plan.lefts]
     assert list(boxes(*size, 224, 112)) == expected
 
 

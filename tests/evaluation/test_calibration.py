@@ -86,9 +86,9 @@ def test_sizes_of_the_parts() -> None:
 
 def test_the_ranking_is_that_of_the_survey(checkpoint: Checkpoint) -> None:
     progress: list[tuple[int, int]] = []
-    measured = measure(checkpoint, first(3), progress=lambda *state: progress.append(state))
+    measured = measure(checkpoint, first(2), progress=lambda *state: progress.append(state))
     vision = checkpoint.model.vision
-    expected = survey(vision, patch_batches(first(3), checkpoint), atr=AtrSettings())
+    expected = survey(vision, patch_batches(first(2), checkpoint), atr=AtrSettings())
     assert measured.survey == expected
     assert measured.gap is None  # no token of this model is sparse
     findings = measured.findings(Grid())
@@ -97,7 +97,7 @@ def test_the_ranking_is_that_of_the_survey(checkpoint: Checkpoint) -> None:
     assert findings.ranking == expected.ranking()
     assert len(findings.ranking) == 28
     assert findings.layers == len(measured.falling) > 0
-    assert progress == [(3, 6), (6, 6)]
+    assert progress == [(2, 4), (4, 4)]
 
 
 def made_up(*aucs: float) -> Survey:
@@ -145,17 +145,17 @@ def test_a_score_is_the_miou_by_the_protocol(checkpoint: Checkpoint) -> None:
             checkpoint.model, method=method, lht=settings, residual=False, mlp=False
         )
         segmenter = Segmenter(checkpoint, encoder, texts, windows=protocol.windows)
-        expected = 100 * scenes_confusion(segmenter, bundled_scenes()[:2])[1].mean_iou
-        score = Scorer(checkpoint, first(2), method=method)(settings)
-        assert score == pytest.approx(expected, abs=1e-9)
+        _, confusion = scenes_confusion(segmenter, bundled_scenes()[:1])
+        score = Scorer(checkpoint, first(1), method=method)(settings)
+        assert score == pytest.approx(100 * confusion.mean_iou, abs=1e-9)
     with pytest.raises(UnknownNameError):
-        Scorer(checkpoint, first(2), method="sclipp")
+        Scorer(checkpoint, first(1), method="sclipp")
 
 
 def test_what_was_scored_is_not_encoded_again(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scorer = Scorer(checkpoint, first(2), folder=tmp_path)
+    scorer = Scorer(checkpoint, first(1), folder=tmp_path)
     scores = [scorer(settings) for settings in (SOME, OFF)]
 
     def refuse(*given: Any, **named: Any) -> None:
@@ -163,13 +163,13 @@ def test_what_was_scored_is_not_encoded_again(
 
     monkeypatch.setattr(DenseEncoder, "__call__", refuse)
     seen: list[Running] = []
-    again = Scorer(checkpoint, first(2), folder=tmp_path)
+    again = Scorer(checkpoint, first(1), folder=tmp_path)
     assert [again(settings, progress=seen.append) for settings in (SOME, OFF)] == scores
-    assert [(state.done, state.already) for state in seen] == [(2, 2)] * 2
+    assert [(state.done, state.already) for state in seen] == [(1, 1)] * 2
     for other in (
-        Scorer(checkpoint, first(1), folder=tmp_path),
-        Scorer(checkpoint, first(2), folder=tmp_path, method="naclip"),
-        Scorer(checkpoint, first(2), folder=tmp_path, overwrite=True),
+        Scorer(checkpoint, first(2), folder=tmp_path),
+        Scorer(checkpoint, first(1), folder=tmp_path, method="naclip"),
+        Scorer(checkpoint, first(1), folder=tmp_path, overwrite=True),
     ):
         with pytest.raises(AssertionError, match="encoded again"):
             other(SOME)

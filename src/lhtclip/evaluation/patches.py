@@ -45,7 +45,8 @@ def patch_batches(
     windows = _labelled_windows(dataset, checkpoint)
     for group in _groups(windows, batch):
         pixels, truth, offered = (torch.stack(part) for part in zip(*group, strict=True))
-        yield PatchBatch(pixels, patch_labels(truth, patch, purity=purity), offered)
+        labels = patch_labels(truth, patch, purity=purity)
+        yield PatchBatch(pixels, labels.to(pixels.device), offered.to(pixels.device))
 
 
 def window_batches(

@@ -56,8 +56,13 @@ class Scorer:
         self._vocabulary = protocol.vocabulary() if protocol.class_list else own_vocabulary(dataset)
         self._texts = TextEncoder.of(checkpoint, templates=protocol.templates)
         self._folder, self._overwrite, self._max_pixels = folder, overwrite, max_pixels
-        keys = [sample.key for sample in dataset.samples]
-        self._common = [image_tower_fingerprint(checkpoint.model.vision), dataset.name, keys]
+        self._common = [
+            image_tower_fingerprint(checkpoint.model.vision),
+            dataset.name,
+            [(sample.key, sample.candidates) for sample in dataset.samples],
+            asdict(self._vocabulary),
+            self._rule.name,
+        ]
 
     def __call__(
         self, settings: LhtSettings, *, progress: Callable[[Running], None] | None = None
@@ -90,5 +95,5 @@ class Scorer:
         return 100 * evaluation.confusion.mean_iou
 
     def _place(self, settings: LhtSettings) -> str:
-        content = json.dumps([*self._common, self._rule.name, asdict(settings)])
+        content = json.dumps([*self._common, asdict(settings)])
         return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -1,0 +1,216 @@
+"""What the techniques see in a picture and change in it, drawn for `docs/how-it-works.md`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from lhtclip.analysis.figures import INK, canvas, styled
+from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
+from lhtclip.dense import DenseEncoder
+from lhtclip.evaluation.scenes import vocabulary_of
+from lhtclip.files import write_atomically
+from lhtclip.images import read_image, resized_shape, to_pixels
+from lhtclip.overlay import draw_classes
+from lhtclip.scenes import Scene
+from lhtclip.segmentation import class_colours
+from lhtclip.segmenter import Segmenter
+from lhtclip.techniques.atr import AtrSettings, hoyer
+from lhtclip.techniques.settings import LhtSettings
+
+Anchor = tuple[int, int]  # row and column of a patch
+
+_SHOWN = (-0.2, 1.0)  # cosines from dark to bright
+_DPI, _OPACITY = 90, 0.6
+# False tokens for the figure of ATR: where, and in which channels they are large.
+_PLANTED = ((5, 8), (8, 13), (5, 13), (14, 15), (17, 8), (2, 3))
+_CHANNELS, _LARGE = (5, 77, 101), 60.0
+
+
+class Watcher:
+    """A rule of the last block that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.context: Context | None = None
+
+    def __call__(self, attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+        """Keep the context; return something of the right shape."""
+        self.context = context
+        return x
+
+
+def watch(segmenter: Segmenter, image: NDArray[np.uint8], lht: LhtSettings) -> Context:
+    """Return what the last block knows of a whole picture where these techniques act."""
+    watcher = Watcher()
+    rule = LastBlockRule("watch", watcher, residual=False, mlp=False, source="this page")
+    levels, windows = segmenter.checkpoint.pixels, segmenter.windows
+    size = resized_shape(
+        *image.shape[:2], short_side=windows.short_side, long_side=windows.long_side
+    )
+    pixels = to_pixels(image, size, device="cpu", mean=levels.mean, std=levels.std)
+    DenseEncoder(segmenter.checkpoint.model, method=rule, lht=lht)(pixels[None])
+    if watcher.context is None:
+        raise RuntimeError("The rule of the last block was not asked.")
+    return watcher.context
+
+
+def entering(context: Context) -> Tensor:
+    """Return the patch tokens that enter the last block, (1, patches, width)."""
+    return context.streams[max(context.streams)][:, context.class_tokens :]
+
+
+def score_map(tokens: Tensor, grid: tuple[int, int]) -> NDArray[np.float32]:
+    """Hoyer scores of (1, patches, width) as (rows, columns)."""
+    return hoyer(tokens[0]).unflatten(0, grid).numpy()
+
+
+def similarity_map(tokens: Tensor, grid: tuple[int, int], anchor: Anchor) -> NDArray[np.float32]:
+    """Cosine similarity of the anchor patch to all others, (rows, columns)."""
+    units = F.normalize(tokens[0].float(), dim=-1)
+    return (units @ units[anchor[0] * grid[1] + anchor[1]]).unflatten(0, grid).numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A column of a figure: its title, the techniques that act, and what labels with them."""
+
+    title: str
+    lht: LhtSettings
+    segmenter: Segmenter
+
+
+@styled
+@torch.inference_mode()
+def scene_figure(
+    scene: Scene, steps: list[Step], plain: Segmenter, *, anchor: tuple[float, float]
+) -> tuple[Figure, dict[str, float]]:
+    """Draw a scene: what its patches look like to the last block, and the labels that follow.
+
+    Args:
+        scene: Picture and truth.
+        steps: One column each.
+        plain: Labels as CLIP does.
+        anchor: Where the patch is that all others are compared with, as shares of the height and
+            the width.
+
+    Returns:
+        The figure, and the share of pixels labelled right by title.
+    """
+    image, truth, vocabulary = read_image(scene.image), scene.truth(), vocabulary_of(scene)
+    colours = class_colours(len(vocabulary.names), background=None)
+    labels = {"truth": truth, "CLIP as it is": plain.encode(image).label(vocabulary).labels}
+    for step in steps:
+        labels[step.title] = step.segmenter.encode(image).label(vocabulary).labels
+    contexts = [watch(step.segmenter, image, step.lht) for step in steps]
+    grid = contexts[0].grid
+    place = (int(anchor[0] * grid[0]), int(anchor[1] * grid[1]))
+
+    figure = _roomy(canvas(2.15 * (2 + len(steps)), 3.75))
+    axes = figure.subplots(2, 2 + len(steps))
+    _show(axes[0, 0], image, "picture, anchor +", cross=_in_pixels(place, grid, image))
+    _show(axes[0, 1], score_map(entering(contexts[0]), grid), "Hoyer scores", limits=(0, 0.5))
+    for column, (step, context) in enumerate(zip(steps, contexts, strict=True), start=2):
+        values = similarity_map(entering(context), grid, place)
+        _show(axes[0, column], values, f"similarity, {step.title}", limits=_SHOWN, cross=place)
+    for column, (title, found) in enumerate(labels.items()):
+        _show(axes[1, column], draw_classes(image, found, colours, opacity=_OPACITY), title)
+    _add_legend(figure, labels, vocabulary.names, colours)
+    right = {title: float((found == truth).mean()) for title, found in labels.items()}
+    return figure, right
+
+
+@styled
+@torch.inference_mode()
+def planted_figure(
+    scene: Scene, segmenter: Segmenter, atr: AtrSettings, *, anchor: tuple[float, float]
+) -> Figure:
+    """Draw what ATR would do if some tokens were abnormal, by putting false ones in."""
+    image = read_image(scene.image)
+    context = watch(segmenter, image, LhtSettings(atr=atr))
+    plain = entering(watch(segmenter, image, LhtSettings()))
+    grid = context.grid
+    place = (int(anchor[0] * grid[0]), int(anchor[1] * grid[1]))
+    planted = plain.clone()
+    for row, column in _PLANTED:
+        planted[0, row * grid[1] + column, list(_CHANNELS)] += _LARGE
+    panels = {
+        "Hoyer scores, as they are": (score_map(plain, grid), (0, 1)),
+        "... with 6 false tokens put in": (score_map(planted, grid), (0, 1)),
+        "similarity to + with them": (similarity_map(planted, grid, place), _SHOWN),
+        "... after ATR": (similarity_map(context.restore(planted), grid, place), _SHOWN),
+    }
+    figure = _roomy(canvas(2.15 * (1 + len(panels)), 1.85))
+    axes = figure.subplots(1, 1 + len(panels))
+    _show(axes[0], image, "picture, false tokens o", cross=_in_pixels(place, grid, image))
+    for token in _PLANTED:
+        y, x = _in_pixels(token, grid, image)
+        axes[0].plot(x, y, "o", color="white", fillstyle="none", markersize=7, markeredgewidth=2)
+    for axis, (title, (values, limits)) in zip(axes[1:], panels.items(), strict=True):
+        _show(axis, values, title, limits=limits, cross=place if "+" in title else None)
+    return figure
+
+
+def save_small(figure: Figure, path: Path, *, colours: int | None = 256) -> Path:
+    """Write a figure as a PNG, of few colours where photographs would make it large."""
+    buffer, encoded = io.BytesIO(), io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI)
+    with Image.open(buffer) as opened:
+        picture = opened.convert("RGB")
+    if colours is not None:
+        dither, method = Image.Dither.NONE, Image.Quantize.MAXCOVERAGE
+        picture = picture.quantize(colours, method=method, kmeans=3, dither=dither)
+    picture.save(encoded, format="PNG", optimize=True)
+    return write_atomically(path, encoded.getvalue())
+
+
+def _roomy(figure: Figure) -> Figure:
+    """Keep titles of axes without ticks away from the edge."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(rect=(0.0, 0.0, 1.0, 0.97))
+    return figure
+
+
+def _in_pixels(place: Anchor, grid: tuple[int, int], image: NDArray[np.uint8]) -> Anchor:
+    row, column = ((2 * place[axis] + 1) * image.shape[axis] // (2 * grid[axis]) for axis in (0, 1))
+    return row, column
+
+
+def _show(
+    axes: Axes,
+    picture: object,
+    title: str,
+    *,
+    limits: tuple[float, float] = (0, 1),
+    cross: Anchor | None = None,
+) -> None:
+    axes.imshow(np.asarray(picture), vmin=limits[0], vmax=limits[1], interpolation="nearest")
+    if cross is not None:
+        axes.plot(cross[1], cross[0], "+", color="white", markersize=9, markeredgewidth=3)
+        axes.plot(cross[1], cross[0], "+", color=INK, markersize=8, markeredgewidth=1.2)
+    axes.set_title(title, fontsize=8)
+    axes.axis("off")
+
+
+def _add_legend(
+    figure: Figure,
+    labels: Mapping[str, NDArray[np.integer]],
+    names: tuple[str, ...],
+    colours: NDArray[np.uint8],
+) -> None:
+    seen = np.unique(np.concatenate([found.ravel() for found in labels.values()]))
+    present = [int(label) for label in seen if label < len(names)]
+    patches = [Patch(color=colours[index] / 255, label=names[index]) for index in present]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(present), fontsize=8)

@@ -1,0 +1,27 @@
+"""What a ranking without labels is: a score for every head, from a batch of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from lhtclip.analysis.label_free.observation import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A measure of heads; its mean over batches ranks them.
+
+    name: As in `RANKINGS`.
+    reason: Why good heads should score high, in one line.
+    score: Scores of all heads on a batch, float32 (heads,), higher is better; nan where the batch
+        has nothing to compare.
+    needs_words: Whether it reads the user's words.
+    """
+
+    name: str
+    reason: str
+    score: Callable[[Observation], Tensor]
+    needs_words: bool = False
