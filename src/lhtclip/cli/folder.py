@@ -35,7 +35,7 @@ from lhtclip.vocabulary import Vocabulary
 
 _ENCODERS: dict[str, Callable[[Segmentation], Iterable[bytes]]] = {
     "labels": lambda result: [encode_labels(result.labels, result.colours)],
-    "overlay": lambda result: [encode_picture(result.overlay())],
+    "overlay": lambda result: [encode_picture(result.overlay(), level=1)],
     "scores": lambda result: [encode_scores(result.scores)],
     "binary": lambda result: (encode_binary(result.mask(name)) for name in result.names),
 }

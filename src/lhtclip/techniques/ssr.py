@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from lhtclip.errors import InputError, is_number
@@ -42,4 +43,4 @@ def reweight(x: Tensor, update: Tensor, alpha: float) -> Tensor:
     """
     if alpha == 0:
         return x + update
-    return (1 + alpha) * x + (1 - alpha) * update
+    return torch.add((1 + alpha) * x, update, alpha=1 - alpha)
