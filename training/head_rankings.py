@@ -2,8 +2,9 @@
 
 `python -m training.head_rankings --model src/lhtclip/data/bundled --scenes runs/ranked --test
 runs/test` ranks the heads of each model on the pictures of `--scenes`, with their labels and
-without, and scores the SHE of each ranking's first heads on scenes never used. Folders come from
-`training.held_out`. Whatever was chosen was to be chosen on the first model and the first test.
+without, and scores the SHE of each ranking's first heads on scenes never used, all other settings
+being those of one preset. Folders come from `training.held_out`. Whatever is chosen is to be chosen
+on the first model and the first test.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from lhtclip.analysis.compare import best_first, overlap, spearman
 from lhtclip.analysis.label_free import rank_without_labels
@@ -29,18 +29,16 @@ from lhtclip.evaluation.datasets.dataset import Dataset
 from lhtclip.evaluation.datasets.scenes import read_scenes
 from lhtclip.evaluation.machine import hardware, versions
 from lhtclip.evaluation.patches import patch_batches, picture_files, window_batches
-from lhtclip.evaluation.scenes import new_confusion, segment_scenes
 from lhtclip.files import write_atomically
 from lhtclip.scenes import Scene, load_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import PRESET_FILE, Preset
 from lhtclip.techniques.she import Head
 from lhtclip.text_embeddings import TextEncoder
+from training.resampling import Floats, interval, resampled_mean_iou, scene_counts
 
-BUNDLED = Path("src/lhtclip/data/bundled")
+PRESET = Path("src/lhtclip/data/bundled") / PRESET_FILE
 LABELLED_WINDOWS, WINDOWS = 64, 32  # in a batch: pairs of patches are taken within it
-RESAMPLES = 1000
-Floats = NDArray[np.float64]
 
 
 def main() -> None:
@@ -49,12 +47,23 @@ def main() -> None:
     parser.add_argument("--model", type=Path, action="append", required=True)
     parser.add_argument("--scenes", type=Path, required=True, help="pictures to rank heads on")
     parser.add_argument("--test", type=Path, action="append", required=True, help="never used")
+    parser.add_argument("--preset", type=Path, default=PRESET, help="settings of the techniques")
     parser.add_argument("--heads", type=int, help="how many SHE takes; by default as the preset")
     parser.add_argument("--random", type=int, default=5, help="draws of random heads")
     parser.add_argument("--out", type=Path, help="a folder for the JSON and the Markdown file")
     options = parser.parse_args()
+    preset = Preset.load(options.preset)
+    if preset.she is None:
+        parser.error(f"{options.preset} has no SHE.")
     results = [
-        compare(model, read_scenes(options.scenes), options.test, options.heads, options.random)
+        compare(
+            model,
+            read_scenes(options.scenes),
+            options.test,
+            preset,
+            count=options.heads or len(preset.she.heads),
+            draws=options.random,
+        )
         for model in options.model
     ]
     table = "\n".join([*(line for result in results for line in model_table(result)), ""])
@@ -90,7 +99,7 @@ class Row:
 class Result:
     """A model's rows by name; the first is the labelled ranking.
 
-    preset: Settings of the techniques, heads aside.
+    preset: Settings of the techniques, its heads aside.
     reliability: Spearman of the labelled rankings of two halves of the pictures.
     """
 
@@ -125,15 +134,11 @@ class Result:
 
 
 def compare(
-    folder: Path, dataset: Dataset, tests: Sequence[Path], count: int | None, draws: int
+    folder: Path, dataset: Dataset, tests: Sequence[Path], preset: Preset, *, count: int, draws: int
 ) -> Result:
     """Rank the heads of a model in all ways and score their SHE."""
     checkpoint = load_checkpoint(folder)
     texts = TextEncoder.of(checkpoint, cache=False)
-    own = folder / PRESET_FILE
-    preset = Preset.load(own if own.is_file() else BUNDLED / PRESET_FILE)
-    assert preset.she
-    count = count or len(preset.she.heads)
     labelled = labelled_scores(checkpoint, dataset)
     scores = rank_without_labels(
         checkpoint.model.vision,
@@ -202,39 +207,6 @@ class Bench:
             }
             _say(" ".join(f"{test} {iou[0]:.2f}" for test, iou in self._known[key].items()))
         return self._known[key]
-
-
-def scene_counts(segmenter: Segmenter, scenes: Sequence[Scene]) -> Iterator[NDArray[np.int64]]:
-    """Yield of each scene the pixels in intersection and union of each class, (2, classes)."""
-    for result in segment_scenes(segmenter, scenes):
-        confusion = new_confusion(scenes)
-        result.count_in(confusion)
-        matrix = confusion.matrix
-        right = np.diag(matrix)
-        yield np.stack([right, matrix.sum(axis=0) + matrix.sum(axis=1) - right])
-
-
-def resampled_mean_iou(counts: NDArray[np.int64]) -> Floats:
-    """Return the mIoU in % of all scenes, then of resamples of them, with replacement.
-
-    Equal numbers of scenes are resampled alike, so that differences may be taken.
-
-    Args:
-        counts: (scenes, 2, classes), as from `scene_counts`.
-    """
-    scenes = len(counts)
-    generator = np.random.default_rng(0)
-    drawn = generator.multinomial(scenes, np.full(scenes, 1 / scenes), size=RESAMPLES)
-    weights = np.concatenate([np.ones((1, scenes)), drawn])
-    right, union = (weights @ counts[:, part].astype(float) for part in (0, 1))
-    iou = np.divide(right, union, out=np.full_like(right, np.nan), where=union > 0)
-    return 100 * np.nanmean(iou, axis=1)
-
-
-def interval(values: Floats) -> tuple[float, float, float]:
-    """Return the value of all scenes and the bounds of 95 % of the resamples."""
-    low, high = np.percentile(values[1:], [2.5, 97.5])
-    return float(values[0]), float(low), float(high)
 
 
 def model_table(result: Result) -> Iterator[str]:

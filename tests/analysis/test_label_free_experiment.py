@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from lhtclip.evaluation.confusion import mean_iou
+from lhtclip.evaluation.datasets.scenes import read_scenes
 from lhtclip.techniques.presets import preset_by_depth
-from training.head_rankings import Result, Row, interval, model_table, resampled_mean_iou, summary
+from training.head_rankings import Result, Row, model_table, summary
+from training.ranking_pictures import parts
+from training.resampling import interval, resampled_mean_iou
 
 
 def scene_matrices(scenes: int, *, seed: int) -> np.ndarray:
@@ -40,6 +43,15 @@ def test_scenes_are_resampled_alike() -> None:
     assert (again == resampled_mean_iou(counts(matrices))).all()
     value, low, high = interval(again)
     assert low < value < high
+
+
+def test_parts_of_pictures_do_not_overlap() -> None:
+    scenes = read_scenes()  # 24 of them
+    keys = [[sample.key for sample in part.samples] for part in parts(scenes, 5)]
+    assert [len(part) for part in keys] == [5, 5, 5, 5]
+    assert len({key for part in keys for key in part}) == 20
+    assert [len(part.samples) for part in parts(scenes, 10)] == [10, 10]
+    assert list(parts(scenes, 25)) == []
 
 
 def test_tables_show_differences_from_the_labelled_ranking() -> None:

@@ -67,8 +67,8 @@ def calibrate(options: CalibrateOptions) -> None:
         model=canonical_name(options.model),
         method=options.method,
     )
-    print_table(("step", "compared", "mIoU %", "best"), _rows(found))
     say(f"Written: {preset.save(Path(options.out))}")
+    print_table(("step", "compared", "mIoU %", "best"), _rows(found))
 
 
 def calibrate_without_labels(options: CalibrateOptions) -> None:
@@ -92,11 +92,11 @@ def calibrate_without_labels(options: CalibrateOptions) -> None:
         model=canonical_name(options.model),
         seed=options.seed,
     )
+    say(f"Written: {preset.save(Path(options.out))}")
     rows = [
         (f"{layer}-{head}", f"{measured.scores[layer, head]:.4f}") for layer, head in preset.ranking
     ]
     print_table(("head", measured.ranking), rows)
-    say(f"Written: {preset.save(Path(options.out))}")
 
 
 def _load(options: CalibrateOptions) -> Checkpoint:

@@ -25,7 +25,7 @@ from lhtclip.techniques.she import Head, SheSettings
 
 RANKING = "consensus"
 HEADS = 10  # k, the paper's
-BETA = 0.6
+BETA = 0.8
 
 
 @dataclass(frozen=True, slots=True)
