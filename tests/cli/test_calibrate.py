@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import lhtclip.cli.calibration as calibration
+from lhtclip.evaluation.calibration_without_labels import RANKING
 from lhtclip.evaluation.scorer import Scorer
 from lhtclip.evaluation.search import Grid
 from lhtclip.techniques.presets import Preset
@@ -152,6 +153,10 @@ def test_options_that_do_not_go_together(
     assert outcome.code == 2
     assert message in outcome.err
     assert len(outcome.err.splitlines()) == 1
+
+
+def test_the_help_names_the_default_ranking(lhtclip: Any) -> None:
+    assert f"[default: {RANKING}]" in " ".join(lhtclip("calibrate", "--help").out.split())
 
 
 def test_without_labels_pictures_are_enough(

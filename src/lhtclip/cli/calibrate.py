@@ -37,7 +37,7 @@ from lhtclip.errors import InputError
 @click.option(
     "--ranking",
     metavar="NAME",
-    help="What ranks heads without labels.  [default: see docs/label-free-heads.md]",
+    help="What ranks heads without labels, see docs/label-free-heads.md.  [default: consensus]",
 )
 @click.option("--out", metavar="FILE", default="lht.json", help="The preset.")
 @click.option(

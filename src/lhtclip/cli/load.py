@@ -47,7 +47,7 @@ def settings_of(options: SegmentOptions) -> dict[str, Any]:
     return (
         {"model": canonical_name(options.model)}
         | {name: getattr(options, name) for name in _DECISIVE}
-        | {"preset": preset and asdict(preset)}
+        | {"preset": preset and {name: asdict(preset)[name] for name in ("ssr", "atr", "she")}}
     )
 
 
