@@ -39,7 +39,8 @@ def _body(folder: Path, name: str) -> str:
     _, _, table = (folder / f"{name}.md").read_text(encoding="utf-8").strip().partition("\n\n")
     about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     machine = about["hardware"]
-    place = f"{machine['threads']} threads of {machine['gpu'] or machine['cpu']}, {about['dtype']}"
+    threads = f"{machine['threads']} thread{'s' * (machine['threads'] > 1)}"
+    place = f"{threads} of {machine['gpu'] or machine['cpu']}, {about['dtype']}"
     counts = about.get("images", {}).items()
     images = "".join(f", {count} pictures of {key}" for key, count in counts)
     return f"*{about['model']}{images}; {place}, torch {about['versions']['torch']}.*\n\n{table}"
