@@ -87,7 +87,7 @@ def measure_without_labels(
 
     vision = checkpoint.model.vision
     tokens = token_statistics(vision, window_batches(looked_at(0), checkpoint))
-    batches = window_batches(looked_at(len(files)), checkpoint)
+    batches = window_batches(looked_at(len(files)), checkpoint, batch=32)
     scores = rank_without_labels(vision, batches, rankings=[ranking])[ranking]
     return Unlabelled(
         depth=len(vision.blocks),
