@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lhtclip import decode as module
-from lhtclip.decode import DecodeSettings, decode
+from lhtclip.decode import TILES, DecodeSettings, TileSize, decode
 from lhtclip.windows import WindowPlan, plan_windows
 
 PLAIN = DecodeSettings()
@@ -245,17 +244,17 @@ def test_scores_are_probabilities() -> None:
 # What must not matter
 
 
-@pytest.mark.parametrize("tile", [1, 300, 3000])
+@pytest.mark.parametrize("tile", [TileSize(1, 1), TileSize(300, 5), TileSize(3000, 64)])
 @pytest.mark.parametrize("how", [PLAIN, DecodeSettings(threshold=0.45, area_threshold=0.3)])
 def test_many_tiles_are_one_tile(
-    tile: int, how: DecodeSettings, monkeypatch: pytest.MonkeyPatch
+    tile: TileSize, how: DecodeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = Case((13, 17), (64, 78), 32)
     logits = case.logits(7)
     expected = decoded_slowly(logits, case, SYNONYMS, 4, how)
     options = (logits, case.plan, case.original, SYNONYMS, 4, how)
     labels, scores = decode(*options)
-    monkeypatch.setattr(module, "TILE_FLOATS", tile)
+    monkeypatch.setitem(TILES, "cpu", tile)
     tiled_labels, tiled_scores = decode(*options)
     np.testing.assert_allclose(tiled_scores, scores, rtol=0, atol=1e-5)
     decided = expected.gap > 1e-5

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lhtclip.decode import axis_matrix, bilinear_matrix
+from lhtclip.axes import axis_matrix, bilinear_matrix, plan_axis
 from lhtclip.windows import plan_windows
 
 
@@ -32,6 +32,30 @@ def test_axis_matrix_averages(resized: int, original: int, window: int, grid: in
     assert matrix.shape == (original, len(plan.tops) * grid)
     assert matrix.min() >= 0
     torch.testing.assert_close(matrix.sum(dim=1), torch.ones(original))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.integers(1, 6), st.data())
+def test_a_band_is_all_that_pixels_need(
+    resized: int, original: int, window: int, grid: int, data: st.DataObject
+) -> None:
+    plan = plan_windows(resized, resized, window=window, stride=max(1, window // 2))
+    options = (plan.tops, plan.window_height, resized, grid, original)
+    axis = plan_axis(*options)
+    assert torch.equal(axis.matrix, axis_matrix(*options)[:, axis.order])
+    first = data.draw(st.integers(0, original - 1))
+    pixels = slice(first, data.draw(st.integers(first + 1, original)))
+    band = axis.band(pixels)
+    assert axis.matrix[pixels, band].count_nonzero() == axis.matrix[pixels].count_nonzero()
+    assert axis.matrix[pixels, band.start].any()
+    assert axis.matrix[pixels, band.stop - 1].any()
+
+
+def test_bands_are_narrow_where_windows_overlap() -> None:
+    plan = plan_windows(336, 448, window=224, stride=112)
+    axis = plan_axis(plan.lefts, 224, 448, 14, 640)
+    patches = [axis.band(slice(left, left + 64)) for left in range(0, 640, 64)]
+    assert max(band.stop - band.start for band in patches) <= 10  # 64 pixels: 5 of two windows
 
 
 PROGRAM = """

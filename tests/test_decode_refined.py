@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lhtclip import decode as module
-from lhtclip.decode import DecodeSettings, decode
+from lhtclip.decode import TILES, DecodeSettings, TileSize, decode
 from lhtclip.errors import InputError
 from lhtclip.pamr import PamrSettings
 from lhtclip.windows import WindowPlan, plan_windows
@@ -95,7 +95,7 @@ def test_groups_of_queries_and_bands_of_rows_do_not_show(
     how = DecodeSettings(40.0, how.threshold, how.area_threshold, PAMR)
     options = (logits, plan, SIZE, SYNONYMS, 3, how)
     labels, scores = decode(*options, image=image)
-    monkeypatch.setattr(module, "TILE_FLOATS", tile)
+    monkeypatch.setitem(TILES, "cpu", TileSize(tile, 64))
     monkeypatch.setattr(module, "BAND_PIXELS", band)
     parted_labels, parted_scores = decode(*options, image=image)
     np.testing.assert_allclose(parted_scores, scores, rtol=0, atol=1e-5)

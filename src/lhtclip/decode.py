@@ -3,26 +3,42 @@
 Bilinear upsampling of every window, the average where windows overlap, and the bilinear resize to
 the original size are linear and separable, so together they are two matrices that depend on sizes
 only: logits of a class at full size = M_y · L · M_xᵀ. Nothing of classes × height × width is ever
-held; memory is bounded by the tile, or with PAMR by a band of rows.
+held; memory is bounded by the tile, or with PAMR by a band of rows. All stays on the logits' device
+until the labels are known, and nothing waits for that device on the way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache, partial, reduce
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lhtclip.axes import Axis, plan_axis, resize_rows
+from lhtclip.compete import Lead, compete
 from lhtclip.errors import InputError
 from lhtclip.pamr import PamrSettings, affinity, refine
 from lhtclip.windows import WindowPlan
 
-TILE_FLOATS = 500_000  # queries × rows × columns of one tile; 2 MB, which caches hold
-WIDE_FLOATS = 8_000_000  # queries × stacked rows × columns, before the height is upsampled
+
+@dataclass(frozen=True, slots=True)
+class TileSize:
+    """How much of the image is decoded at once.
+
+    floats: Queries × rows × columns, for each thread.
+    columns: At the most; on a CPU a multiple of what its reductions take at once, 64.
+    """
+
+    floats: int
+    columns: int
+
+
+TILES = {"cpu": TileSize(200_000, 64)}  # by device type; 0.8 MB, which a core's cache holds
+TILES_ELSEWHERE = TileSize(8_000_000, 1024)
 BAND_PIXELS = 2_000_000  # that PAMR refines at once; 16 weights each, 128 MB in float32
 
 
@@ -72,71 +88,101 @@ def decode(
     Raises:
         InputError: PAMR is wanted and no image given.
     """
-    stacked = logits.permute(4, 0, 2, 1, 3).flatten(3, 4).flatten(1, 2)  # (Q, rows, columns)
-    decoder = _Decoder(stacked * settings.logit_scale, plan, size, logits.shape[2:4])
     if settings.pamr is None:
-        parts = decoder.tiles
+        parts = _Decoder.tiles
     elif image is None:
         raise InputError("PAMR follows the edges of the image: give decode the resized image.")
     else:
-        parts = partial(decoder.bands, image=image, pamr=settings.pamr)
-    labels, scores = _paint(size, parts(_Queries(class_of_query)))
+        parts = partial(_Decoder.bands, image=image, pamr=settings.pamr)
+    decoder = _Decoder.of(logits * settings.logit_scale, plan, size, class_of_query)
+    lead = everyone = _paint(size, parts(decoder), logits.device)
     if settings.area_threshold > 0:
-        kept = _large_classes(labels, classes, settings)
+        kept = _large_classes(lead.winner, classes, settings)
         if not all(kept):
-            labels, scores = _paint(size, parts(_Queries(class_of_query, kept)))
-    labels[scores < settings.threshold] = 0
-    return labels, scores
+            large = decoder.only([query for query, c in enumerate(class_of_query) if kept[c]])
+            lead = _paint(size, parts(large), logits.device)
+    scores = lead.probability(everyone)
+    winner = lead.winner.masked_fill_(scores < settings.threshold, 0)
+    return winner.cpu().long().numpy(), scores.cpu().numpy()
 
 
-def _large_classes(
-    labels: NDArray[np.int64], classes: int, settings: DecodeSettings
-) -> tuple[bool, ...]:
-    pixels = np.bincount(labels.ravel(), minlength=classes)
-    foreground = max(int(pixels[1:].sum()), 1)
-    small = pixels <= settings.area_threshold * foreground
-    return (True, *(bool(x) for x in ~small[1:]))
+def _large_classes(winner: Tensor, classes: int, settings: DecodeSettings) -> tuple[bool, ...]:
+    pixels = torch.bincount(winner.flatten().int(), minlength=classes).tolist()
+    least = settings.area_threshold * max(sum(pixels[1:]), 1)
+    return (True, *(count > least for count in pixels[1:]))
 
 
 def _paint(
-    size: tuple[int, int], parts: Iterable[tuple[slice, slice, _Lead]]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    labels = np.empty(size, dtype=np.int64)
-    scores = np.empty(size, dtype=np.float32)
+    size: tuple[int, int], parts: Iterable[tuple[slice, slice, Lead]], device: torch.device
+) -> Lead:
+    """Put the parts of an image together; what is not a number goes to class 0."""
+    whole = Lead.of_nobody(size, device)
     for down, across, lead in parts:
-        labels[down, across] = lead.winner.cpu().numpy()
-        scores[down, across] = lead.score.cpu().numpy()
-    return labels, scores
+        whole[down, across] = lead
+    whole.winner.nan_to_num_(0.0)
+    return whole
 
 
+@dataclass(frozen=True, slots=True)
 class _Decoder:
-    """The linear part: logits at the original size, part by part."""
+    """The logits of queries at the original size, part by part, and who leads there.
 
-    def __init__(
-        self, stacked: Tensor, plan: WindowPlan, size: tuple[int, int], grid: torch.Size
-    ) -> None:
-        self.stacked, self.size = stacked, size
-        rows = axis_matrix(plan.tops, plan.window_height, plan.height, grid[0], size[0])
-        columns = axis_matrix(plan.lefts, plan.window_width, plan.width, grid[1], size[1])
-        self.rows, self.columns = rows.to(stacked), columns.to(stacked)
+    stacked: Scaled logits (Q, rows, columns), patches of all windows in order of place.
+    classes: Class of each query, float32 (Q, 1, 1).
+    rows, columns: From stacked to original. Their matrices are beside the logits once more:
+    down, across: (height, rows) and (columns, width).
+    """
 
-    def tiles(self, queries: _Queries) -> Iterator[tuple[slice, slice, _Lead]]:
-        height, width = self.size
-        count, stacked_rows, _ = self.stacked.shape
-        wide_width = max(1, min(width, WIDE_FLOATS // (count * stacked_rows)))
-        for left in range(0, width, wide_width):
-            across = slice(left, min(left + wide_width, width))
-            part, band = _band(self.columns[across])
-            wide = self.stacked[:, :, band] @ part.T  # (Q, stacked rows, wide width)
-            tile_height = max(1, TILE_FLOATS // (count * wide.shape[-1]))
-            for top in range(0, height, tile_height):
-                down = slice(top, top + tile_height)
-                part, band = _band(self.rows[down])
-                yield down, across, queries.compete(part @ wide[:, band])
+    stacked: Tensor
+    classes: Tensor
+    rows: Axis
+    columns: Axis
+    down: Tensor
+    across: Tensor
 
-    def bands(
-        self, queries: _Queries, *, image: Tensor, pamr: PamrSettings
-    ) -> Iterator[tuple[slice, slice, _Lead]]:
+    @classmethod
+    def of(
+        cls, logits: Tensor, plan: WindowPlan, size: tuple[int, int], class_of_query: Sequence[int]
+    ) -> _Decoder:
+        """Bring everything to the logits' device."""
+        grid, device = logits.shape[2:4], logits.device
+        rows = plan_axis(plan.tops, plan.window_height, plan.height, grid[0], size[0])
+        columns = plan_axis(plan.lefts, plan.window_width, plan.width, grid[1], size[1])
+        stacked = logits.permute(4, 0, 2, 1, 3).flatten(3, 4).flatten(1, 2)
+        stacked = stacked.index_select(1, rows.order.to(device))
+        stacked = stacked.index_select(2, columns.order.to(device))
+        classes = torch.tensor(class_of_query, dtype=torch.float32, device=device).view(-1, 1, 1)
+        down, across = rows.matrix.to(stacked), columns.matrix.T.contiguous().to(stacked)
+        return cls(stacked, classes, rows, columns, down, across)
+
+    def only(self, queries: Sequence[int]) -> _Decoder:
+        """Leave all other queries out."""
+        chosen = torch.tensor(queries, dtype=torch.long, device=self.stacked.device)
+        return replace(
+            self,
+            stacked=self.stacked.index_select(0, chosen),
+            classes=self.classes.index_select(0, chosen),
+        )
+
+    def tiles(self) -> Iterator[tuple[slice, slice, Lead]]:
+        """Upsample the height of a few rows, then the width of a few columns of them."""
+        count, height, width = len(self.stacked), len(self.down), self.across.shape[1]
+        if not count:
+            return
+        limit = tile_size(self.stacked.device)
+        step = max(1, limit.floats // (count * min(limit.columns, width)))
+        for top in range(0, height, step):
+            down = slice(top, min(top + step, height))
+            band = self.rows.band(down)
+            tall = (self.down[down, band] @ self.stacked[:, band]).flatten(0, 1)  # (Q · rows, .)
+            for left in range(0, width, limit.columns):
+                across = slice(left, min(left + limit.columns, width))
+                band = self.columns.band(across)
+                tile = tall[:, band] @ self.across[band, across]
+                tile = tile.view(count, -1, tile.shape[-1])
+                yield down, across, compete(tile, self.classes)
+
+    def bands(self, *, image: Tensor, pamr: PamrSettings) -> Iterator[tuple[slice, slice, Lead]]:
         """Refine before the queries compete, in bands of rows as wide as the image.
 
         A band takes along all rows that can reach into it, so that it comes out as if the whole
@@ -144,7 +190,9 @@ class _Decoder:
         weights of 8 neighbours a dilation, for BAND_PIXELS pixels or three times PAMR's reach in
         rows, whichever is more.
         """
-        height, width = self.size
+        height, width = len(self.down), self.across.shape[1]
+        if not len(self.stacked):
+            return
         guide = resize_rows(image.to(self.stacked).transpose(0, 1), height)  # (height, channels, w)
         guide = resize_rows(guide.permute(2, 1, 0), width).permute(1, 2, 0)  # (channels, H, W)
         at_once = BAND_PIXELS // width
@@ -155,113 +203,23 @@ class _Decoder:
             weights = affinity(guide[:, near], pamr.dilations)
             inner = slice(top - near.start, bottom - near.start)
             leads = (
-                queries.only(some).compete(refine(planes, weights, pamr)[:, inner])
-                for some, planes in self._groups(near)
+                compete(refine(planes, weights, pamr)[:, inner], classes)
+                for planes, classes in self._groups(near)
             )
-            yield slice(top, bottom), slice(width), reduce(_Lead.join, leads)
+            yield slice(top, bottom), slice(width), reduce(Lead.join, leads)
 
-    def _groups(self, rows: slice) -> Iterator[tuple[slice, Tensor]]:
-        part = self.rows[rows]
-        group = max(1, TILE_FLOATS // (len(part) * len(self.columns)))
-        for first in range(0, len(self.stacked), group):
-            some = slice(first, first + group)
-            yield some, part @ (self.stacked[some] @ self.columns.T)
-
-
-@dataclass(frozen=True, slots=True)
-class _Lead:
-    """Who leads at each pixel among the queries so far: the class, its logit, and log Σ exp."""
-
-    winner: Tensor
-    best: Tensor
-    normaliser: Tensor
-
-    @property
-    def score(self) -> Tensor:
-        """The winner's probability."""
-        return (self.best - self.normaliser).exp()
-
-    def join(self, later: _Lead) -> _Lead:
-        """Join with queries after these, which win only where they are better."""
-        return _Lead(
-            torch.where(later.best > self.best, later.winner, self.winner),
-            torch.maximum(later.best, self.best),
-            torch.logaddexp(later.normaliser, self.normaliser),
-        )
+    def _groups(self, rows: slice) -> Iterator[tuple[Tensor, Tensor]]:
+        down = self.down[rows]
+        group = tile_size(self.stacked.device).floats // (len(down) * self.across.shape[1])
+        for stacked, classes in zip(
+            self.stacked.split(max(1, group)), self.classes.split(max(1, group)), strict=True
+        ):
+            yield down @ (stacked @ self.across), classes
 
 
-@dataclass(frozen=True, slots=True)
-class _Queries:
-    """The rest: queries compete by softmax."""
-
-    class_of_query: tuple[int, ...]
-    kept: tuple[bool, ...] | None = None  # classes that may win; None for all
-
-    def only(self, some: slice) -> _Queries:
-        return _Queries(self.class_of_query[some], self.kept)
-
-    def compete(self, tile: Tensor) -> _Lead:
-        """Find the leaders from logits (queries, height, width).
-
-        A class is as good as its best query, so the class of the best query of all leads.
-        """
-        normaliser = tile.logsumexp(dim=0)
-        classes = torch.tensor(self.class_of_query, device=tile.device)
-        if self.kept is not None:
-            may_win = torch.tensor(self.kept, device=tile.device)[classes]
-            tile, classes = tile[may_win], classes[may_win]
-        if not len(classes):
-            nobody = torch.full_like(normaliser, -torch.inf)
-            return _Lead(torch.zeros_like(normaliser, dtype=torch.long), nobody, normaliser)
-        best, position = tile.max(dim=0)
-        return _Lead(classes[position], best, normaliser)
-
-
-def _band(matrix: Tensor) -> tuple[Tensor, slice]:
-    """Cut away the empty columns on both sides of a banded matrix."""
-    used = matrix.any(dim=0).nonzero()[:, 0]
-    band = slice(int(used[0]), int(used[-1]) + 1)
-    return matrix[:, band], band
-
-
-@lru_cache(maxsize=64)
-def axis_matrix(
-    starts: tuple[int, ...], window: int, resized: int, grid: int, original: int
-) -> Tensor:
-    """Return the matrix that takes stacked grid logits to original pixels along one axis.
-
-    Args:
-        starts: Where windows begin in the resized image, pixels.
-        window: Length of a window, pixels.
-        resized: Length of the resized image, pixels.
-        grid: Patches of a window.
-        original: Length of the original image, pixels.
-
-    Returns:
-        (original, len(starts) * grid) float32; each row sums to 1.
-    """
-    upsample = bilinear_matrix(grid, window)
-    averaged = torch.zeros(resized, len(starts) * grid, dtype=torch.float64)
-    for i, start in enumerate(starts):
-        averaged[start : start + window, i * grid : (i + 1) * grid] = upsample
-    averaged /= averaged.sum(dim=1, keepdim=True)  # every window's row sums to 1: its count
-    return resize_rows(averaged, original).float()
-
-
-def bilinear_matrix(source: int, target: int) -> Tensor:
-    """Return bilinear resizing along one axis (align_corners=False) as (target, source) float64."""
-    return resize_rows(torch.eye(source, dtype=torch.float64), target)
-
-
-def resize_rows(matrix: Tensor, target: int) -> Tensor:
-    """Resize (source, ...) to (target, ...) along its rows, bilinear as above.
-
-    What is constant stays so to the last bit.
-    """
-    source = len(matrix)
-    places = (torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5
-    places = places.clamp(0, source - 1)
-    low = places.floor().long()
-    high = (low + 1).clamp_max(source - 1)
-    weights = (places - low).to(matrix).reshape(-1, *(1,) * (matrix.ndim - 1))
-    return torch.lerp(matrix[low], matrix[high], weights)
+def tile_size(device: torch.device) -> TileSize:
+    """Return what a device works on at once, all its threads together."""
+    if device.type not in TILES:
+        return TILES_ELSEWHERE
+    one = TILES[device.type]
+    return replace(one, floats=one.floats * torch.get_num_threads())

@@ -1,0 +1,84 @@
+"""One axis of an image: from the patches of all windows to original pixels, as a banded matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """How patches make pixels along one axis. Patches are in order of place, whosever they are.
+
+    Overlapping windows so come to lie side by side, and a pixel needs few patches in a row.
+
+    order: For each patch, where it is when windows follow each other, integers (patches,).
+    matrix: Shares of the patches, float32 (pixels, patches); each row sums to 1.
+    first, last: For each pixel, the first patch with a share, and the one after the last.
+    """
+
+    order: Tensor
+    matrix: Tensor
+    first: tuple[int, ...]
+    last: tuple[int, ...]
+
+    def band(self, pixels: slice) -> slice:
+        """Return the patches that some pixels need."""
+        return slice(min(self.first[pixels]), max(self.last[pixels]))
+
+
+@lru_cache(maxsize=64)
+def plan_axis(starts: tuple[int, ...], window: int, resized: int, grid: int, original: int) -> Axis:
+    """Return the axis of an image; arguments as `axis_matrix` has them. It stays on the CPU."""
+    centres = torch.arange(0.5, grid, dtype=torch.float64) * (window / grid)
+    order = (torch.tensor(starts)[:, None] + centres).flatten().argsort(stable=True)
+    matrix = axis_matrix(starts, window, resized, grid, original)[:, order]
+    used = (matrix != 0).int()
+    first, behind = used.argmax(dim=1), used.flip(1).argmax(dim=1)
+    last = (matrix.shape[1] - behind).tolist()
+    return Axis(order, matrix, tuple(first.tolist()), tuple(last))
+
+
+def axis_matrix(
+    starts: tuple[int, ...], window: int, resized: int, grid: int, original: int
+) -> Tensor:
+    """Return the matrix that takes stacked grid logits to original pixels along one axis.
+
+    Args:
+        starts: Where windows begin in the resized image, pixels.
+        window: Length of a window, pixels.
+        resized: Length of the resized image, pixels.
+        grid: Patches of a window.
+        original: Length of the original image, pixels.
+
+    Returns:
+        (original, len(starts) * grid) float32; each row sums to 1.
+    """
+    upsample = bilinear_matrix(grid, window)
+    averaged = torch.zeros(resized, len(starts) * grid, dtype=torch.float64)
+    for i, start in enumerate(starts):
+        averaged[start : start + window, i * grid : (i + 1) * grid] = upsample
+    averaged /= averaged.sum(dim=1, keepdim=True)  # every window's row sums to 1: its count
+    return resize_rows(averaged, original).float()
+
+
+def bilinear_matrix(source: int, target: int) -> Tensor:
+    """Return bilinear resizing along one axis (align_corners=False) as (target, source) float64."""
+    return resize_rows(torch.eye(source, dtype=torch.float64), target)
+
+
+def resize_rows(matrix: Tensor, target: int) -> Tensor:
+    """Resize (source, ...) to (target, ...) along its rows, bilinear as above.
+
+    What is constant stays so to the last bit.
+    """
+    source = len(matrix)
+    places = (torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5
+    places = places.clamp(0, source - 1)
+    low = places.floor().long()
+    high = (low + 1).clamp_max(source - 1)
+    weights = (places - low).to(matrix).reshape(-1, *(1,) * (matrix.ndim - 1))
+    return torch.lerp(matrix[low], matrix[high], weights)

@@ -1,0 +1,106 @@
+"""An accelerator is never waited for between two tiles; seen on the CPU, at two levels.
+
+Functions that the code calls show what would be fetched, though on a CPU `cpu()` does nothing.
+Operators that torch runs show what functions do inside.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lhtclip import decode as module
+from lhtclip.decode import TILES, DecodeSettings, TileSize, decode
+from lhtclip.pamr import PamrSettings
+from lhtclip.windows import plan_windows
+
+FETCHING = {"cpu", "to", "numpy", "tolist", "item", "tensor", "as_tensor", "bincount", "nonzero"}
+FETCHING |= {"__bool__", "__int__", "__float__", "__index__", "masked_select", "unique"}
+WAITING = {"_local_scalar_dense", "_to_copy", "bincount", "nonzero", "masked_select", "lift_fresh"}
+WAITING |= {"equal", "is_nonzero", "_unique2", "unique_dim", "repeat_interleave"}
+
+
+def by_mask(name: str, args: tuple[Any, ...]) -> bool:
+    """Whether booleans choose elements, whose number only the device knows."""
+    indices = args[1] if len(args) > 1 else ()
+    several = indices if isinstance(indices, list | tuple) else (indices,)
+    return ("index" in name or "item__" in name) and any(
+        isinstance(index, torch.Tensor) and index.dtype == torch.bool for index in several
+    )
+
+
+class Asked(TorchFunctionMode):
+    """Counts functions that fetch from a device or bring something there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in FETCHING or by_mask(name, args):
+            self.counts[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+class Run(TorchDispatchMode):
+    """Counts operators that do, and tiles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+        self.tiles = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        if name in WAITING or by_mask(name, args):
+            self.counts[name] += 1
+        self.tiles += name == "amin"
+        return func(*args, **(kwargs or {}))
+
+
+def waits(size: tuple[int, int], how: DecodeSettings) -> tuple[int, Counter[str], Counter[str]]:
+    """Decode; return tiles, and what waits among functions and operators."""
+    plan = plan_windows(48, 64, window=32, stride=16)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(len(plan.tops), len(plan.lefts), 4, 4, 9, generator=generator)
+    image = torch.rand(3, 48, 64, generator=generator)
+    options = (logits, plan, size, tuple(range(9)), 9, how)
+    decode(*options, image=image)  # plans the axes, on the CPU
+    with Asked() as asked, Run() as run:
+        decode(*options, image=image)
+    return run.tiles, asked.counts, run.counts
+
+
+@pytest.mark.parametrize("pamr", [None, PamrSettings(1, (1,))], ids=str)
+@pytest.mark.parametrize("area", [0.0, 0.115])
+def test_waits_do_not_grow_with_the_tiles(
+    pamr: PamrSettings | None, area: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(TILES, "cpu")
+    monkeypatch.setattr(module, "TILES_ELSEWHERE", TileSize(9 * 3 * 64, 64))
+    monkeypatch.setattr(module, "BAND_PIXELS", 640)
+    how = DecodeSettings(threshold=0.3, area_threshold=area, pamr=pamr)
+    few, many = waits((20, 64), how), waits((160, 64), how)
+    assert many[0] > 5 * few[0] > 30
+    assert many[1:] == few[1:]
+    assert few[1]["cpu"] == 2  # labels and scores
+    assert few[1]["tolist"] == few[2]["bincount"] == (area > 0)
+    assert few[1].total() < 30
+    assert few[2].total() < 15
+
+
+@pytest.mark.parametrize("wait", [lambda x: x.cpu(), lambda x: x[x > 0], lambda x: bool(x.any())])
+def test_waiting_would_be_seen(wait: Any) -> None:
+    with Asked() as asked, Run() as run:
+        wait(torch.ones(3))
+    assert asked.counts.total() + run.counts.total() > 0
