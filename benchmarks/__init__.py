@@ -11,4 +11,5 @@ NAMES = (
     "startup",
     "scaling",
     "precision",
+    "engines",
 )

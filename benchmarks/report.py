@@ -31,6 +31,7 @@ _TITLES = {
     "startup": "Start",
     "scaling": "Scaling",
     "precision": "Precision",
+    "engines": "Engines",
 }
 
 Result = Mapping[str, Any]

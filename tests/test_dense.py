@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from lhtclip.techniques.she import SheSettings
 from lhtclip.techniques.ssr import SsrSettings
 from tests import literal
 from tests.models import HEADS, LAYERS, PATCH, tiny_clip, tiny_pixels
+from tests.waiting import Asked, Run
 
 MODEL = tiny_clip()
 METHODS = [name for name, rule in RULES.items() if rule.feedback is None]
@@ -283,3 +285,18 @@ def test_one_layer_is_enough() -> None:
     encoder = DenseEncoder(model, lht=LhtSettings(atr=ATR))
     assert_as_slowly(encoder, pixels)
     assert np.isfinite(encoder(pixels).numpy()).all()
+
+
+# Accelerators
+
+
+@pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "scclip"])
+@pytest.mark.parametrize("size", [(32, 32), (24, 40)])
+def test_nothing_waits_for_the_device(method: str, lht: LhtSettings, size: tuple[int, int]) -> None:
+    """SC-CLIP counts patches to choose among its neighbours; the others ask the device nothing."""
+    encoder, pixels = DenseEncoder(MODEL, method=method, lht=lht), tiny_pixels(2, *size)
+    with Asked() as asked, Run() as run:
+        encoder(pixels)
+    casts = {"to": asked.counts["to"], "_to_copy": run.counts["_to_copy"]}  # of dtype
+    assert asked.counts - Counter(casts) == run.counts - Counter(casts) == Counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -121,8 +120,7 @@ def test_an_encoded_image_runs_the_tower_for_every_vocabulary(
         runs.append(len(pixels))
         return encode(pixels, texts=texts)
 
-    monkeypatch.setattr(segmenter, "encoder", partial(counted))
-    monkeypatch.setattr(segmenter.encoder, "rule", SFR, raising=False)
+    monkeypatch.setattr(segmenter, "runner", counted)
     encoded = segmenter.encode(SCENES[0].image)
     assert not runs
     words = list(SCENES[0].names)

@@ -5,8 +5,9 @@ Read `DenseEncoder.__call__` beside the paper's overview figure (arXiv 2510.2389
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +22,23 @@ from lhtclip.techniques.she import Contributions, enhance
 from lhtclip.techniques.ssr import reweight
 
 
+class PatchEncoder(Protocol):
+    """Pixels to patch embeddings: a `DenseEncoder`, or an engine that runs one."""
+
+    @property
+    def engine(self) -> str:
+        """What runs it, a name in `lhtclip.engines.ENGINES`."""
+        ...
+
+    def __call__(self, pixels: Tensor, *, texts: Tensor | None = None) -> Tensor:
+        """Encode a batch: as `DenseEncoder.__call__`."""
+        ...
+
+
 class DenseEncoder:
     """Turns pixels into one embedding a patch, in the space of CLIP's texts."""
+
+    engine = "torch"
 
     def __init__(
         self,
@@ -57,6 +73,17 @@ class DenseEncoder:
         self.reads = frozenset(self.rule.reads(len(model.vision.blocks)))
         _check_layers(model, lht)
 
+    def settings(self) -> dict[str, Any]:
+        """Return all that the embeddings depend on beside the pixels, by name."""
+        return {
+            "image_tower": self.model.vision.fingerprint(),
+            "method": self.rule.name,
+            "method_settings": self.rule.settings(),
+            "residual": self.residual,
+            "mlp": self.mlp,
+            "techniques": asdict(self.lht),
+        }
+
     def __call__(self, pixels: Tensor, *, texts: Tensor | None = None) -> Tensor:
         """Encode a batch.
 
@@ -84,7 +111,7 @@ class DenseEncoder:
             alpha = lht.ssr.alpha if lht.ssr and layer in lht.ssr.layers else 0.0
             head_outputs = block.attention.head_outputs(block.norm1(x))
             if lht.she and (heads := lht.she.heads_of(layer)):
-                outputs = head_outputs[:, list(heads), prefix:]  # of the patches
+                outputs = torch.stack([head_outputs[:, head, prefix:] for head in heads], dim=1)
                 projections = block.attention.projections(heads)
                 contributions.append(Contributions(outputs, projections))  # X_{l,h}
             x = reweight(x, block.attention.merge(head_outputs), alpha)

@@ -21,7 +21,7 @@ def write_atomically(path: Path, data: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -30,12 +30,13 @@ def write_atomically(path: Path, data: bytes) -> Path:
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
         raise
     return path
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
+def unwritable(path: Path, error: OSError) -> InputError:
+    """Build the error for a file that cannot be written."""
     reason = error.strerror or str(error)
     return InputError(f"Cannot write {path}: {reason}. Choose a folder that you can write to.")
 

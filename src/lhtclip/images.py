@@ -8,6 +8,7 @@ the colours stored under transparent pixels are arbitrary and would reach the mo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -120,12 +121,24 @@ def to_pixels(
         std: Divides each channel afterwards, in the same units.
         antialias: Average all pixels that shrink into one, instead of the nearest four.
     """
-    levels = torch.tensor(image, device=device).permute(2, 0, 1).to(torch.float32)
+    levels = _on_device(image, torch.device(device)).permute(2, 0, 1).to(torch.float32)
     if tuple(levels.shape[1:]) != size:
         levels = F.interpolate(levels[None], size, mode="bilinear", antialias=antialias)[0].round()
-    centre = torch.tensor(mean, device=device).view(3, 1, 1)
-    spread = torch.tensor(std, device=device).view(3, 1, 1)
+    centre, spread = (_channels(tuple(each), torch.device(device)) for each in (mean, std))
     return ((levels / 255 - centre) / spread).to(dtype)
+
+
+def _on_device(image: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """Bring levels to a device; on CUDA what was given to it before goes on meanwhile."""
+    levels = torch.tensor(image)
+    if device.type == "cuda":
+        return levels.pin_memory().to(device, non_blocking=True)
+    return levels.to(device)
+
+
+@lru_cache(maxsize=16)
+def _channels(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    return torch.tensor(values, device=device).view(3, 1, 1)
 
 
 def _from_tensor(tensor: torch.Tensor, max_pixels: int) -> npt.NDArray[np.uint8]:

@@ -20,9 +20,10 @@ from lhtclip.attention import LastBlockRule
 from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.clip.hub import canonical_name, resolve
 from lhtclip.decode import DecodeSettings
-from lhtclip.dense import DenseEncoder
+from lhtclip.dense import DenseEncoder, PatchEncoder
 from lhtclip.device import choose_device, choose_dtype
 from lhtclip.encoded_image import EncodedImage
+from lhtclip.engines import check_engine, run_by
 from lhtclip.images import MAX_PIXELS, ImageSource, read_image, resized_shape, to_pixels
 from lhtclip.pamr import PamrSettings
 from lhtclip.segmentation import Segmentation
@@ -48,10 +49,22 @@ class Segmenter:
         windows: WindowSettings | None = None,
         decoding: DecodeSettings | None = None,
         max_pixels: int = MAX_PIXELS,
+        runner: PatchEncoder | None = None,
     ) -> None:
-        """Put the parts together; `from_pretrained` does it from a name."""
+        """Put the parts together; `from_pretrained` does it from a name.
+
+        Args:
+            checkpoint: The model and what belongs to it.
+            encoder: The method and the techniques.
+            texts: Makes embeddings of words.
+            windows: How images are resized and cut.
+            decoding: How logits become labels.
+            max_pixels: Larger images are refused.
+            runner: An engine that runs the encoder; None runs it as it is.
+        """
         self.checkpoint = checkpoint
         self.encoder = encoder
+        self.runner = runner or encoder
         self.texts = texts
         self.windows = windows or WindowSettings()
         self.decoding = decoding or DecodeSettings()
@@ -76,6 +89,8 @@ class Segmenter:
         pamr: bool | PamrSettings = False,
         device: str = "auto",
         dtype: str = "auto",
+        engine: str = "torch",
+        graph: str | Path | None = None,
         text_cache: bool | Path = True,
         max_pixels: int = MAX_PIXELS,
     ) -> Segmenter:
@@ -99,12 +114,17 @@ class Segmenter:
             pamr: Refine the logits along the edges of the image; True as NACLIP does.
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
             dtype: "auto", "float32", "bfloat16" or "float16".
+            engine: What runs the image tower: "torch", "compile", "onnx" or "openvino". The last
+                two work in float32 on the CPU.
+            graph: For those two, a file that `lhtclip export` wrote with the same settings; by
+                default one is made once and kept in the cache.
             text_cache: Keep text embeddings on disk; a path says where.
             max_pixels: Larger images are refused.
 
         Raises:
             LhtClipError: In one of its kinds, each saying what to do.
         """
+        device, dtype = check_engine(engine, graph=graph, device=device, dtype=dtype)
         target = choose_device(device)
         directory = resolve(str(model))
         checkpoint = load_checkpoint(directory, dtype=choose_dtype(dtype, target), device=target)
@@ -133,6 +153,9 @@ class Segmenter:
                 pamr=(PamrSettings() if pamr else None) if isinstance(pamr, bool) else pamr,
             ),
             max_pixels=max_pixels,
+            runner=run_by(
+                engine, encoder, pixels=checkpoint.pixels, graph=Path(graph) if graph else None
+            ),
         )
 
     @overload
@@ -243,7 +266,7 @@ class Segmenter:
         """Run the tower: of each image (window rows, columns, grid rows, columns, E)."""
         windows = torch.cat([self._windows(planned) for planned in images])
         parts = windows.split(self.windows.batch)
-        embeddings = torch.cat([self.encoder(part, texts=texts) for part in parts])
+        embeddings = torch.cat([self.runner(part, texts=texts) for part in parts])
         plans = [planned.plan for planned in images]
         return [
             own.unflatten(0, (len(plan.tops), len(plan.lefts)))

@@ -19,7 +19,6 @@ from lhtclip.dense import DenseEncoder
 from lhtclip.errors import InputError
 from lhtclip.evaluation.datasets import open_dataset
 from lhtclip.evaluation.datasets.dataset import IGNORED, Dataset, Sample
-from lhtclip.evaluation.fingerprint import image_tower_fingerprint, rule_settings
 from lhtclip.evaluation.runner import Evaluation, Running, evaluate
 from lhtclip.evaluation.samples import choose_samples, own_vocabulary, queries_of, vocabulary_of
 from lhtclip.evaluation.scenes import scenes_confusion
@@ -370,15 +369,15 @@ def test_what_decides_is_in_the_settings(tmp_path: Path) -> None:
 
 def test_one_weight_changes_the_fingerprint() -> None:
     model = tiny_clip()
-    before = image_tower_fingerprint(model.vision)
-    assert image_tower_fingerprint(tiny_clip().vision) == before
+    before = model.vision.fingerprint()
+    assert tiny_clip().vision.fingerprint() == before
     model.vision.blocks[-1].attention.out_projection.bias[0] += 1e-6
-    assert image_tower_fingerprint(model.vision) != before
+    assert model.vision.fingerprint() != before
 
 
 def test_settings_of_a_rule_are_told() -> None:
-    assert rule_settings(RULES["sclip"]) == {}
-    own = rule_settings(resclip(RcsSettings(share=0.6)))
+    assert RULES["sclip"].settings() == {}
+    own = resclip(RcsSettings(share=0.6)).settings()
     assert own["settings"]["share"] == 0.6
 
 

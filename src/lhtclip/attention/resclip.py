@@ -122,7 +122,9 @@ def base_outputs(
     if base in ("sclip", "naclip"):
         features.append(attention.keys(x))
     if base == "naclip":
-        omega = neighbourhood(context.grid, SIGMA, class_tokens=context.class_tokens).to(x)
+        omega = neighbourhood(
+            context.grid, SIGMA, class_tokens=context.class_tokens, device=x.device
+        ).to(x.dtype)
         bias = omega if bias is None else bias + omega
     values = attention.values(x)
     outputs = [attention.mix(gain * each, each, values, bias=bias) for each in features]

@@ -8,8 +8,9 @@ network stay. These are the published defaults, and both can be overridden.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass, is_dataclass
+from functools import partial
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -130,3 +131,11 @@ class LastBlockRule:
     reads: Callable[[int], Collection[int]] = no_streams
     note: str = ""
     feedback: Callable[[FirstRun], Tensor] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that the rule was built with, by name; most rules have none."""
+        given = self.mix.keywords if isinstance(self.mix, partial) else {}
+        return {
+            name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+            for name, value in given.items()
+        }

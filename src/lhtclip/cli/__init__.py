@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": "Measure mIoU on labelled data sets, by the published protocols.",
     "analyze": "Measure what layers, heads and tokens of a model see.",
     "datasets": "List the labelled data sets that can be read, and check one on disk.",
+    "export": "Write the image tower, method and techniques as an ONNX graph.",
     "calibrate": "Make a preset for a model on pictures of your own.",
 }
 

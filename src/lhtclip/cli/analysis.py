@@ -28,7 +28,6 @@ from lhtclip.clip.hub import canonical_name, resolve
 from lhtclip.device import choose_device, choose_dtype
 from lhtclip.errors import InputError
 from lhtclip.evaluation.datasets import Dataset, Sample, Truth, open_dataset
-from lhtclip.evaluation.fingerprint import image_tower_fingerprint
 from lhtclip.evaluation.machine import hardware, versions
 from lhtclip.evaluation.patches import patch_batches, picture_files, window_batches
 from lhtclip.evaluation.protocols import protocol_for
@@ -262,7 +261,7 @@ def _finish(subject: _Subject, outcome: _Outcome) -> None:
         {
             "measure": outcome.measure,
             "model": canonical_name(options.model),
-            "image_tower": image_tower_fingerprint(vision),
+            "image_tower": vision.fingerprint(),
             "preset": subject.preset.source,
             "dataset": subject.dataset.name,
             "images": len(subject.dataset.samples),

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from lhtclip.cli.options import EvaluateOptions, machine_options, model_options, switch
+from lhtclip.cli.options import (
+    EvaluateOptions,
+    engine_options,
+    machine_options,
+    model_options,
+    switch,
+)
 from lhtclip.cli.plan import check_folder
 
 _AS_PUBLISHED = "  [default: the protocol's]"
@@ -68,6 +74,7 @@ _AS_PUBLISHED = "  [default: the protocol's]"
 @click.option("--out", metavar="DIR", default="evaluation", help="Where the results go.")
 @click.option("--overwrite", is_flag=True, help="Start over; drop what --out holds.")
 @machine_options
+@engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document about the run.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(**given: Any) -> None:

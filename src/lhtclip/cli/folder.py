@@ -155,6 +155,7 @@ def _circumstances(segmenter: Segmenter) -> dict[str, Any]:
         "techniques": str(encoder.lht),
         "residual": encoder.residual,
         "mlp": encoder.mlp,
+        "engine": segmenter.runner.engine,
         "device": str(table.device),
         "dtype": str(table.dtype).removeprefix("torch."),
     }

@@ -11,6 +11,7 @@ from lhtclip.cli.console import say
 from lhtclip.cli.options import ModelOptions, SegmentOptions
 from lhtclip.clip.hub import BUNDLED, canonical_name
 from lhtclip.device import choose_device, choose_dtype
+from lhtclip.engines import check_engine
 from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.techniques.presets import Preset
 from lhtclip.templates import resolve_templates
@@ -31,6 +32,7 @@ _DECISIVE = (
     "logit_scale",
     "pamr",
     "threshold",
+    "graph",
 )
 
 
@@ -59,7 +61,10 @@ def check_model(options: ModelOptions) -> None:
     """
     canonical_name(options.model)
     rule_named(options.method)
-    choose_dtype(options.dtype, choose_device(options.device))
+    device, dtype = check_engine(
+        options.engine, graph=options.graph, device=options.device, dtype=options.dtype
+    )
+    choose_dtype(dtype, choose_device(device))
     _preset(options)
 
 
@@ -97,6 +102,8 @@ def load_model(options: ModelOptions, **settings: Any) -> Segmenter:
         preset=_preset(options),
         device=options.device,
         dtype=options.dtype,
+        engine=options.engine,
+        graph=options.graph,
         max_pixels=options.max_pixels,
         **settings,
     )

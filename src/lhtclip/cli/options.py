@@ -43,6 +43,17 @@ _MACHINE = (
     click.option("--max-pixels", type=int, default=MAX_PIXELS, help="Larger images are refused."),
 )
 
+_ENGINE = (
+    click.option(
+        "--engine", default="torch", help="torch, compile, onnx or openvino runs the image tower."
+    ),
+    click.option(
+        "--graph",
+        metavar="FILE",
+        help="For onnx and openvino, of `lhtclip export`.  [default: one is made and kept]",
+    ),
+)
+
 
 def model_options(command: Command) -> Command:
     """Add the options that choose model, method and techniques."""
@@ -54,6 +65,11 @@ def machine_options(command: Command) -> Command:
     return _add(command, _MACHINE)
 
 
+def engine_options(command: Command) -> Command:
+    """Add the options that choose what runs the image tower."""
+    return _add(command, _ENGINE)
+
+
 def _add(command: Command, options: tuple[Any, ...]) -> Command:
     for option in reversed(options):
         command = option(command)
@@ -62,7 +78,7 @@ def _add(command: Command, options: tuple[Any, ...]) -> Command:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """The options of `model_options` and `machine_options`; None stands for "as by default"."""
+    """The options that choose model, machine and engine; None stands for "as by default"."""
 
     model: str
     method: str
@@ -76,6 +92,8 @@ class ModelOptions:
     device: str
     dtype: str
     max_pixels: int
+    engine: str
+    graph: str | None
     quiet: bool
 
 

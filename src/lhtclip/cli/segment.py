@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lhtclip.cli.options import SegmentOptions, machine_options, model_options
+from lhtclip.cli.options import SegmentOptions, engine_options, machine_options, model_options
 from lhtclip.cli.plan import FORMATS, check_folder, parse_formats, plan_jobs
 
 
@@ -54,6 +54,7 @@ from lhtclip.cli.plan import FORMATS, check_folder, parse_formats, plan_jobs
 )
 @click.option("--overwrite", is_flag=True, help="Redo what is done; drop other words' results.")
 @machine_options
+@engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document about the run.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.pass_context

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -86,7 +87,7 @@ class Attention(nn.Module):
             bias.
         """
         weight = self.out_projection.weight.unflatten(1, (self.heads, self.head_width))
-        return weight[:, list(heads)].permute(1, 2, 0)
+        return torch.stack([weight[:, head].T for head in heads])
 
     def contributions(self, head_outputs: Tensor, heads: Sequence[int]) -> Tensor:
         """Return what single heads add to the residual stream, A_h V_h W_o,h, without bias.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+_SHARPNESS = -0.75  # a of the cubic kernel, the usual choice for images
 
 
 def positions_for_grid(table: Tensor, grid: tuple[int, int], *, class_tokens: int = 1) -> Tensor:
@@ -26,13 +27,32 @@ def positions_for_grid(table: Tensor, grid: tuple[int, int], *, class_tokens: in
     rows, columns = grid
     if (rows, columns) == (side, side):
         return table
-    image = table[class_tokens:].float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    stretched = F.interpolate(
-        image,
-        scale_factor=((rows + 0.1) / side, (columns + 0.1) / side),
-        mode="bicubic",
-        align_corners=False,
-        recompute_scale_factor=False,
+    # A graph that is exported for any grid comes past here, and meets the trained one later.
+    device = table.device
+    trained = (torch.full((), rows, device=device) == side) & (
+        torch.full((), columns, device=device) == side
     )
-    patches = stretched.flatten(2)[0].T.to(table.dtype)  # (rows * columns, width)
-    return torch.cat([table[:class_tokens], patches])
+    down, across = (_axis(side, length, unchanged=trained) for length in grid)
+    image = table[class_tokens:].float().unflatten(0, (side, side))  # (g, g, width)
+    patches = across @ (down @ image.flatten(1)).unflatten(1, (side, -1))
+    return torch.cat([table[:class_tokens], patches.flatten(0, 1).to(table.dtype)])
+
+
+def _axis(source: int, target: int, *, unchanged: Tensor) -> Tensor:
+    """Bicubic resizing along one axis, (target, source) float32; borders are repeated."""
+    device = unchanged.device
+    at, among = torch.arange(target, device=device), torch.arange(source, device=device)
+    places = (at + 0.5) * (source / (target + 0.1)) - 0.5
+    nearest = places.floor()[:, None] + torch.arange(-1, 3, device=device)  # (target, 4)
+    weights = _cubic((places[:, None] - nearest).abs())
+    index = nearest.clamp(0, source - 1)
+    matrix = ((index[..., None] == among) * weights[..., None]).sum(dim=1)
+    return torch.where(unchanged, (at[:, None] == among).float(), matrix)
+
+
+def _cubic(distance: Tensor) -> Tensor:
+    """Keys' cubic convolution kernel at distances from 0 to 2."""
+    a = _SHARPNESS
+    near = ((a + 2) * distance - (a + 3)) * distance.square() + 1
+    far = a * (((distance - 5) * distance + 8) * distance - 4)
+    return torch.where(distance <= 1, near, far)

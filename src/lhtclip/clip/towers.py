@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import ClassVar, cast
 
 import torch
@@ -47,6 +50,14 @@ class ImageTower(nn.Module, ABC):
         patches = whole.reshape(-1, 3, rows, side, columns, side)
         patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (B, N, 3 p p)
         return self.patch_embedding(patches)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of the tower's configuration and its weights as loaded."""
+        digest = hashlib.sha256(json.dumps(asdict(self.config)).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+            digest.update(tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
     @abstractmethod
     def embed(self, pixels: Tensor) -> Tensor:

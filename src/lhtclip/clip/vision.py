@@ -42,7 +42,7 @@ class VisionTower(ImageTower):
 
     def with_class_token(self, patch_tokens: Tensor, positions: Tensor) -> Tensor:
         """Prepend the class token, add positions (1 + patches, width), apply the first norm."""
-        class_token = self.class_embedding.expand(len(patch_tokens), 1, -1)
+        class_token = self.class_embedding.expand(patch_tokens.shape[0], 1, -1)
         return self.pre_norm(torch.cat([class_token, patch_tokens], dim=1) + positions)
 
     def project(self, tokens: Tensor) -> Tensor:

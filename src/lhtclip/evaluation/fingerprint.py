@@ -9,15 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, is_dataclass
-from functools import partial
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
 
 from lhtclip import __version__
-from lhtclip.attention import LastBlockRule
-from lhtclip.clip.towers import ImageTower
 from lhtclip.evaluation.datasets.dataset import Dataset
 from lhtclip.segmenter import Segmenter
 from lhtclip.vocabulary import Vocabulary
@@ -43,14 +40,10 @@ def decisive_settings(
         "torch": torch.__version__,
         "device": table.device.type,
         "dtype": str(table.dtype).removeprefix("torch."),
-        "image_tower": image_tower_fingerprint(checkpoint.model.vision),
         "text_tower": checkpoint.fingerprint,
         "pixels": asdict(checkpoint.pixels),
-        "method": encoder.rule.name,
-        "method_settings": rule_settings(encoder.rule),
-        "residual": encoder.residual,
-        "mlp": encoder.mlp,
-        "techniques": asdict(encoder.lht),
+        "engine": segmenter.runner.engine,
+        **encoder.settings(),
         "windows": asdict(segmenter.windows),
         "decoding": asdict(segmenter.decoding),
         "templates": _digest(segmenter.texts.templates),
@@ -61,24 +54,6 @@ def decisive_settings(
         **of_the_run,
     }
     return json.loads(json.dumps(content))  # tuples become lists, as in what is read back
-
-
-def image_tower_fingerprint(vision: ImageTower) -> str:
-    """Return a SHA-256 of the image tower's configuration and its weights as loaded."""
-    digest = hashlib.sha256(json.dumps(asdict(vision.config)).encode())
-    for name, tensor in sorted(vision.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        digest.update(tensor.contiguous().cpu().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def rule_settings(rule: LastBlockRule) -> dict[str, Any]:
-    """Return the settings that a rule was built with, by name; most rules have none."""
-    given = rule.mix.keywords if isinstance(rule.mix, partial) else {}
-    return {
-        name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-        for name, value in given.items()
-    }
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

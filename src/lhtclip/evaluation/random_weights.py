@@ -30,6 +30,6 @@ def random_clip(
     model = Clip(SHAPES[shape]).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for name, tensor in model.named_parameters():
-        if "norm" not in name and not name.endswith("bias") and tensor.ndim > 0:
+        if "norm" not in name and tensor.ndim > 0:
             tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.02)
     return model.to(device=device, dtype=dtype)

@@ -11,7 +11,6 @@ from pathlib import Path
 from lhtclip.clip.checkpoint import Checkpoint
 from lhtclip.dense import DenseEncoder
 from lhtclip.evaluation.datasets import Dataset
-from lhtclip.evaluation.fingerprint import image_tower_fingerprint
 from lhtclip.evaluation.protocols import protocol_for
 from lhtclip.evaluation.runner import Running, evaluate
 from lhtclip.evaluation.samples import own_vocabulary
@@ -57,7 +56,7 @@ class Scorer:
         self._texts = TextEncoder.of(checkpoint, templates=protocol.templates)
         self._folder, self._overwrite, self._max_pixels = folder, overwrite, max_pixels
         self._common = [
-            image_tower_fingerprint(checkpoint.model.vision),
+            checkpoint.model.vision.fingerprint(),
             dataset.name,
             [(sample.key, sample.candidates) for sample in dataset.samples],
             asdict(self._vocabulary),

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from lhtclip.errors import InputError, MissingDependencyError
+from lhtclip.errors import InputError
 from lhtclip.evaluation.datasets.dataset import Truth, published_names
 from lhtclip.evaluation.datasets.label_maps import to_classes
+from lhtclip.extras import import_extra
 
 MATS, LABELS_FILE = "trainval", "labels.txt"
 
@@ -63,14 +64,9 @@ def read_mat(path: Path, classes: Mapping[int, int]) -> Truth:
         InputError: The file is missing or broken, or holds ids without a class.
         MissingDependencyError: SciPy is not installed.
     """
+    scipy_io = import_extra("scipy.io", purpose="PASCAL Context's .mat files")
     try:
-        from scipy.io import loadmat  # pyright: ignore[reportMissingTypeStubs]
-    except ImportError as error:
-        raise MissingDependencyError(
-            "PASCAL Context's .mat files need SciPy: pip install 'lhtclip[datasets]'."
-        ) from error
-    try:
-        ids: Any = loadmat(path, variable_names=[_VARIABLE])[_VARIABLE]
+        ids: Any = scipy_io.loadmat(path, variable_names=[_VARIABLE])[_VARIABLE]
     except Exception as error:  # SciPy raises whatever the damage makes it trip over
         raise InputError(f"Cannot read {_VARIABLE} from {path}: {error}.") from error
     if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.unsignedinteger):

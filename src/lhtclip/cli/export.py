@@ -1,0 +1,61 @@
+"""`lhtclip export`: the image tower with its method and techniques, as a file for other engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lhtclip.cli.console import print_path, say
+from lhtclip.cli.options import model_options, switch
+from lhtclip.cli.plan import check_folder
+from lhtclip.errors import InputError, unknown
+
+FORMATS = ("onnx",)
+
+
+@click.command()
+@model_options
+@click.option("--format", "form", metavar="NAME", default="onnx", help="Of the file: onnx.")
+@switch("int8", "Round weights to 8 bits.  [default: off]", default=False)
+@click.option(
+    "--out", metavar="FILE", help="Where to.  [default: <model>.<method>.onnx, .int8.onnx]"
+)
+@click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
+def command(*, form: str, int8: bool, out: str | None, quiet: bool, **given: Any) -> None:
+    """Write a graph: windows and texts in, logits of every patch out.
+
+    Inputs are `pixels` (batch, 3, height, width), normalised, in whole patches, and `texts`
+    (queries, E) of unit length; the output `logits` (batch, rows, columns, queries) holds cosines.
+    Batch, height, width and queries are free. Method and techniques are inside. `segment` and
+    `evaluate` run the file with --engine onnx or openvino and --graph FILE.
+
+    Before it is written the graph is run beside torch; how near it comes is told. Printed is the
+    file.
+    """
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    path = Path(out) if out else default_path(given["model"], given["method"], int8=int8)
+    if path.is_dir():
+        raise InputError(f"--out {path} is a folder; name a file in it.")
+    check_folder(path.parent)
+
+    from lhtclip.export.graph import export_graph
+    from lhtclip.segmenter import Segmenter
+
+    segmenter = Segmenter.from_pretrained(device="cpu", dtype="float32", text_cache=False, **given)
+    if not quiet:
+        say("Tracing the image tower and trying the graph; this takes a minute or so.")
+    agreement = export_graph(segmenter.encoder, path, pixels=segmenter.checkpoint.pixels, int8=int8)
+    if not quiet:
+        say(
+            f"On noise its logits differ from torch's by {agreement.difference:.1e} at the most, "
+            f"and the mean cosine of its embeddings with torch's is {agreement.cosine:.5f}."
+        )
+    print_path(path)
+
+
+def default_path(model: str, method: str, *, int8: bool) -> Path:
+    """Name the file after what is in it, such as ViT-B-16.sclip.int8.onnx."""
+    return Path(f"{Path(model).name}.{method}{'.int8' if int8 else ''}.onnx")

@@ -1,0 +1,48 @@
+"""torch.compile: the encoder's many small steps joined into fewer, after a minute or so once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lhtclip.dense import DenseEncoder
+from lhtclip.errors import InputError
+
+_MOST_WINDOWS = 65536  # in a batch
+_MOST_SHAPES = 4  # of windows that are compiled for; those that come later run as they are
+
+
+class CompiledEncoder:
+    """Compiles once for each shape of window, whatever the number of windows."""
+
+    engine = "compile"
+
+    def __init__(self, encoder: DenseEncoder) -> None:
+        """Get ready; the first batch of a shape is what takes its time.
+
+        Raises:
+            InputError: The method looks at the words while it encodes, which cannot be compiled.
+        """
+        if encoder.rule.feedback is not None:
+            raise InputError(
+                f"The method {encoder.rule.name!r} segments once before it encodes and cannot be "
+                "compiled: use the engine 'torch'."
+            )
+        self._encoder = encoder
+        self._compiled = torch.compile(encoder.__call__, dynamic=False)
+        self._shapes: set[torch.Size] = set()
+
+    def __call__(self, pixels: Tensor, *, texts: Tensor | None = None) -> Tensor:
+        """Encode a batch, as `DenseEncoder` does; texts are not looked at."""
+        del texts
+        shape = pixels.shape[1:]
+        if shape not in self._shapes and len(self._shapes) == _MOST_SHAPES:
+            return self._encoder(pixels)
+        self._shapes.add(shape)
+        if len(pixels) == 1:  # which the compiler would take for a case of its own
+            return self._compiled(pixels.expand(2, *shape).contiguous())[:1]
+        pixels = pixels.clone()  # the mark stays on a tensor
+        torch._dynamo.mark_dynamic(  # pyright: ignore[reportPrivateUsage]
+            pixels, 0, min=2, max=_MOST_WINDOWS
+        )
+        return self._compiled(pixels)

@@ -1,0 +1,76 @@
+"""An exported graph in the place of the encoder that it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lhtclip.clip.config import PixelConfig
+from lhtclip.dense import DenseEncoder
+from lhtclip.engines.run import Run
+from lhtclip.errors import InputError
+from lhtclip.export.description import FORMAT, GraphDescription
+from lhtclip.export.graph import check_exportable, export_graph
+from lhtclip.text_cache import default_cache_folder
+
+_logger = logging.getLogger("lhtclip")
+
+
+class GraphEncoder:
+    """Pixels to patch embeddings by another engine.
+
+    A graph gives logits of texts. With the identity in their place these are the embeddings, and
+    words can be changed without running it again.
+    """
+
+    def __init__(self, engine: str, run: Run, encoder: DenseEncoder) -> None:
+        """Put a graph in an encoder's place.
+
+        Args:
+            engine: Its name in `lhtclip.engines.ENGINES`.
+            run: The opened graph.
+            encoder: Whose graph it is.
+        """
+        config = encoder.model.config
+        self.engine = engine
+        self._run, self._patch = run, config.vision.patch_size
+        self._identity = np.eye(config.projection_dim, dtype=np.float32)
+
+    def __call__(self, pixels: Tensor, *, texts: Tensor | None = None) -> Tensor:
+        """Encode a batch, as `DenseEncoder` does; texts are not looked at."""
+        del texts
+        height, width = (length - length % self._patch for length in pixels.shape[-2:])
+        whole = pixels[..., :height, :width].contiguous()
+        return torch.from_numpy(self._run(whole.numpy(), self._identity))
+
+
+def graph_of(encoder: DenseEncoder, *, pixels: PixelConfig, graph: Path | None) -> Path:
+    """Return a graph of an encoder: the given one, or one that is kept in the cache.
+
+    Raises:
+        InputError: The given one is of another encoder, or this encoder can have none.
+        MissingDependencyError: A package that is needed to read or write it is not installed.
+    """
+    check_exportable(encoder)
+    if graph is not None:
+        GraphDescription.read(graph).check_made_from(encoder, graph)
+        return graph
+    content = json.dumps([FORMAT, encoder.settings()], default=str)
+    name = hashlib.sha256(content.encode()).hexdigest()
+    try:
+        path = default_cache_folder() / "graphs" / f"{name}.onnx"
+    except RuntimeError as error:  # no home folder
+        raise InputError(
+            "There is no folder to keep a graph in: set LHTCLIP_CACHE, or name a graph that "
+            "`lhtclip export` wrote."
+        ) from error
+    if not path.is_file():
+        _logger.warning("Making a graph of the image tower, once; it is kept as %s.", path)
+        export_graph(encoder, path, pixels=pixels)
+    return path

@@ -1,0 +1,36 @@
+"""ONNX Runtime, on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lhtclip.engines.run import Run
+from lhtclip.extras import import_extra
+
+_ERRORS_ONLY = 3
+
+
+def open_graph(path: Path) -> Run:
+    """Load a graph, with as many threads as torch has.
+
+    Raises:
+        MissingDependencyError: The package `onnxruntime` is not installed.
+    """
+    runtime = import_extra("onnxruntime", purpose="Graphs on the engine 'onnx'")
+    options = runtime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = torch.get_num_threads()
+    # Its threads would go on spinning after a batch, on the cores that decoding needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session: Any = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+
+    def run(pixels: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[np.float32]:
+        return session.run(None, dict(zip(names, (pixels, texts), strict=True)))[0]
+
+    return run

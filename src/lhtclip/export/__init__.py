@@ -1,0 +1,1 @@
+"""The encoder as a graph that other engines run, in one file."""

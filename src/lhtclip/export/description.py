@@ -1,0 +1,90 @@
+"""What a graph says of itself: which encoder it came from, and which pixels it wants.
+
+It stands in the file's metadata, as JSON under the key "lhtclip".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lhtclip import __version__
+from lhtclip.clip.config import PixelConfig
+from lhtclip.dense import DenseEncoder
+from lhtclip.errors import InputError
+from lhtclip.extras import import_extra
+
+KEY = "lhtclip"
+FORMAT = 1  # raise it when graphs of before can no longer be run
+
+
+@dataclass(frozen=True, slots=True)
+class GraphDescription:
+    """What is written into a graph.
+
+    settings: All that its embeddings depend on, as `DenseEncoder.settings` tells.
+    patch: Side of a patch in pixels; windows have a multiple of it.
+    width: E, of texts and patch embeddings.
+    pixels: How levels in [0, 1] are normalised.
+    int8: Whether weights were rounded to 8 bits.
+    version: Of the package that wrote it.
+    format: Of this description.
+    """
+
+    settings: dict[str, Any]
+    patch: int
+    width: int
+    pixels: PixelConfig
+    int8: bool
+    version: str = __version__
+    format: int = FORMAT
+
+    @classmethod
+    def of(cls, encoder: DenseEncoder, pixels: PixelConfig, *, int8: bool) -> GraphDescription:
+        """Describe the graph of an encoder."""
+        config = encoder.model.config
+        settings = json.loads(json.dumps(encoder.settings()))  # tuples become lists
+        return cls(settings, config.vision.patch_size, config.projection_dim, pixels, int8)
+
+    def to_json(self) -> str:
+        """Return the text for the metadata."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> GraphDescription:
+        """Read the description of a graph.
+
+        Raises:
+            MissingDependencyError: The package `onnx` is not installed.
+            InputError: There is no such file, or none that `lhtclip export` wrote.
+        """
+        onnx = import_extra("onnx", purpose="Graphs")
+        if not path.is_file():
+            raise InputError(f"There is no graph {path}: write one with `lhtclip export`.")
+        try:
+            metadata = onnx.load(str(path), load_external_data=False).metadata_props
+            content = json.loads({entry.key: entry.value for entry in metadata}[KEY])
+            pixels = {name: tuple(levels) for name, levels in content["pixels"].items()}
+            return cls(**content | {"pixels": PixelConfig(**pixels)})
+        except Exception as error:  # a broken protobuf raises what it likes
+            raise InputError(
+                f"{path} is no graph that `lhtclip export` of this version wrote: export it anew."
+            ) from error
+
+    def check_made_from(self, encoder: DenseEncoder, path: Path) -> None:
+        """Compare with the encoder that is to be run.
+
+        Raises:
+            InputError: The graph is that of another encoder; the message tells what differs.
+        """
+        wanted = json.loads(json.dumps(encoder.settings()))
+        if self.format == FORMAT and self.settings == wanted:
+            return
+        names = [name for name in wanted if self.settings.get(name) != wanted[name]]
+        differing = ", ".join(name.replace("_", " ") for name in names) or "format"
+        raise InputError(
+            f"The graph {path} was exported from another encoder: it differs in {differing}. "
+            "Give the options that it was exported with, or export it anew with these."
+        )

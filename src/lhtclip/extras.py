@@ -1,0 +1,35 @@
+"""Optional packages: imported when they are needed, explained when they are missing."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from lhtclip.errors import MissingDependencyError
+
+_EXTRA_OF = {  # what to install, by package
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "openvino": "openvino",
+    "scipy": "datasets",
+}
+
+
+def import_extra(module: str, *, purpose: str) -> Any:
+    """Import a module of an optional package.
+
+    Args:
+        module: Such as "scipy.io".
+        purpose: What it is needed for, in the plural, to begin a sentence with.
+
+    Raises:
+        MissingDependencyError: It is not installed; the message tells how to get it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise MissingDependencyError(
+            f"{purpose} need {package}: pip install 'lhtclip[{_EXTRA_OF[package]}]'."
+        ) from error

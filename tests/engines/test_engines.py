@@ -1,0 +1,195 @@
+"""The same segmenter on other engines, and what they cannot run."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lhtclip import Segmenter
+from lhtclip.clip.config import PixelConfig
+from lhtclip.dense import DenseEncoder
+from lhtclip.engines import ENGINES, ON_GRAPHS, check_engine, run_by
+from lhtclip.engines import compiled as compiled_module
+from lhtclip.engines.compiled import CompiledEncoder
+from lhtclip.engines.graph import GraphEncoder
+from lhtclip.errors import InputError, MissingDependencyError, UnknownNameError
+from tests.evaluation.runs import tiny_segmenter
+from tests.models import tiny_clip, tiny_pixels
+from tests.test_dense import ALL
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LHTCLIP_CACHE", str(tmp_path))
+    return tmp_path
+
+
+# Graphs
+
+
+@pytest.mark.slow
+def test_graphs_label_as_torch_does(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The first engine makes the graph; the second finds it."""
+    plain = tiny_segmenter()
+    blocks = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    image = blocks.repeat(12, axis=0).repeat(11, axis=1)
+    for made, engine in enumerate(ON_GRAPHS):
+        caplog.clear()
+        runner = run_by(engine, plain.encoder, pixels=plain.checkpoint.pixels)
+        assert ("Making a graph" in caplog.text) == (made == 0)
+        assert len(list((cache / "graphs").iterdir())) == 1
+        assert runner.engine == engine
+        other = Segmenter(
+            plain.checkpoint, plain.encoder, plain.texts, windows=plain.windows, runner=runner
+        )
+        wanted, found = plain.encode(image), other.encode(image)
+        assert (wanted.embeddings - found.embeddings).abs().max() < 1e-5
+        for words in (["cat", "grass", "sky", "road", "car"], ["dog", "pizza", "sea", "tree"]):
+            one, two = wanted.segment(words), found.segment(words)
+            assert len(np.unique(one.labels)) > 1
+            assert (one.labels == two.labels).mean() > 0.999
+            np.testing.assert_allclose(one.scores, two.scores, atol=1e-4)
+
+
+def test_a_graph_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="There is no graph"):
+        Segmenter.from_pretrained("bundled", engine="onnx", graph=tmp_path / "a.onnx")
+
+
+def test_no_place_for_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr("lhtclip.engines.graph.default_cache_folder", no_home)
+    with pytest.raises(InputError, match="set LHTCLIP_CACHE, or name a graph"):
+        run_by("onnx", DenseEncoder(tiny_clip()), pixels=PixelConfig())
+
+
+@pytest.mark.parametrize("engine", ON_GRAPHS)
+@pytest.mark.parametrize("method", ["scclip", "resclip-sfr"])
+def test_methods_that_have_no_graph(engine: str, method: str) -> None:
+    with pytest.raises(InputError, match=f"{method}' cannot become a graph"):
+        run_by(engine, DenseEncoder(tiny_clip(), method=method), pixels=PixelConfig())
+
+
+@pytest.mark.parametrize(("engine", "package"), [("onnx", "onnxruntime"), ("openvino",) * 2])
+def test_engines_that_are_not_installed(
+    engine: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lhtclip.engines.graph.graph_of", lambda *_, **__: tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError, match=rf"'{engine}' need {package}: pip install"):
+        run_by(engine, DenseEncoder(tiny_clip()), pixels=PixelConfig())
+
+
+# The compiler
+
+
+def test_one_case_for_every_number_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are told to be of any size, one window goes as two, and shapes have an end."""
+    seen: list[torch.Size] = []
+
+    def interpreted(function: Any, *, dynamic: bool) -> Any:
+        assert not dynamic
+
+        def run(pixels: torch.Tensor) -> torch.Tensor:
+            seen.append(pixels.shape)
+            return function(pixels)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", interpreted)
+    monkeypatch.setattr(compiled_module, "_MOST_SHAPES", 2)
+    encoder = DenseEncoder(tiny_clip(), lht=ALL)
+    compiled = CompiledEncoder(encoder)
+    for batch, height, width in ((3, 32, 32), (1, 32, 32), (2, 40, 32), (2, 16, 16), (4, 40, 32)):
+        pixels = tiny_pixels(batch, height, width)
+        torch.testing.assert_close(compiled(pixels), encoder(pixels), rtol=0, atol=1e-5)
+        assert not hasattr(pixels, "_dynamo_dynamic_indices")
+    assert [(each[0], each[2]) for each in seen] == [(3, 32), (2, 32), (2, 40), (4, 40)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on CPUs")
+@pytest.mark.filterwarnings("default")  # the compiler warns about its own parts
+def test_compiled_is_equal() -> None:
+    encoder = DenseEncoder(tiny_clip(layers=2))
+    compiled = CompiledEncoder(encoder)
+    torch._dynamo.utils.counters.clear()
+    with torch.inference_mode():
+        for batch in (3, 1, 5):
+            pixels = tiny_pixels(batch, 32, 32)
+            torch.testing.assert_close(compiled(pixels), encoder(pixels), rtol=0, atol=1e-5)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+def test_methods_that_cannot_be_compiled() -> None:
+    encoder = DenseEncoder(tiny_clip(), method="resclip-sfr")
+    with pytest.raises(InputError, match="cannot be compiled: use the engine 'torch'"):
+        run_by("compile", encoder, pixels=PixelConfig())
+
+
+# The choice
+
+
+def test_torch_is_the_encoder_itself() -> None:
+    encoder = DenseEncoder(tiny_clip())
+    assert run_by("torch", encoder, pixels=PixelConfig()) is encoder
+    assert encoder.engine in ENGINES
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "onx"}, "Unknown engine 'onx'. Did you mean 'onnx'"),
+        ({"engine": "compile", "graph": "a.onnx"}, "'compile' runs no graph: choose onnx or"),
+        ({"engine": "torch", "graph": "a.onnx"}, "'torch' runs no graph"),
+        ({"engine": "onnx", "device": "cuda"}, "runs on the CPU, not on 'cuda'"),
+        ({"engine": "openvino", "dtype": "bfloat16"}, "works in float32, not in bfloat16"),
+    ],
+)
+def test_bad_choices(options: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_engine(**{"graph": None, "device": "auto", "dtype": "auto"} | options)  # pyright: ignore
+
+
+def test_where_engines_work() -> None:
+    assert check_engine("onnx", graph=None, device="auto", dtype="auto") == ("cpu", "float32")
+    assert check_engine("compile", graph=None, device="cuda", dtype="auto") == ("cuda", "auto")
+
+
+def test_unknown_engine_before_anything_is_loaded() -> None:
+    with pytest.raises(UnknownNameError, match="engine"):
+        Segmenter.from_pretrained("no such model", engine="tensorrt")
+
+
+def test_windows_are_of_whole_patches_or_not() -> None:
+    encoder = DenseEncoder(tiny_clip())
+
+    def run(pixels: Any, texts: Any) -> Any:
+        assert pixels.flags.c_contiguous
+        return (encoder(torch.from_numpy(pixels)) @ torch.from_numpy(texts).T).numpy()
+
+    pixels = tiny_pixels(2, 37, 45)
+    found = GraphEncoder("onnx", run, encoder)(pixels)
+    torch.testing.assert_close(found, encoder(pixels), rtol=0, atol=1e-6)
+
+
+def test_settings_tell_encoders_apart() -> None:
+    encoder = DenseEncoder(tiny_clip(), lht=ALL)
+    same = DenseEncoder(tiny_clip(), lht=ALL)
+    assert encoder.settings() == same.settings()
+    for other in (
+        DenseEncoder(tiny_clip(seed=1), lht=ALL),
+        DenseEncoder(tiny_clip(), lht=replace(ALL, ssr=None)),
+        DenseEncoder(tiny_clip(), lht=ALL, mlp=True),
+        DenseEncoder(tiny_clip(), method="naclip", lht=ALL),
+    ):
+        assert other.settings() != encoder.settings()
