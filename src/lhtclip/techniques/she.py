@@ -81,8 +81,12 @@ class Contributions:
     projections: Tensor
 
     def hoyer(self) -> Tensor:
-        """Sparsity of each contribution, (batch, heads, patches)."""
-        return hoyer(self.outputs @ self.projections)
+        """Sparsity of each contribution, (batch, heads, patches).
+
+        Head after head: what one writes is as large as the residual stream, and caches hold it.
+        """
+        heads = zip(self.outputs.unbind(1), self.projections, strict=True)
+        return torch.stack([hoyer(outputs @ projection) for outputs, projection in heads], dim=1)
 
     def length(self) -> Tensor:
         """Length of each contribution, (batch, heads, patches, 1) float32."""
