@@ -31,7 +31,7 @@ from lhtclip.scenes import bundled_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.text_embeddings import TextEncoder
 
-BUDGET = 90.0  # seconds, beside those that exports take
+BUDGET = 50.0  # seconds, beside those that exports take
 WINDOWS = 6
 QUICK_SCENES = 2
 TORCH, COMPILE, INT8 = "torch", "compile", "int8 weights"

@@ -55,7 +55,7 @@ def test_outputs_of_all_formats(tmp_path: Path) -> None:
     )
     assert [path.name for path in job.files] == [
         "one.v2.png",
-        "one.v2.overlay.png",
+        "one.v2.overlay.jpg",
         "one.v2.scores.npz",
         "one.v2.cat.mask.png",
         "one.v2.sky.mask.png",
@@ -87,12 +87,13 @@ def test_names_in_different_folders_do_not_clash(tmp_path: Path) -> None:
 
 def test_formats_that_do_not_clash_are_allowed(tmp_path: Path) -> None:
     touch(tmp_path / "in/one.jpg")
-    touch(tmp_path / "in/one.overlay.jpg")
+    touch(tmp_path / "in/one.x.mask.jpg")
     with pytest.raises(InputError, match="would both become"):
         plan_jobs(
-            [str(tmp_path / "in")], tmp_path / "out", formats=("labels", "overlay"), names=("x",)
+            [str(tmp_path / "in")], tmp_path / "out", formats=("labels", "binary"), names=("x",)
         )
-    plan_jobs([str(tmp_path / "in")], tmp_path / "out", formats=("labels",), names=("x",))
+    formats = ("labels", "overlay")
+    plan_jobs([str(tmp_path / "in")], tmp_path / "out", formats=formats, names=("x",))
 
 
 def test_a_folder_that_does_not_exist_yet_is_fine(tmp_path: Path) -> None:

@@ -25,12 +25,12 @@ def test_default_formats(segment: Any, draw: Any, tmp_path: Path) -> None:
     draw("shots/one.jpg")
     outcome = segment("shots/one.jpg")
     assert outcome.code == 0
-    assert outcome.paths == [Path("lhtclip-out/one.png"), Path("lhtclip-out/one.overlay.png")]
-    assert files_below(tmp_path / "lhtclip-out") == ["classes.json", "one.overlay.png", "one.png"]
+    assert outcome.paths == [Path("lhtclip-out/one.png"), Path("lhtclip-out/one.overlay.jpg")]
+    assert files_below(tmp_path / "lhtclip-out") == ["classes.json", "one.overlay.jpg", "one.png"]
     labels = decode_labels(tmp_path / "lhtclip-out/one.png")
     assert labels.shape == (40, 56)
     assert set(np.unique(labels)) <= {0, 1, 2}
-    with Image.open(tmp_path / "lhtclip-out/one.overlay.png") as overlay:
+    with Image.open(tmp_path / "lhtclip-out/one.overlay.jpg") as overlay:
         assert overlay.width >= 56
         assert overlay.height > 40  # the legend
 
@@ -42,7 +42,7 @@ def test_all_formats_agree(segment: Any, draw: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     masks = [f"one.{name}.mask.png" for name in NAMES]
     assert files_below(out) == sorted(
-        ["classes.json", "one.overlay.png", "one.png", "one.scores.npz", *masks]
+        ["classes.json", "one.overlay.jpg", "one.png", "one.scores.npz", *masks]
     )
     labels = decode_labels(out / "one.png")
     for index, mask in enumerate(masks):
@@ -128,7 +128,7 @@ def test_a_stopped_run_goes_on(
     assert outcome.err.strip().splitlines()[-1] == "lhtclip: Interrupted."
     results = files_below(tmp_path / "out")
     assert not [name for name in results if name.startswith(".")]
-    done = len([name for name in results if name.endswith(".overlay.png")])
+    done = len([name for name in results if name.endswith(".overlay.jpg")])
     assert len(results) == 2 * done + 1  # an image's files are all there, or none is
     assert 2 <= done < 16
 

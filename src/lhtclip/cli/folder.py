@@ -26,7 +26,8 @@ from lhtclip.cli.record import check_record, describe, write_record
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
-from lhtclip.formats.png import encode_binary, encode_labels, encode_picture
+from lhtclip.formats.jpeg import encode_photo
+from lhtclip.formats.png import encode_binary, encode_labels
 from lhtclip.formats.scores import encode_scores
 from lhtclip.images import read_image
 from lhtclip.segmentation import Segmentation
@@ -35,7 +36,7 @@ from lhtclip.vocabulary import Vocabulary
 
 _ENCODERS: dict[str, Callable[[Segmentation], Iterable[bytes]]] = {
     "labels": lambda result: [encode_labels(result.labels, result.colours)],
-    "overlay": lambda result: [encode_picture(result.overlay(), level=1)],
+    "overlay": lambda result: [encode_photo(result.overlay())],
     "scores": lambda result: [encode_scores(result.scores)],
     "binary": lambda result: (encode_binary(result.mask(name)) for name in result.names),
 }

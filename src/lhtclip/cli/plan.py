@@ -14,7 +14,7 @@ from lhtclip.formats.pictures import find_images
 # What is added to an image's name without its suffix; "binary" gives a file for each class.
 FORMATS = {
     "labels": ".png",
-    "overlay": ".overlay.png",
+    "overlay": ".overlay.jpg",
     "scores": ".scores.npz",
     "binary": ".{}.mask.png",
 }

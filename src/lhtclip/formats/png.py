@@ -77,15 +77,10 @@ def encode_binary(mask: npt.NDArray[np.bool_]) -> bytes:
     return encode_picture(Image.fromarray(mask.astype(np.uint8) * 255))
 
 
-def encode_picture(picture: Image.Image, *, level: int = 6) -> bytes:
-    """Encode any picture as a PNG file.
-
-    Args:
-        picture: Of any mode that PNG has.
-        level: Of compression, 1 to 9. Photographs hardly shrink beyond 1, and take much longer.
-    """
+def encode_picture(picture: Image.Image) -> bytes:
+    """Encode any picture, of any mode that PNG has, as a PNG file."""
     file = io.BytesIO()
-    picture.save(file, format="PNG", compress_level=level)
+    picture.save(file, format="PNG")
     return file.getvalue()
 
 
