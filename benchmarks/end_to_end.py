@@ -28,7 +28,7 @@ from benchmarks.materials import (
 )
 from benchmarks.reference import UsualWay, decide_bytes
 from benchmarks.results import Results, dtype_name, size, spread, times_as_fast
-from benchmarks.stages import measure_stages
+from benchmarks.stages import TOWER, measure_stages
 from lhtclip.dense import DenseEncoder
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.settings import OFF, LhtSettings
@@ -112,7 +112,7 @@ def _measure_case(
         peaks[f"{OURS}, {dtype_name(fastest)}"] = run_alone(ours, options)
     results.keep(case.title, times)
     _report(case, times, peaks, options, results)
-    measure_stages(
+    stages = measure_stages(
         case.title,
         _segmenter(case, options, fastest, folder),
         path,
@@ -122,6 +122,12 @@ def _measure_case(
         results,
         budget=0.25 * budget,
     )
+    usual = times.get(f"{USUAL}, float32")
+    if case.target and usual:
+        bound = times_as_fast(usual.median / stages[TOWER].median)
+        results.note(
+            f"{case.title}: if our tower were all that took time, the factor would be {bound}."
+        )
 
 
 def _ours(case: Case, options: Options, folder: Path, path: Path) -> dict[str, Work]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Options, Work, measure
+from benchmarks.harness import Options, Times, Work, measure
 from benchmarks.results import Results, spread
 from lhtclip.decode import decode
 from lhtclip.dense import DenseEncoder
@@ -19,6 +19,7 @@ from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.settings import LhtSettings
 from lhtclip.vocabulary import Vocabulary
 
+TOWER = "tower"
 WITH_LHT = "tower with LHT"
 
 
@@ -61,7 +62,7 @@ def stages_of(
     works: dict[str, Work] = {
         "read": partial(read_image, path),
         "resize, cut": resize,
-        "tower": partial(_run_tower, plain, windows, batch),
+        TOWER: partial(_run_tower, plain, windows, batch),
         "texts, known": partial(segmenter.texts.encode, vocabulary.queries),
         "decode": partial(
             decode,
@@ -99,8 +100,8 @@ def measure_stages(
     results: Results,
     *,
     budget: float,
-) -> None:
-    """Measure every stage and add a table."""
+) -> dict[str, Times]:
+    """Measure every stage, add a table, and return the times by stage."""
     works = stages_of(segmenter, path, vocabulary, lht)
     times = measure(works, budget=budget, device=options.device)
     results.keep(f"{title}: stages", times)
@@ -110,9 +111,10 @@ def measure_stages(
         (name, spread(each), f"{100 * each.median / whole:.1f} %") for name, each in plain.items()
     ]
     if WITH_LHT in times:
-        added = times[WITH_LHT].median - times["tower"].median
+        added = times[WITH_LHT].median - times[TOWER].median
         rows.append(("LHT, if on", f"{1000 * added:+.3g} ms", f"{100 * added / whole:+.1f} %"))
     results.table(f"{title}: stages of ours", ("stage", "time", "share"), rows)
+    return times
 
 
 def _run_tower(encoder: DenseEncoder, windows: Tensor, batch: int) -> None:

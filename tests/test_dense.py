@@ -293,8 +293,13 @@ def test_one_layer_is_enough() -> None:
 @pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "scclip"])
 @pytest.mark.parametrize("size", [(32, 32), (24, 40)])
-def test_nothing_waits_for_the_device(method: str, lht: LhtSettings, size: tuple[int, int]) -> None:
+def test_nothing_waits_for_the_device(
+    method: str, lht: LhtSettings, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SC-CLIP counts patches to choose among its neighbours; the others ask the device nothing."""
+    monkeypatch.setattr(
+        torch.compiler, "is_compiling", lambda: True
+    )  # ATR asks a CPU, and it alone
     encoder, pixels = DenseEncoder(MODEL, method=method, lht=lht), tiny_pixels(2, *size)
     with Asked() as asked, Run() as run:
         encoder(pixels)

@@ -27,7 +27,7 @@ class PatchEncoder(Protocol):
 
     @property
     def engine(self) -> str:
-        """What runs it, a name in `lhtclip.engines.ENGINES`."""
+        """What runs it, such as "torch" or "onnx int8"."""
         ...
 
     def __call__(self, pixels: Tensor, *, texts: Tensor | None = None) -> Tensor:

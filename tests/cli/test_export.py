@@ -13,6 +13,15 @@ from tests.cli.conftest import Draw, Run
 
 
 @pytest.mark.slow
+def test_rounded_weights_are_told(lhtclip: Run, segment: Run, draw: Draw, checkpoint: Path) -> None:
+    image = draw("photo.png")
+    (graph,) = lhtclip("export", "--model", checkpoint, "--int8", "--quiet").paths
+    assert graph.name.endswith(".sclip.int8.onnx")
+    ran = segment(image, "--out", "out", "--engine", "onnx", "--graph", graph, "--json")
+    assert ran.json["engine"] == "onnx int8"
+
+
+@pytest.mark.slow
 def test_export_and_run(lhtclip: Run, segment: Run, draw: Draw, checkpoint: Path) -> None:
     image = draw("photo.png", height=61, width=83)
     ran = lhtclip("export", "--model", checkpoint, "--method", "naclip")

@@ -21,6 +21,7 @@ from lhtclip.engines.compiled import CompiledEncoder
 from lhtclip.engines.graph import GraphEncoder
 from lhtclip.errors import InputError, MissingDependencyError, UnknownNameError
 from tests.evaluation.runs import tiny_segmenter
+from tests.export.test_graph import LHT
 from tests.models import tiny_clip, tiny_pixels
 from tests.test_dense import ALL
 
@@ -83,7 +84,7 @@ def test_methods_that_have_no_graph(engine: str, method: str) -> None:
 def test_engines_that_are_not_installed(
     engine: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lhtclip.engines.graph.graph_of", lambda *_, **__: tmp_path)
+    monkeypatch.setattr("lhtclip.engines.graph.graph_of", lambda *_, **__: (tmp_path, False))
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=rf"'{engine}' need {package}: pip install"):
         run_by(engine, DenseEncoder(tiny_clip()), pixels=PixelConfig())
@@ -120,7 +121,7 @@ def test_one_case_for_every_number_of_windows(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on CPUs")
 @pytest.mark.filterwarnings("default")  # the compiler warns about its own parts
 def test_compiled_is_equal() -> None:
-    encoder = DenseEncoder(tiny_clip(layers=2))
+    encoder = DenseEncoder(tiny_clip(layers=2), lht=LHT)
     compiled = CompiledEncoder(encoder)
     torch._dynamo.utils.counters.clear()
     with torch.inference_mode():

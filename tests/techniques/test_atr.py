@@ -152,6 +152,15 @@ def test_all_abnormal(normalised: bool) -> None:
     assert not replace_abnormal(patches, (3, 4), zero, abnormal=everybody).any()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_where_nobody_can_ask_it_is_the_same(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph cannot be asked whether a token is abnormal, so it takes the long way always."""
+    patches, abnormal = random(2, 12, WIDTH), mask(2, 12, share)
+    asked = replace_abnormal(patches, (3, 4), AtrSettings(), abnormal=abnormal)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.equal(replace_abnormal(patches, (3, 4), AtrSettings(), abnormal=abnormal), asked)
+
+
 def test_input_is_left_alone() -> None:
     patches, abnormal = random(2, 12, WIDTH), mask(2, 12, 0.5)
     before = patches.clone()

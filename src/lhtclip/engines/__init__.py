@@ -70,4 +70,5 @@ def run_by(
     from lhtclip.engines.graph import GraphEncoder, graph_of
 
     open_graph = {"onnx": onnx_runtime, "openvino": openvino}[engine].open_graph
-    return GraphEncoder(engine, open_graph(graph_of(encoder, pixels=pixels, graph=graph)), encoder)
+    path, int8 = graph_of(encoder, pixels=pixels, graph=graph)
+    return GraphEncoder(f"{engine} int8" if int8 else engine, open_graph(path), encoder)

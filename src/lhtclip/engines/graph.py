@@ -33,7 +33,7 @@ class GraphEncoder:
         """Put a graph in an encoder's place.
 
         Args:
-            engine: Its name in `lhtclip.engines.ENGINES`.
+            engine: What is told of it, such as "onnx" or "onnx int8".
             run: The opened graph.
             encoder: Whose graph it is.
         """
@@ -50,8 +50,13 @@ class GraphEncoder:
         return torch.from_numpy(self._run(whole.numpy(), self._identity))
 
 
-def graph_of(encoder: DenseEncoder, *, pixels: PixelConfig, graph: Path | None) -> Path:
-    """Return a graph of an encoder: the given one, or one that is kept in the cache.
+def graph_of(
+    encoder: DenseEncoder, *, pixels: PixelConfig, graph: Path | None
+) -> tuple[Path, bool]:
+    """Find a graph of an encoder: the given one, or one that is kept in the cache.
+
+    Returns:
+        The file, and whether its weights are rounded to 8 bits.
 
     Raises:
         InputError: The given one is of another encoder, or this encoder can have none.
@@ -59,8 +64,9 @@ def graph_of(encoder: DenseEncoder, *, pixels: PixelConfig, graph: Path | None) 
     """
     check_exportable(encoder)
     if graph is not None:
-        GraphDescription.read(graph).check_made_from(encoder, graph)
-        return graph
+        description = GraphDescription.read(graph)
+        description.check_made_from(encoder, graph)
+        return graph, description.int8
     content = json.dumps([FORMAT, encoder.settings()], default=str)
     name = hashlib.sha256(content.encode()).hexdigest()
     try:
@@ -73,4 +79,4 @@ def graph_of(encoder: DenseEncoder, *, pixels: PixelConfig, graph: Path | None) 
     if not path.is_file():
         _logger.warning("Making a graph of the image tower, once; it is kept as %s.", path)
         export_graph(encoder, path, pixels=pixels)
-    return path
+    return path, False

@@ -95,8 +95,8 @@ def replace_abnormal(
 def _around(tokens: Tensor, grid: tuple[int, int], sigma: float) -> Tensor:
     """Sum the 8 neighbours of every place, weighted by the Gaussian; shapes as above.
 
-    Places outside count nothing. One convolution for all places costs less than to look up those
-    that need it would on an accelerator, which had to be waited for.
+    Places outside count nothing. All places are summed, not only those that need it: to look these
+    up, an accelerator would have to be waited for, and a graph could not.
     """
     offsets = torch.arange(-1, 2, dtype=torch.float32, device=tokens.device)
     squared = offsets[:, None].square() + offsets.square()
