@@ -143,10 +143,10 @@ def test_two_images_of_one_name(segment: Any, draw: Any) -> None:
     check(segment("a"), "one.jpg", "one.png", "would both become")
 
 
-def test_one_result_that_is_the_overlay_of_another(segment: Any, draw: Any) -> None:
+def test_one_result_that_is_the_mask_of_another(segment: Any, draw: Any) -> None:
     draw("shots/one.jpg")
-    draw("shots/one.overlay.jpg")
-    check(segment("shots"), "would both become")
+    draw("shots/one.cat.mask.jpg")
+    check(segment("shots", "--format", "labels,binary"), "would both become")
 
 
 def test_results_that_would_replace_images(segment: Any, draw: Any) -> None:

@@ -56,7 +56,7 @@ def assert_equal(path: Path, encoder: DenseEncoder, *, atol: float = 1e-5) -> No
         ("sclip", LHT),
         ("naclip", LHT),  # a bias of the grid
         ("resclip", LHT),  # streams of other layers
-        ("gem", LHT),  # a second stream
+        ("clip-surgery", LHT),  # a second stream
     ],
     ids=str,
 )

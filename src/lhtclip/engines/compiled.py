@@ -8,7 +8,6 @@ from torch import Tensor
 from lhtclip.dense import DenseEncoder
 from lhtclip.errors import InputError
 
-_MOST_WINDOWS = 65536  # in a batch
 _MOST_SHAPES = 4  # of windows that are compiled for; those that come later run as they are
 
 
@@ -42,7 +41,5 @@ class CompiledEncoder:
         if len(pixels) == 1:  # which the compiler would take for a case of its own
             return self._compiled(pixels.expand(2, *shape).contiguous())[:1]
         pixels = pixels.clone()  # the mark stays on a tensor
-        torch._dynamo.mark_dynamic(  # pyright: ignore[reportPrivateUsage]
-            pixels, 0, min=2, max=_MOST_WINDOWS
-        )
+        torch._dynamo.maybe_mark_dynamic(pixels, 0)  # pyright: ignore[reportPrivateUsage]
         return self._compiled(pixels)
