@@ -69,14 +69,15 @@ def _measure(options: Options, results: Results, place: Path, *, photos: int | N
         write_tokenizer(Path(name, TOKENIZER_FILE), end=model.config.text.eos_token_id)
     encoder = DenseEncoder(model.to(options.device, dtype), method="sclip")
     side = settings.window or 0
-    pixels = torch.randn(settings.batch, 3, side, side).to(options.device, dtype)
+    batch = settings.at_once(options.device.type)
+    pixels = torch.randn(batch, 3, side, side).to(options.device, dtype)
 
     first = save_photo(place / "photos" / "one.jpg", *SIZES[0])
     run = partial(_segment, place, name, options, dtype)
     run(first, "warm")
     started = time.perf_counter()
-    _encode(encoder, pixels, settings.batch)
-    per_window = (time.perf_counter() - started) / settings.batch
+    _encode(encoder, pixels, batch)
+    per_window = (time.perf_counter() - started) / batch
     count = photos or _affordable(per_window, options)
     sizes = [SIZES[index % len(SIZES)] for index in range(count)]
     folder = place / "photos" / "all"
@@ -121,7 +122,7 @@ def _report(
         name: statistics.median(own[TOWER][i] / seconds[i] for i in rounds)
         for name, seconds in own.items()
     }
-    batch = WindowSettings().batch
+    batch = WindowSettings().at_once(options.device.type)
     titles = {TOWER: f"tower alone, {windows} windows in batches of {batch}"}
     rows = [
         (

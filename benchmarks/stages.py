@@ -58,7 +58,7 @@ def stages_of(
     plain = segmenter.encoder
     texts = segmenter.texts.encode(vocabulary.queries)
     logits = found.embeddings @ texts.T
-    batch = segmenter.windows.batch
+    batch = segmenter.windows.at_once(table.device.type)
     works: dict[str, Work] = {
         "read": partial(read_image, path),
         "resize, cut": resize,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lhtclip.errors import InputError
-from lhtclip.windows import WindowPlan, plan_windows, window_starts
+from lhtclip.windows import WindowPlan, WindowSettings, plan_windows, window_starts
 
 lengths = st.integers(1, 400)
 windows_and_strides = st.integers(1, 120).flatmap(
@@ -117,3 +117,9 @@ def test_cut_takes_the_windows_row_by_row(height: int, width: int) -> None:
 def test_stride_must_not_leave_gaps() -> None:
     with pytest.raises(InputError, match=r"stride of 112 pixels leaves gaps .* from 1 to 64"):
         plan_windows(336, 448, window=64, stride=112)
+
+
+def test_windows_at_once_by_device() -> None:
+    by_device = WindowSettings()
+    assert by_device.at_once("cpu") < by_device.at_once("cuda") == by_device.at_once("mps")
+    assert WindowSettings(batch=3).at_once("cpu") == WindowSettings(batch=3).at_once("cuda") == 3

@@ -233,9 +233,13 @@ class Segmenter:
         if waiting:
             yield from self._encode_together(waiting)
 
+    @property
+    def _at_once(self) -> int:
+        return self.windows.at_once(self.checkpoint.model.vision.positions.device.type)
+
     def _fits(self, planned: _Planned, waiting: list[_Planned]) -> bool:
         windows = planned.plan.count + sum(each.plan.count for each in waiting)
-        return planned.shape == waiting[0].shape and windows <= self.windows.batch
+        return planned.shape == waiting[0].shape and windows <= self._at_once
 
     def _plan(self, image: NDArray[np.uint8]) -> WindowPlan:
         settings = self.windows
@@ -265,7 +269,7 @@ class Segmenter:
     def _embed(self, images: list[_Planned], *, texts: Tensor | None = None) -> list[Tensor]:
         """Run the tower: of each image (window rows, columns, grid rows, columns, E)."""
         windows = torch.cat([self._windows(planned) for planned in images])
-        parts = windows.split(self.windows.batch)
+        parts = windows.split(self._at_once)
         embeddings = torch.cat([self.runner(part, texts=texts) for part in parts])
         plans = [planned.plan for planned in images]
         return [

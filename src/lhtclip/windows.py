@@ -9,6 +9,9 @@ from torch import Tensor
 
 from lhtclip.errors import InputError
 
+_AT_ONCE = {"cpu": 8}  # windows, by device type; what more of them write leaves a CPU's caches
+_AT_ONCE_ELSEWHERE = 32
+
 
 @dataclass(frozen=True, slots=True)
 class WindowSettings:
@@ -18,14 +21,14 @@ class WindowSettings:
     long_side: Most pixels of the longer side; wins over `short_side`.
     window: Side of a window in pixels; None runs the whole image at once.
     stride: Pixels from one window to the next.
-    batch: Most windows in one pass through the tower.
+    batch: Most windows in one pass through the tower; None for as many as suit the device.
     """
 
     short_side: int = 336
     long_side: int = 2048
     window: int | None = 224
     stride: int = 112
-    batch: int = 12
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse sizes that are not positive, and windows that leave gaps."""
@@ -35,6 +38,10 @@ class WindowSettings:
                 raise InputError(f"{name} must be at least 1 pixel or window, not {value}.")
         if self.window is not None:
             check_stride(window=self.window, stride=self.stride)
+
+    def at_once(self, device: str) -> int:
+        """Return the most windows in one pass on a device of this type."""
+        return self.batch or _AT_ONCE.get(device, _AT_ONCE_ELSEWHERE)
 
 
 def window_starts(length: int, *, window: int, stride: int) -> tuple[int, ...]:

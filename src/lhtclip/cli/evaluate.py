@@ -43,7 +43,9 @@ _AS_PUBLISHED = "  [default: the protocol's]"
 )
 @click.option("--area-threshold", type=float, help=f"Least share of the foreground.{_AS_PUBLISHED}")
 @switch("pamr", f"Refine along the edges of the image (PAMR).{_AS_PUBLISHED}")
-@click.option("--batch", type=int, default=12, help="Most windows at once.")
+@click.option(
+    "--batch", type=int, default=None, help="Most windows at once.  [default: as suits the device]"
+)
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Only the first N pictures.")
 @click.option(
     "--seed", type=int, help="Put the pictures into a random order first, the same everywhere."

@@ -110,7 +110,7 @@ class SegmentOptions(ModelOptions):
     short_side: int
     window: int  # 0: the whole image
     stride: int
-    batch: int
+    batch: int | None
     logit_scale: float
     pamr: bool
     out: str
@@ -158,7 +158,7 @@ class EvaluateOptions(ModelOptions):
     threshold: float | None
     area_threshold: float | None
     pamr: bool | None
-    batch: int
+    batch: int | None
     limit: int | None
     seed: int | None
     workers: int

@@ -41,7 +41,9 @@ from lhtclip.cli.plan import FORMATS, check_folder, parse_formats, plan_jobs
 @click.option("--short-side", type=int, default=336, help="Pixels of the resized shorter side.")
 @click.option("--window", type=int, default=224, help="Pixels of a window; 0 for the whole image.")
 @click.option("--stride", type=int, default=112, help="Pixels between windows.")
-@click.option("--batch", type=int, default=12, help="Most windows at once.")
+@click.option(
+    "--batch", type=int, default=None, help="Most windows at once.  [default: as suits the device]"
+)
 @click.option("--logit-scale", type=float, default=40.0, help="Factor before the softmax.")
 @click.option("--pamr", is_flag=True, help="Refine along the edges of the image (PAMR).")
 @click.option("--out", metavar="DIR", default="lhtclip-out", help="Where the results go.")
