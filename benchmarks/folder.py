@@ -33,7 +33,7 @@ from lhtclip.images import resized_shape
 from lhtclip.vocabulary import shipped_classes
 from lhtclip.windows import WindowSettings, plan_windows
 
-BUDGET = 110.0  # seconds
+BUDGET = 90.0  # seconds
 PHOTOS = 200
 SHARE = 0.9  # of the tower's speed
 SIZES = ((375, 500), (500, 333), (480, 640), (427, 640), (640, 480), (512, 683), (1200, 1600))
