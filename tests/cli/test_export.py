@@ -19,6 +19,12 @@ def test_rounded_weights_are_told(lhtclip: Run, segment: Run, draw: Draw, checkp
     assert graph.name.endswith(".sclip.int8.onnx")
     ran = segment(image, "--out", "out", "--engine", "onnx", "--graph", graph, "--json")
     assert ran.json["engine"] == "onnx int8"
+    common = ("evaluate", "scenes", "--model", checkpoint, "--limit", 1, "--out", "e", "--quiet")
+    ran = lhtclip(*common, "--engine", "onnx", "--graph", graph, "--json")
+    assert ran.json["datasets"][0]["settings"]["engine"] == "onnx int8"
+    ran = lhtclip(*common, "--dtype", "float32")
+    assert ran.code == 2
+    assert "engine 'onnx int8', now 'torch'" in ran.err
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from lhtclip.cli.options import EvaluateOptions
 from lhtclip.clip.hub import canonical_name
 from lhtclip.decode import DecodeSettings
 from lhtclip.dense import DenseEncoder
+from lhtclip.engines import check_engine, run_by
 from lhtclip.errors import InputError
 from lhtclip.evaluation.datasets import Dataset, open_dataset
 from lhtclip.evaluation.datasets.check import check_dataset
@@ -75,7 +76,10 @@ def evaluate_all(options: EvaluateOptions) -> None:
             _check(task.dataset, quiet=options.quiet)
     if any(task.dataset.name != "scenes" for task in tasks):
         warn_if_bundled(options)
-    model = load_model(options)
+    device, dtype = check_engine(
+        options.engine, graph=options.graph, device=options.device, dtype=options.dtype
+    )  # the engine itself comes later: a data set may have settings of its own for the method
+    model = load_model(replace(options, device=device, dtype=dtype, engine="torch", graph=None))
     documents = [_run(task, model, options) for task in tasks]
     write_atomically(Path(options.out) / "report.md", markdown(documents).encode())
     if options.as_json:
@@ -227,19 +231,22 @@ def _run(task: _Task, model: Segmenter, options: EvaluateOptions) -> Document:
 def _segmenter(task: _Task, model: Segmenter, options: EvaluateOptions) -> Segmenter:
     """Put the settings of a data set round the model that all share."""
     checkpoint = model.checkpoint
+    encoder = DenseEncoder(
+        checkpoint.model,
+        method=task.protocol.rule(options.method),
+        lht=model.encoder.lht,
+        residual=options.residual,
+        mlp=options.mlp,
+    )
+    graph = Path(options.graph) if options.graph else None
     return Segmenter(
         checkpoint,
-        DenseEncoder(
-            checkpoint.model,
-            method=task.protocol.rule(options.method),
-            lht=model.encoder.lht,
-            residual=options.residual,
-            mlp=options.mlp,
-        ),
+        encoder,
         TextEncoder.of(checkpoint, templates=task.templates),
         windows=task.windows,
         decoding=task.decoding,
         max_pixels=options.max_pixels,
+        runner=run_by(options.engine, encoder, pixels=checkpoint.pixels, graph=graph),
     )
 
 
