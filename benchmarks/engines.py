@@ -47,10 +47,10 @@ def main(given: list[str] | None = None) -> Results:
     results = Results("engines", options)
     with TemporaryDirectory() as place:
         folder = Path(place)
-        exported = {options.model: _exported(options.model, options, folder)}
+        exported = {options.model: _exported(options.model, folder)}
         _measure_speed(exported[options.model], options, results, compiled=found.compile)
         if BUNDLED not in exported:
-            exported[BUNDLED] = _exported(BUNDLED, options, folder)
+            exported[BUNDLED] = _exported(BUNDLED, folder)
         _measure_labels(exported[BUNDLED], options, results)
     results.save()
     return results
@@ -59,7 +59,7 @@ def main(given: list[str] | None = None) -> Results:
 class _Exported:
     """A model with its techniques, and its graph with and without rounded weights."""
 
-    def __init__(self, model: str, options: Options, folder: Path) -> None:
+    def __init__(self, model: str, folder: Path) -> None:
         self.checkpoint: Checkpoint = checkpoint_of(
             model, folder=folder, dtype=torch.float32, device=torch.device("cpu")
         )
@@ -80,9 +80,9 @@ class _Exported:
         }
 
 
-def _exported(model: str, options: Options, folder: Path) -> _Exported:
+def _exported(model: str, folder: Path) -> _Exported:
     print(f"\nExporting {model}", flush=True)
-    return _Exported(model, options, folder)
+    return _Exported(model, folder)
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ Read `DenseEncoder.__call__` beside the paper's overview figure (arXiv 2510.2389
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Protocol
@@ -74,8 +75,8 @@ class DenseEncoder:
         _check_layers(model, lht)
 
     def settings(self) -> dict[str, Any]:
-        """Return all that the embeddings depend on beside the pixels, by name."""
-        return {
+        """Return all that the embeddings depend on beside the pixels, by name, in JSON types."""
+        content = {
             "image_tower": self.model.vision.fingerprint(),
             "method": self.rule.name,
             "method_settings": self.rule.settings(),
@@ -83,6 +84,7 @@ class DenseEncoder:
             "mlp": self.mlp,
             "techniques": asdict(self.lht),
         }
+        return json.loads(json.dumps(content))  # tuples become lists, as in what is read back
 
     def __call__(self, pixels: Tensor, *, texts: Tensor | None = None) -> Tensor:
         """Encode a batch.

@@ -67,7 +67,7 @@ def graph_of(
         description = GraphDescription.read(graph)
         description.check_made_from(encoder, graph)
         return graph, description.int8
-    content = json.dumps([FORMAT, encoder.settings()], default=str)
+    content = json.dumps([FORMAT, encoder.settings()])
     name = hashlib.sha256(content.encode()).hexdigest()
     try:
         path = default_cache_folder() / "graphs" / f"{name}.onnx"

@@ -45,8 +45,8 @@ class GraphDescription:
     def of(cls, encoder: DenseEncoder, pixels: PixelConfig, *, int8: bool) -> GraphDescription:
         """Describe the graph of an encoder."""
         config = encoder.model.config
-        settings = json.loads(json.dumps(encoder.settings()))  # tuples become lists
-        return cls(settings, config.vision.patch_size, config.projection_dim, pixels, int8)
+        patch, width = config.vision.patch_size, config.projection_dim
+        return cls(encoder.settings(), patch, width, pixels, int8)
 
     def to_json(self) -> str:
         """Return the text for the metadata."""
@@ -79,7 +79,7 @@ class GraphDescription:
         Raises:
             InputError: The graph is that of another encoder; the message tells what differs.
         """
-        wanted = json.loads(json.dumps(encoder.settings()))
+        wanted = encoder.settings()
         if self.format == FORMAT and self.settings == wanted:
             return
         names = [name for name in wanted if self.settings.get(name) != wanted[name]]
