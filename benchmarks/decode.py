@@ -19,11 +19,11 @@ from benchmarks.harness import Options, Times, Work, add_only, measure, ratio, r
 from benchmarks.materials import sclip_protocol
 from benchmarks.reference import boxes, decide_bytes, decide_windows
 from benchmarks.results import Results, size, spread, times_as_fast
-from lhtclip.decode import decode
+from lhtclip.decoding.decode import decode
 from lhtclip.evaluation.protocol import Protocol
-from lhtclip.images import resized_shape
-from lhtclip.vocabulary import Vocabulary
-from lhtclip.windows import WindowPlan, plan_windows
+from lhtclip.image.pixels import resized_shape
+from lhtclip.image.windows import WindowPlan, plan_windows
+from lhtclip.text.vocabulary import Vocabulary
 
 BUDGET = 60.0  # seconds
 LARGE = 4e9  # bytes; a run at full size that needs more is done once, in a process of its own

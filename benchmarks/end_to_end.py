@@ -29,7 +29,7 @@ from benchmarks.materials import (
 from benchmarks.reference import UsualWay, decide_bytes
 from benchmarks.results import Results, dtype_name, size, spread, times_as_fast
 from benchmarks.stages import TOWER, measure_stages
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.settings import OFF, LhtSettings
 

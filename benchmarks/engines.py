@@ -22,14 +22,14 @@ from benchmarks.materials import checkpoint_of, preset_of
 from benchmarks.results import Results, size, spread, times_as_fast
 from lhtclip.clip.checkpoint import Checkpoint
 from lhtclip.clip.hub import BUNDLED
-from lhtclip.dense import DenseEncoder, PatchEncoder
+from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import ON_GRAPHS, run_by
 from lhtclip.evaluation.scenes import new_confusion, segment_scenes
 from lhtclip.export.graph import TOLERANCE, export_graph
 from lhtclip.export.int8 import round_weights
 from lhtclip.scenes import bundled_scenes
 from lhtclip.segmenter import Segmenter
-from lhtclip.text_embeddings import TextEncoder
+from lhtclip.text.embeddings import TextEncoder
 
 BUDGET = 50.0  # seconds, beside those that exports take
 WINDOWS = 6

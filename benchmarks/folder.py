@@ -28,10 +28,10 @@ from lhtclip.cli import main as lhtclip
 from lhtclip.clip.checkpoint import save_checkpoint
 from lhtclip.clip.hub import BUNDLED
 from lhtclip.clip.layout import TOKENIZER_FILE
-from lhtclip.dense import DenseEncoder
-from lhtclip.images import resized_shape
-from lhtclip.vocabulary import shipped_classes
-from lhtclip.windows import WindowSettings, plan_windows
+from lhtclip.encoder import DenseEncoder
+from lhtclip.image.pixels import resized_shape
+from lhtclip.image.windows import WindowSettings, plan_windows
+from lhtclip.text.vocabulary import shipped_classes
 
 BUDGET = 90.0  # seconds
 PHOTOS = 200

@@ -27,12 +27,12 @@ from benchmarks.materials import (
 )
 from benchmarks.results import Results, dtype_name, spread
 from lhtclip.clip.checkpoint import Checkpoint
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.efficiency import count_multiply_adds
-from lhtclip.images import resized_shape, to_pixels
+from lhtclip.image.pixels import resized_shape, to_pixels
+from lhtclip.image.windows import WindowSettings, plan_windows
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import LhtSettings
-from lhtclip.windows import WindowSettings, plan_windows
 
 BUDGET = 60.0  # seconds
 SHARE = 0.95  # of the speed without, that is to be reached with all three

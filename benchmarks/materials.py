@@ -25,19 +25,19 @@ from lhtclip.clip.hub import BUNDLED, BUNDLED_FOLDER
 from lhtclip.clip.layout import TOKENIZER_FILE
 from lhtclip.clip.model import Clip
 from lhtclip.clip.tokenizer import Tokenizer
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.protocols import protocol_for
 from lhtclip.evaluation.random_weights import random_clip
-from lhtclip.images import ImageSource
+from lhtclip.image.pixels import ImageSource
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.atr import AtrSettings, hoyer
 from lhtclip.techniques.presets import PRESETS, Preset, preset_for
-from lhtclip.templates import fill, resolve_templates
-from lhtclip.text_cache import open_text_cache
-from lhtclip.text_embeddings import TextEncoder
-from lhtclip.vocabulary import Vocabulary, shipped_classes
+from lhtclip.text.cache import open_text_cache
+from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.templates import fill, resolve_templates
+from lhtclip.text.vocabulary import Vocabulary, shipped_classes
 
 ABNORMAL_SHARE = 0.03  # of patches; in published CLIPs a few in a hundred are
 TEMPLATES = "imagenet80"

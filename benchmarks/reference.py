@@ -22,9 +22,9 @@ from lhtclip.clip.layers import Attention
 from lhtclip.clip.model import Clip
 from lhtclip.clip.positions import positions_for_grid
 from lhtclip.clip.text import TextTower
-from lhtclip.decode import DecodeSettings
-from lhtclip.templates import fill
-from lhtclip.windows import WindowSettings
+from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.image.windows import WindowSettings
+from lhtclip.text.templates import fill
 
 MEAN, SPREAD = (122.771, 116.746, 104.094), (68.501, 66.632, 70.323)  # red, green, blue
 

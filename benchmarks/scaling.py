@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from benchmarks.harness import Options, Work, measure, read_options
 from benchmarks.materials import checkpoint_of, known_texts, photo, sclip_protocol
 from benchmarks.results import Results, dtype_name, spread
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.segmenter import Segmenter
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 
 BUDGET = 45.0  # seconds
 SHORT_SIDES = (224, 336, 560)

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from benchmarks.harness import Options, Times, Work, measure
 from benchmarks.results import Results, spread
-from lhtclip.decode import decode
-from lhtclip.dense import DenseEncoder
+from lhtclip.decoding.decode import decode
+from lhtclip.encoder import DenseEncoder
 from lhtclip.files import write_atomically
-from lhtclip.formats.png import encode_labels
-from lhtclip.images import read_image, to_pixels
+from lhtclip.image.pixels import read_image, to_pixels
+from lhtclip.output.png import encode_labels
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.settings import LhtSettings
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 
 TOWER = "tower"
 WITH_LHT = "tower with LHT"

@@ -25,9 +25,9 @@ from benchmarks.materials import (
 from benchmarks.reference import usual_texts
 from benchmarks.results import Results, dtype_name, duration, spread, times_as_fast
 from lhtclip.clip.checkpoint import Checkpoint
-from lhtclip.templates import resolve_templates
-from lhtclip.text_embeddings import TextEncoder
-from lhtclip.vocabulary import shipped_classes
+from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.templates import resolve_templates
+from lhtclip.text.vocabulary import shipped_classes
 
 BUDGET = 50.0  # seconds
 DATASET = "coco_stuff171"

@@ -18,7 +18,7 @@ from benchmarks.materials import checkpoint_of, clip_of
 from benchmarks.results import Results, dtype_name, spread
 from lhtclip.clip.model import Clip
 from lhtclip.clip.state_dict import TRANSFORMERS_CLIP, scatter
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.efficiency import count_multiply_adds
 
 BUDGET = 75.0  # seconds

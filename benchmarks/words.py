@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from benchmarks.harness import Options, Work, measure, read_options
 from benchmarks.materials import checkpoint_of, photo, sclip_protocol, segmenter_of
 from benchmarks.results import Results, duration, spread
-from lhtclip.dense import DenseEncoder
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.encoder import DenseEncoder
+from lhtclip.text.vocabulary import Vocabulary
 
 BUDGET = 12.0  # seconds
 SIZE = (512, 683)

@@ -17,7 +17,7 @@ from typing import Any
 from docs.scene_figures import Step, planted_figure, save_small, scene_figure
 from lhtclip.cli import main as lhtclip
 from lhtclip.clip.hub import BUNDLED, BUNDLED_FOLDER
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.scenes import scenes_confusion
 from lhtclip.files import write_atomically
 from lhtclip.scenes import bundled_scenes

@@ -1,8 +1,8 @@
 """Hash what every method labels, so that a change of the code can show that no label moved.
 
-`python scripts/label_hashes.py PHOTOS > hashes.json` writes one SHA-256 per method, with and without
+`python scripts/label_hashes.py PHOTOS > hashes.json` writes one SHA-256 a method, with and without
 LHT, over the 24 bundled scenes and over a folder of photos. `--check hashes.json` compares instead.
-Float32 on one thread of the CPU. Other processors round differently, so compare runs of one machine.
+Float32 on one CPU thread. Other processors round differently, so compare runs of one machine.
 """
 
 from __future__ import annotations

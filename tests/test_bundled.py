@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lhtclip import LhtSettings, Segmenter, WindowSettings
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.scenes import scenes_confusion
 from lhtclip.scenes import Scene, bundled_scenes
 from lhtclip.techniques.presets import Preset, preset_for

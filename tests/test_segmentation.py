@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lhtclip.errors import InputError, UnknownNameError
-from lhtclip.formats.png import decode_labels
-from lhtclip.palette import palette
+from lhtclip.output.palette import palette
+from lhtclip.output.png import decode_labels
 from lhtclip.segmentation import Segmentation, label_dtype
 
 NAMES = ("sky", "grass", "cow")

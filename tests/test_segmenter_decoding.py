@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lhtclip import Segmentation, Segmenter, WindowSettings
-from lhtclip.decode import DecodeSettings
-from lhtclip.pamr import PamrSettings
+from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.scenes import bundled_scenes
 
 SCENE = bundled_scenes()[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lhtclip.templates import resolve_templates
+from lhtclip.text.templates import resolve_templates
 from training.scenes import Scene
 from training.words import MATERIALS, THINGS
 

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from lhtclip.clip.checkpoint import load_checkpoint
-from lhtclip.dense import DenseEncoder
-from lhtclip.images import read_image, to_pixels
+from lhtclip.encoder import DenseEncoder
+from lhtclip.image.pixels import read_image, to_pixels
 from lhtclip.scenes import save_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.atr import hoyer
-from lhtclip.text_embeddings import TextEncoder
+from lhtclip.text.embeddings import TextEncoder
 from training.held_out import CALIBRATION_SEED, make_scenes
 from training.recipe import TRAINING_STYLES
 from training.words import MATERIALS

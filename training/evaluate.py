@@ -14,13 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.scenes import scenes_confusion
 from lhtclip.scenes import Scene, save_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import PRESET_FILE, Preset
 from lhtclip.techniques.settings import OFF, LhtSettings
-from lhtclip.text_embeddings import TextEncoder
+from lhtclip.text.embeddings import TextEncoder
 from training.held_out import TEST_SEED, make_scenes
 from training.recipe import HELD_OUT_STYLE, TRAINING_STYLES
 from training.zero_shot import zero_shot_accuracy

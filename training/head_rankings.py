@@ -24,7 +24,7 @@ from lhtclip.analysis.compare import best_first, overlap, spearman
 from lhtclip.analysis.label_free import rank_without_labels
 from lhtclip.analysis.survey import survey
 from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.datasets.dataset import Dataset
 from lhtclip.evaluation.datasets.scenes import read_scenes
 from lhtclip.evaluation.machine import hardware, versions
@@ -34,7 +34,7 @@ from lhtclip.scenes import Scene, load_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import PRESET_FILE, Preset
 from lhtclip.techniques.she import Head
-from lhtclip.text_embeddings import TextEncoder
+from lhtclip.text.embeddings import TextEncoder
 from training.resampling import Floats, interval, resampled_mean_iou, scene_counts
 
 PRESET = Path("src/lhtclip/data/bundled") / PRESET_FILE

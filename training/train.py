@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lhtclip.clip.checkpoint import TOKENIZER_FILE, save_checkpoint
 from lhtclip.clip.model import Clip
 from lhtclip.clip.tokenizer import Tokenizer
-from lhtclip.images import CLIP_MEAN, CLIP_STD
+from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
 from training.artwork import load_sprites
 from training.captions import caption
 from training.model import contrastive_loss, fresh_clip, image_features, position_rows

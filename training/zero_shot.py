@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from lhtclip.clip.checkpoint import Checkpoint
-from lhtclip.images import CLIP_MEAN, CLIP_STD
-from lhtclip.text_embeddings import TextEncoder
+from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
+from lhtclip.text.embeddings import TextEncoder
 from training.artwork import load_sprites
 from training.recipe import SPRITE_SIDE
 from training.scenes import drawn_things, paint_tiles, render, sample_scene

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lhtclip.attention import RULES, Context, LastBlockRule
-    from lhtclip.dense import DenseEncoder
+    from lhtclip.encoder import DenseEncoder
     from lhtclip.errors import LhtClipError
     from lhtclip.segmentation import Segmentation
     from lhtclip.segmenter import EncodedImage, Segmenter, WindowSettings
@@ -42,7 +42,7 @@ _HOMES = {
     "RULES": "attention",
     "AtrSettings": "techniques.atr",
     "Context": "attention",
-    "DenseEncoder": "dense",
+    "DenseEncoder": "encoder",
     "EncodedImage": "encoded_image",
     "LastBlockRule": "attention",
     "LhtClipError": "errors",
@@ -52,7 +52,7 @@ _HOMES = {
     "Segmenter": "segmenter",
     "SheSettings": "techniques.she",
     "SsrSettings": "techniques.ssr",
-    "WindowSettings": "windows",
+    "WindowSettings": "image.windows",
 }
 
 

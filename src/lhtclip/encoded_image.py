@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lhtclip.decode import DecodeSettings, decode
-from lhtclip.images import to_pixels
+from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.image.pixels import to_pixels
+from lhtclip.image.windows import WindowPlan
 from lhtclip.segmentation import Segmentation, label_dtype
-from lhtclip.text_embeddings import TextEncoder
-from lhtclip.vocabulary import Classes, Vocabulary
-from lhtclip.windows import WindowPlan
+from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.vocabulary import Classes, Vocabulary
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,7 @@ from PIL import Image
 
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
-from lhtclip.formats.png import decode_labels, encode_labels, encode_picture
+from lhtclip.output.png import decode_labels, encode_labels, encode_picture
 
 SCENES_FILE = "scenes.json"
 IGNORED = 255

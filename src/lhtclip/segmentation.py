@@ -12,9 +12,9 @@ from PIL import Image
 
 from lhtclip.errors import InputError, unknown
 from lhtclip.files import write_atomically
-from lhtclip.formats.png import encode_labels
-from lhtclip.overlay import add_legend, draw_classes
-from lhtclip.palette import palette
+from lhtclip.output.overlay import add_legend, draw_classes
+from lhtclip.output.palette import palette
+from lhtclip.output.png import encode_labels
 
 _BACKGROUND_COLOUR = (64, 64, 64)
 

@@ -19,22 +19,22 @@ from torch import Tensor
 from lhtclip.attention import LastBlockRule
 from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.clip.hub import canonical_name, resolve
-from lhtclip.decode import DecodeSettings
-from lhtclip.dense import DenseEncoder, PatchEncoder
+from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.device import choose_device, choose_dtype
 from lhtclip.encoded_image import EncodedImage
+from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import check_engine, run_by
-from lhtclip.images import MAX_PIXELS, ImageSource, read_image, resized_shape, to_pixels
-from lhtclip.pamr import PamrSettings
+from lhtclip.image.pixels import MAX_PIXELS, ImageSource, read_image, resized_shape, to_pixels
+from lhtclip.image.windows import WindowPlan, plan_windows
+from lhtclip.image.windows import WindowSettings as WindowSettings
 from lhtclip.segmentation import Segmentation
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset, preset_for
 from lhtclip.techniques.she import SheSettings
 from lhtclip.techniques.ssr import SsrSettings
-from lhtclip.text_embeddings import TextEncoder
-from lhtclip.vocabulary import Classes, Vocabulary
-from lhtclip.windows import WindowPlan, plan_windows
-from lhtclip.windows import WindowSettings as WindowSettings
+from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.vocabulary import Classes, Vocabulary
 
 
 class Segmenter:

@@ -25,8 +25,8 @@ from lhtclip.attention.resclip_feedback import (
     unbroken,
 )
 from lhtclip.attention.rule import FirstRun
+from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.errors import InputError
-from lhtclip.pamr import PamrSettings
 from tests.attention import towers
 from tests.literal import feedback as literal
 

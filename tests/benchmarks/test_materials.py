@@ -26,8 +26,8 @@ from lhtclip.clip.checkpoint import Checkpoint
 from lhtclip.clip.config import ClipConfig, PixelConfig, TextConfig, VisionConfig
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.evaluation.random_weights import SHAPES, random_clip
-from lhtclip.templates import fill, resolve_templates
-from lhtclip.vocabulary import shipped_classes
+from lhtclip.text.templates import fill, resolve_templates
+from lhtclip.text.vocabulary import shipped_classes
 from tests.models import tiny_clip, tiny_pixels
 
 CPU = torch.device("cpu")
@@ -69,7 +69,7 @@ def test_known_texts_never_run_the_tower(tmp_path: Path, monkeypatch: pytest.Mon
     checkpoint = checkpoint_of("bundled", folder=tmp_path, dtype=torch.float32, device=CPU)
     queries = [f"word {number}" for number in range(20)]
     texts = known_texts(checkpoint, queries, tmp_path)
-    monkeypatch.setattr("lhtclip.text_embeddings.encode_queries", None)
+    monkeypatch.setattr("lhtclip.text.embeddings.encode_queries", None)
     embeddings = texts.encode(queries)
     assert embeddings.shape == (20, checkpoint.model.config.projection_dim)
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(20))

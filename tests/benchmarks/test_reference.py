@@ -22,13 +22,13 @@ from benchmarks.reference import (
 from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.clip.hub import BUNDLED_FOLDER
 from lhtclip.clip.model import Clip
-from lhtclip.decode import DecodeSettings, decode
-from lhtclip.dense import DenseEncoder
+from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.encoder import DenseEncoder
+from lhtclip.image.windows import WindowSettings, plan_windows
 from lhtclip.scenes import bundled_scenes
 from lhtclip.segmenter import Segmenter
-from lhtclip.text_embeddings import TextEncoder, encode_queries
-from lhtclip.vocabulary import Vocabulary
-from lhtclip.windows import WindowSettings, plan_windows
+from lhtclip.text.embeddings import TextEncoder, encode_queries
+from lhtclip.text.vocabulary import Vocabulary
 from tests.evaluation import literal_protocol
 from tests.models import tiny_clip, tiny_pixels
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import lhtclip.cli.analysis
+import lhtclip.cli.analyze.run
 from lhtclip.analysis.readouts import Tower
 from lhtclip.scenes import save_scenes
 from lhtclip.techniques.atr import AtrSettings
@@ -168,10 +168,10 @@ def test_comparison_with_the_paper(
     analyze: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tiny model stands in for ViT-B/16; both published heads are among its own."""
-    monkeypatch.setattr(lhtclip.cli.analysis, "VIT_B16", Tower(2, 2, 16))
+    monkeypatch.setattr(lhtclip.cli.analyze.run, "VIT_B16", Tower(2, 2, 16))
     heads = {(1, 1): 0.7, (1, 2): 0.8}
     monkeypatch.setattr("lhtclip.analysis.readouts.HEADS", heads)
-    monkeypatch.setattr("lhtclip.cli.analysis_tables.HEADS", heads)
+    monkeypatch.setattr("lhtclip.cli.analyze.tables.HEADS", heads)
     outcome = analyze("heads", "--compare-paper", "--no-figures")
     assert outcome.code == 0, outcome.err
     assert "Spearman over the 2 published heads" in outcome.out
@@ -183,7 +183,7 @@ def test_comparison_with_the_paper(
 
 def test_without_matplotlib(analyze: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lhtclip.analysis.figures.can_draw", lambda: False)
-    monkeypatch.setattr("lhtclip.cli.analysis.can_draw", lambda: False)
+    monkeypatch.setattr("lhtclip.cli.analyze.run.can_draw", lambda: False)
     refused = analyze("heads", "--figures")
     assert refused.code == 2
     assert "pip install 'lhtclip[analysis]'" in refused.err

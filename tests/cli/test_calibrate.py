@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import lhtclip.cli.calibration as calibration
+import lhtclip.cli.calibrate.run as calibration
 from lhtclip.evaluation.calibration_without_labels import RANKING
 from lhtclip.evaluation.scorer import Scorer
 from lhtclip.evaluation.search import Grid

@@ -12,7 +12,7 @@ from lhtclip.attention import RULES
 from lhtclip.cli import COMMANDS, group
 from lhtclip.cli.segment import command as segment_command
 from lhtclip.clip.hub import KNOWN_MODELS
-from lhtclip.formats.pictures import MAX_PIXELS
+from lhtclip.image.files import MAX_PIXELS
 from lhtclip.scenes import save_scenes
 from lhtclip.segmenter import WindowSettings
 

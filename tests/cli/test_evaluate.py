@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import lhtclip.cli.evaluation as evaluation
+import lhtclip.cli.evaluate.run as evaluation
 from lhtclip.attention import RULES
 from lhtclip.cli.evaluate import command
-from lhtclip.cli.evaluation import default_publication
+from lhtclip.cli.evaluate.run import default_publication
 from lhtclip.evaluation.protocols import PUBLICATIONS
 from lhtclip.evaluation.runner import evaluate
 from lhtclip.evaluation.trimap import BAND
+from lhtclip.image.windows import WindowSettings
 from lhtclip.scenes import save_scenes
-from lhtclip.windows import WindowSettings
 from tests.evaluation.datasets.trees import voc_tree
 
 CLASSES = "cat\ngrass|lawn\nsky\n"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lhtclip.formats.scores import decode_scores
+from lhtclip.output.scores import decode_scores
 
 
 def test_pamr_refines_and_is_told(segment: Any, draw: Any, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import lhtclip.cli.folder
-from lhtclip.formats.png import decode_labels
-from lhtclip.formats.scores import decode_scores
+from lhtclip.output.png import decode_labels
+from lhtclip.output.scores import decode_scores
 
 NAMES = ["cat", "grass", "sky"]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from lhtclip.clip.checkpoint import load_checkpoint, save_checkpoint
 from lhtclip.clip.config import PixelConfig
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
-from lhtclip.images import CLIP_MEAN, CLIP_STD
+from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
 
 
 @pytest.fixture(scope="module")

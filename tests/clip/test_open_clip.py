@@ -20,7 +20,7 @@ from lhtclip.clip.config import PixelConfig
 from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, clip_config
 from lhtclip.clip.state_dict import scatter
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
-from lhtclip.images import CLIP_MEAN, CLIP_STD
+from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
 from tests.clip.openai_clip import openai_names
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"

@@ -15,7 +15,7 @@ from transformers import SiglipModel
 
 from lhtclip.attention import RULES
 from lhtclip.clip.checkpoint import load_checkpoint
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.techniques.presets import preset_by_depth
 from lhtclip.techniques.she import SheSettings

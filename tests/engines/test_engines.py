@@ -14,7 +14,7 @@ import torch
 
 from lhtclip import Segmenter
 from lhtclip.clip.config import PixelConfig
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.engines import ENGINES, ON_GRAPHS, check_engine, run_by
 from lhtclip.engines import compiled as compiled_module
 from lhtclip.engines.compiled import CompiledEncoder
@@ -23,7 +23,7 @@ from lhtclip.errors import InputError, MissingDependencyError, UnknownNameError
 from tests.evaluation.runs import tiny_segmenter
 from tests.export.test_graph import LHT
 from tests.models import tiny_clip, tiny_pixels
-from tests.test_dense import ALL
+from tests.test_encoder import ALL
 
 
 @pytest.fixture

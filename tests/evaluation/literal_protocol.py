@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lhtclip.decode import DecodeSettings
-from lhtclip.vocabulary import Vocabulary
-from lhtclip.windows import WindowSettings
+from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.image.windows import WindowSettings
+from lhtclip.text.vocabulary import Vocabulary
 from tests.literal.pamr import refine
 
 Picture = NDArray[np.uint8]  # blue, green, red

@@ -17,15 +17,15 @@ from torch import Tensor
 from lhtclip.clip.checkpoint import Checkpoint
 from lhtclip.clip.config import PixelConfig
 from lhtclip.clip.model import Clip
-from lhtclip.decode import DecodeSettings
-from lhtclip.dense import DenseEncoder
+from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.protocol import Protocol
-from lhtclip.images import to_pixels
+from lhtclip.image.pixels import to_pixels
+from lhtclip.image.windows import WindowSettings
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
-from lhtclip.text_embeddings import TextEncoder
-from lhtclip.vocabulary import Vocabulary
-from lhtclip.windows import WindowSettings
+from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.vocabulary import Vocabulary
 from tests.evaluation import literal_protocol
 from tests.evaluation.literal_protocol import Outcome, Picture
 from tests.models import tiny_clip

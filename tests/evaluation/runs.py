@@ -16,14 +16,14 @@ from torch import Tensor
 from lhtclip.clip.checkpoint import Checkpoint
 from lhtclip.clip.config import PixelConfig
 from lhtclip.clip.tokenizer import Tokenizer
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.datasets.dataset import IGNORED, Dataset, Sample
-from lhtclip.images import MAX_PIXELS
+from lhtclip.image.pixels import MAX_PIXELS
+from lhtclip.image.windows import WindowSettings
 from lhtclip.segmentation import Segmentation, label_dtype
 from lhtclip.segmenter import Segmenter
-from lhtclip.text_embeddings import TextEncoder
-from lhtclip.vocabulary import Vocabulary
-from lhtclip.windows import WindowSettings
+from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.vocabulary import Vocabulary
 from tests.models import tiny_clip
 
 NAMES = ("cat", "grass", "sky", "road", "car")

@@ -15,7 +15,7 @@ from lhtclip.analysis.pairs import Estimate
 from lhtclip.analysis.survey import Survey, survey
 from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.clip.hub import resolve
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.evaluation.calibration import Measured, measure, preset_of, split
 from lhtclip.evaluation.datasets import Dataset, open_dataset
@@ -33,7 +33,7 @@ from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.she import SheSettings
 from lhtclip.techniques.ssr import SsrSettings
-from lhtclip.text_embeddings import TextEncoder
+from lhtclip.text.embeddings import TextEncoder
 
 SCENES = open_dataset("scenes")
 SOME = LhtSettings(SsrSettings((5, 6, 7), 0.2), AtrSettings(), SheSettings(((3, 4), (5, 2))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.efficiency import (
     count_multiply_adds,
     count_parameters,

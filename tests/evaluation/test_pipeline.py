@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import Base as ExifTag
 
-from lhtclip.decode import DecodeSettings
+from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.evaluation.datasets import open_dataset
 from lhtclip.evaluation.protocols import PROTOCOLS
 from lhtclip.evaluation.runner import evaluate
-from lhtclip.pamr import PamrSettings
+from lhtclip.image.windows import WindowSettings
 from lhtclip.scenes import Scene, bundled_scenes
 from lhtclip.segmenter import Segmenter
-from lhtclip.text_embeddings import TextEncoder
-from lhtclip.vocabulary import Vocabulary
-from lhtclip.windows import WindowSettings
+from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.vocabulary import Vocabulary
 from tests.evaluation import literal_protocol
 from tests.evaluation.datasets.trees import voc_tree
 from tests.evaluation.pipelines import (

@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lhtclip.attention import RULES
-from lhtclip.decode import DecodeSettings
-from lhtclip.dense import DenseEncoder
+from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.protocols import PROTOCOLS, PUBLICATIONS, protocol_for
-from lhtclip.templates import TEMPLATE_SETS
-from lhtclip.windows import WindowSettings
+from lhtclip.image.windows import WindowSettings
+from lhtclip.text.templates import TEMPLATE_SETS
 from tests.models import tiny_clip, tiny_pixels
 
 MODEL = tiny_clip()

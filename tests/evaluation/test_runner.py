@@ -15,7 +15,7 @@ from PIL import Image
 import lhtclip
 from lhtclip.attention import RULES
 from lhtclip.attention.resclip import RcsSettings, resclip
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
 from lhtclip.evaluation.datasets import open_dataset
 from lhtclip.evaluation.datasets.dataset import IGNORED, Dataset, Sample
@@ -25,7 +25,7 @@ from lhtclip.evaluation.scenes import scenes_confusion
 from lhtclip.evaluation.trimap import in_band
 from lhtclip.scenes import bundled_scenes
 from lhtclip.segmenter import Segmenter, WindowSettings
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 from tests.evaluation.runs import NAMES, Painted, drawn_dataset, painted, tiny_segmenter, words
 from tests.models import tiny_clip
 

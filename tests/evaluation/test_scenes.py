@@ -14,11 +14,11 @@ from PIL import Image
 
 from lhtclip.errors import InputError
 from lhtclip.evaluation.scenes import new_confusion, scenes_confusion
-from lhtclip.images import read_image
+from lhtclip.image.pixels import read_image
 from lhtclip.scenes import Scene, load_scenes, save_scenes
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 
 CLASSES = [[["cat"], ["grass", "lawn"]], [["sky"], ["cat", "kitten"], ["car"]]]
 LABELS = [[[0, 1], [1, 255]], [[0, 0], [1, 0]]]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from lhtclip.clip.config import PixelConfig, SiglipConfig, SiglipTextConfig, VisionConfig
 from lhtclip.clip.siglip import Siglip
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.engines.onnx_runtime import open_graph
 from lhtclip.errors import InputError, LhtClipError, MissingDependencyError
 from lhtclip.export import graph as module

@@ -23,10 +23,10 @@ from torch import Tensor
 from lhtclip.attention import resclip
 from lhtclip.attention.resclip import RcsSettings
 from lhtclip.attention.rule import Context, FirstRun, LastAttention, LastBlockRule
-from lhtclip.decode import DecodeSettings, decode
+from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.errors import InputError, is_number
-from lhtclip.pamr import PamrSettings
-from lhtclip.windows import WindowPlan
+from lhtclip.image.windows import WindowPlan
 
 _SIGMA = 5.0  # places in the row by row order of patches
 

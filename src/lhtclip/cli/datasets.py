@@ -118,7 +118,7 @@ def _draw_overlays(report: DatasetReport, out: Path) -> tuple[DatasetReport, lis
     from lhtclip.evaluation.datasets.check import spread
     from lhtclip.evaluation.datasets.findings import Finding
     from lhtclip.files import write_atomically
-    from lhtclip.formats.png import encode_picture
+    from lhtclip.output.png import encode_picture
 
     written: list[Path] = []
     for sample in spread(report.sound, _OVERLAYS):
@@ -138,10 +138,10 @@ def _overlay(sample: Sample, dataset: Dataset) -> Image.Image:
     import numpy as np
 
     from lhtclip.evaluation.datasets.dataset import IGNORED
-    from lhtclip.images import read_image
-    from lhtclip.overlay import add_legend, draw_classes
+    from lhtclip.image.pixels import read_image
+    from lhtclip.output.overlay import add_legend, draw_classes
     from lhtclip.segmentation import class_colours
-    from lhtclip.vocabulary import BACKGROUND
+    from lhtclip.text.vocabulary import BACKGROUND
 
     names, truth = dataset.names, sample.truth()
     colours = class_colours(len(names), background=0 if names[0].casefold() == BACKGROUND else None)

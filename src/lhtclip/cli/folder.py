@@ -26,13 +26,13 @@ from lhtclip.cli.record import check_record, describe, write_record
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
-from lhtclip.formats.jpeg import encode_photo
-from lhtclip.formats.png import encode_binary, encode_labels
-from lhtclip.formats.scores import encode_scores
-from lhtclip.images import read_image
+from lhtclip.image.pixels import read_image
+from lhtclip.output.jpeg import encode_photo
+from lhtclip.output.png import encode_binary, encode_labels
+from lhtclip.output.scores import encode_scores
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 
 _ENCODERS: dict[str, Callable[[Segmentation], Iterable[bytes]]] = {
     "labels": lambda result: [encode_labels(result.labels, result.colours)],

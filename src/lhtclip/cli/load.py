@@ -14,7 +14,7 @@ from lhtclip.device import choose_device, choose_dtype
 from lhtclip.engines import check_engine
 from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.techniques.presets import Preset
-from lhtclip.templates import resolve_templates
+from lhtclip.text.templates import resolve_templates
 
 # What decides labels beside model, preset and words.
 _DECISIVE = (

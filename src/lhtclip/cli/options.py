@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from lhtclip.errors import InputError
-from lhtclip.formats.pictures import MAX_PIXELS
-from lhtclip.vocabulary import Vocabulary, read_classes_file
+from lhtclip.image.files import MAX_PIXELS
+from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lhtclip.errors import InputError, unknown
-from lhtclip.formats.pictures import find_images
+from lhtclip.image.files import find_images
 
 # What is added to an image's name without its suffix; "binary" gives a file for each class.
 FORMATS = {

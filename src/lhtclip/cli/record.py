@@ -12,7 +12,7 @@ from lhtclip.cli.plan import Job
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.segmentation import class_colours
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 
 RECORD_FILE = "classes.json"
 _COMPARED = ("classes", "settings")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar, cast
 
 from lhtclip.errors import CheckpointError
-from lhtclip.images import CLIP_MEAN, CLIP_STD
+from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
 
 
 @dataclass(frozen=True, slots=True)

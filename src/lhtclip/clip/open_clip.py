@@ -10,7 +10,7 @@ from lhtclip.clip.config import ClipConfig, PixelConfig, TextConfig, VisionConfi
 from lhtclip.clip.layout import OPEN_CLIP
 from lhtclip.clip.state_dict import TensorNames
 from lhtclip.errors import CheckpointError
-from lhtclip.images import CLIP_MEAN, CLIP_STD
+from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
 
 # OpenAI's own archives use the same names.
 OPEN_CLIP_TENSORS = TensorNames(

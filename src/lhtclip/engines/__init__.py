@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lhtclip.clip.config import PixelConfig
-from lhtclip.dense import DenseEncoder, PatchEncoder
+from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.errors import InputError, unknown
 
 ON_GRAPHS = ("onnx", "openvino")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
 
 _MOST_SHAPES = 4  # of windows that are compiled for; those that come later run as they are

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from lhtclip.clip.config import PixelConfig
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.engines.run import Run
 from lhtclip.errors import InputError
 from lhtclip.export.description import FORMAT, GraphDescription
 from lhtclip.export.graph import check_exportable, export_graph
-from lhtclip.text_cache import default_cache_folder
+from lhtclip.text.cache import default_cache_folder
 
 _logger = logging.getLogger("lhtclip")
 

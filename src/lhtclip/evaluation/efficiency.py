@@ -20,13 +20,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lhtclip.clip.model import ImageTextModel
-from lhtclip.decode import DecodeSettings, decode
-from lhtclip.dense import DenseEncoder
+from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.paper import EFFICIENCY
-from lhtclip.images import resized_shape, to_pixels
+from lhtclip.image.pixels import resized_shape, to_pixels
+from lhtclip.image.windows import WindowSettings, plan_windows
 from lhtclip.techniques.presets import Preset
-from lhtclip.vocabulary import shipped_classes
-from lhtclip.windows import WindowSettings, plan_windows
+from lhtclip.text.vocabulary import shipped_classes
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import torch
 from lhtclip import __version__
 from lhtclip.evaluation.datasets.dataset import Dataset
 from lhtclip.segmenter import Segmenter
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 
 _SHOWN = 4  # changed settings in a message
 

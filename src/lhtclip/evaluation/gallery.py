@@ -13,13 +13,13 @@ from lhtclip.evaluation.datasets.dataset import Sample, Truth
 from lhtclip.evaluation.runner import Evaluation
 from lhtclip.evaluation.streaming import Labels, count_samples
 from lhtclip.files import write_atomically
-from lhtclip.formats.png import encode_picture
-from lhtclip.images import read_image
-from lhtclip.overlay import add_legend, draw_classes
+from lhtclip.image.pixels import read_image
+from lhtclip.output.overlay import add_legend, draw_classes
+from lhtclip.output.png import encode_picture
+from lhtclip.output.side_by_side import side_by_side
 from lhtclip.segmentation import class_colours
 from lhtclip.segmenter import Segmenter
-from lhtclip.sheet import side_by_side
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 
 _OPACITY = 0.6
 

@@ -20,8 +20,8 @@ from lhtclip.analysis.discriminability import UNLABELLED, patch_labels
 from lhtclip.analysis.survey import PatchBatch
 from lhtclip.clip.checkpoint import Checkpoint
 from lhtclip.evaluation.datasets import IGNORED, Dataset, Sample
-from lhtclip.images import ImageSource, read_image, resized_shape, to_pixels
-from lhtclip.windows import WindowPlan, plan_windows
+from lhtclip.image.pixels import ImageSource, read_image, resized_shape, to_pixels
+from lhtclip.image.windows import WindowPlan, plan_windows
 
 Item = TypeVar("Item")
 PURITY = 0.75  # least share of a patch that its class must fill

@@ -9,10 +9,10 @@ from typing import Any
 from lhtclip.attention import LastBlockRule, rule_named
 from lhtclip.attention.resclip import RcsSettings, resclip
 from lhtclip.attention.resclip_feedback import SfrSettings, resclip_with_feedback
-from lhtclip.decode import DecodeSettings
+from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.errors import InputError
-from lhtclip.vocabulary import Vocabulary, shipped_classes
-from lhtclip.windows import WindowSettings
+from lhtclip.image.windows import WindowSettings
+from lhtclip.text.vocabulary import Vocabulary, shipped_classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

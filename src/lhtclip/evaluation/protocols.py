@@ -12,11 +12,11 @@ from typing import TypeAlias
 from lhtclip.attention.naclip import SIGMA
 from lhtclip.attention.resclip import RcsSettings
 from lhtclip.attention.resclip_feedback import SfrSettings
-from lhtclip.decode import DecodeSettings
+from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.errors import unknown
 from lhtclip.evaluation.protocol import Protocol
-from lhtclip.vocabulary import SHIPPED_CLASS_LISTS
-from lhtclip.windows import WindowSettings
+from lhtclip.image.windows import WindowSettings
+from lhtclip.text.vocabulary import SHIPPED_CLASS_LISTS
 
 _Row: TypeAlias = tuple[int, int | None, int, float, float, float]
 

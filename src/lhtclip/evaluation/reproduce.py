@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lhtclip.clip.checkpoint import Checkpoint
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.datasets import Dataset
 from lhtclip.evaluation.paper import PRESET, Row, SheChange, SsrChange
 from lhtclip.evaluation.protocol import Protocol
@@ -22,7 +22,7 @@ from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import LhtSettings
 from lhtclip.techniques.she import Head, SheSettings
 from lhtclip.techniques.ssr import SsrSettings
-from lhtclip.text_embeddings import TextEncoder
+from lhtclip.text.embeddings import TextEncoder
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ from lhtclip.evaluation.state import Counts, Tally
 from lhtclip.evaluation.streaming import Labels, count_samples
 from lhtclip.evaluation.trimap import BAND, in_band
 from lhtclip.files import write_atomically
-from lhtclip.formats.png import encode_labels
+from lhtclip.output.png import encode_labels
 from lhtclip.segmentation import class_colours, label_dtype
 from lhtclip.segmenter import Segmenter
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

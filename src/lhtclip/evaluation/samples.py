@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lhtclip.errors import InputError
 from lhtclip.evaluation.datasets.dataset import Dataset, Sample
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 
 
 def choose_samples(

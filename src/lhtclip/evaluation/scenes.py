@@ -13,7 +13,7 @@ from lhtclip.evaluation.confusion import Confusion
 from lhtclip.scenes import IGNORED, Scene
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 
 _IGNORED = -1  # the union may have more than 255 classes
 

@@ -9,15 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lhtclip.clip.checkpoint import Checkpoint
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.datasets import Dataset
 from lhtclip.evaluation.protocols import protocol_for
 from lhtclip.evaluation.runner import Running, evaluate
 from lhtclip.evaluation.samples import own_vocabulary
-from lhtclip.images import MAX_PIXELS
+from lhtclip.image.pixels import MAX_PIXELS
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.settings import LhtSettings
-from lhtclip.text_embeddings import TextEncoder
+from lhtclip.text.embeddings import TextEncoder
 
 
 class Scorer:

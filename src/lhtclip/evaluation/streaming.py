@@ -17,9 +17,9 @@ from lhtclip.ahead import in_order
 from lhtclip.errors import InputError
 from lhtclip.evaluation.datasets.dataset import Sample, Truth
 from lhtclip.evaluation.samples import vocabulary_of
-from lhtclip.images import read_image
+from lhtclip.image.pixels import read_image
 from lhtclip.segmenter import Segmenter
-from lhtclip.vocabulary import Vocabulary
+from lhtclip.text.vocabulary import Vocabulary
 
 T = TypeVar("T")
 

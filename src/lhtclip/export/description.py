@@ -12,7 +12,7 @@ from typing import Any
 
 from lhtclip import __version__
 from lhtclip.clip.config import PixelConfig
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from lhtclip.clip.config import PixelConfig
-from lhtclip.dense import DenseEncoder
+from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError, LhtClipError
 from lhtclip.export.description import KEY, GraphDescription
 from lhtclip.export.int8 import round_weights

@@ -12,7 +12,7 @@ from lhtclip.errors import InputError
 from lhtclip.evaluation.datasets import Dataset, open_dataset
 from lhtclip.evaluation.datasets.coco import THING_IDS
 from lhtclip.evaluation.datasets.coco_stuff import COCO_STUFF_IDS
-from lhtclip.vocabulary import shipped_classes
+from lhtclip.text.vocabulary import shipped_classes
 from tests.evaluation.datasets.trees import (
     coco_json_tree,
     coco_object_toolbox_tree,

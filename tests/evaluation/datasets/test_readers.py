@@ -12,7 +12,7 @@ from PIL import Image
 
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.evaluation.datasets import DATASETS, IGNORED, READERS, open_dataset
-from lhtclip.vocabulary import shipped_classes
+from lhtclip.text.vocabulary import shipped_classes
 from tests.evaluation.datasets.trees import (
     TREES,
     ade_tree,

@@ -170,5 +170,5 @@ def _lies_on_its_side(picture: Image.Image) -> bool:
         return False  # Pillow would decode the whole picture to look for EXIF after it
     try:
         return picture.getexif().get(ExifTag.Orientation) in _LYING_ORIENTATIONS
-    except Exception:  # broken metadata count as none, as in `lhtclip.images`
+    except Exception:  # broken metadata count as none, as in `lhtclip.image.pixels`
         return False

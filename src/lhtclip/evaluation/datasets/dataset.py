@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.vocabulary import BACKGROUND, shipped_classes
+from lhtclip.text.vocabulary import BACKGROUND, shipped_classes
 
 IGNORED = -1  # true label of pixels that do not count
 

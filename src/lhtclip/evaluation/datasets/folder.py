@@ -18,8 +18,8 @@ from lhtclip.errors import InputError
 from lhtclip.evaluation.datasets.dataset import Dataset, Sample
 from lhtclip.evaluation.datasets.label_maps import as_they_are, read_truth
 from lhtclip.evaluation.datasets.layout import files_by_name, locate, pair
-from lhtclip.formats.pictures import SUFFIXES
-from lhtclip.vocabulary import Vocabulary, read_classes_file
+from lhtclip.image.files import SUFFIXES
+from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
 _MOST_CLASSES = 32767  # true labels are int16
 _IMAGES, _MASKS, _CLASSES = "images", "masks", "classes.txt"

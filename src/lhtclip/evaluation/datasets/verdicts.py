@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from lhtclip.evaluation.datasets.dataset import Dataset
 from lhtclip.evaluation.datasets.expected import Bounds, Expected, expected_of
 from lhtclip.evaluation.datasets.findings import DatasetReport, Finding, listed
-from lhtclip.vocabulary import BACKGROUND
+from lhtclip.text.vocabulary import BACKGROUND
 
 _ENOUGH_MAPS = 100
 _ANY_BACKGROUND = (0.0, 0.98)  # of a set of which nothing else is known

@@ -1,0 +1,141 @@
+"""`lhtclip analyze`: its commands and their options; the work is in `analysis`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lhtclip.cli.analyze.options import AnalyzeOptions
+from lhtclip.cli.options import switch
+from lhtclip.cli.plan import check_folder
+from lhtclip.errors import InputError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_BUNDLED_DATA, _BUNDLED_MODEL, _MODEL = "scenes", "bundled", "ViT-B-16"
+
+_COMMON = (
+    click.argument("name", default=_BUNDLED_DATA),
+    click.option("--root", metavar="DIR", help="Holds the data set, or is it."),
+    click.option(
+        "--model",
+        help=f"As for `segment`.  [default: {_BUNDLED_MODEL} for {_BUNDLED_DATA}, else {_MODEL}]",
+    ),
+    click.option("--preset", metavar="FILE", help="Settings of the techniques, as JSON."),
+    click.option(
+        "--limit", metavar="N", type=click.IntRange(min=1), help="Only the first N pictures."
+    ),
+    click.option(
+        "--seed",
+        type=int,
+        help="Put the pictures into a random order first, the same everywhere; decides which "
+        "patch pairs are compared, too.",
+    ),
+    click.option(
+        "--batch", metavar="N", type=click.IntRange(min=1), default=16, help="Most windows at once."
+    ),
+    click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps."),
+    click.option("--dtype", default="auto", help="auto, float32, bfloat16 or float16."),
+    click.option("--out", metavar="DIR", default="analysis", help="Where the results go."),
+    switch("figures", "Draw figures.  [default: where matplotlib is installed]"),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
+    click.option("--quiet", is_flag=True, help="No progress on stderr."),
+)
+_COMPARE_PAPER = click.option(
+    "--compare-paper", is_flag=True, help="Compare with what the paper measured of this tower."
+)
+
+
+def _common(command: Command) -> Command:
+    for option in reversed(_COMMON):
+        command = option(command)
+    return command
+
+
+def _options(given: dict[str, Any]) -> AnalyzeOptions:
+    """Fill in what depends on other options, and check what needs no model."""
+    given = dict(given)
+    given["model"] = given["model"] or (
+        _BUNDLED_MODEL if given["name"] == _BUNDLED_DATA else _MODEL
+    )
+    options = AnalyzeOptions(**given)
+    if options.threshold is not None and not 0 <= options.threshold <= 1:
+        raise InputError(f"--threshold must be a number from 0 to 1, not {options.threshold:g}.")
+    check_folder(Path(options.out))
+    return options
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Measure what the paper's findings rest on, with any model and any labelled pictures.
+
+    Pictures are resized so that their shorter side is the one that the model was trained with, and
+    cut into squares side by side. Results go to the --out folder as CSV and JSON, and as PNG and
+    SVG where matplotlib is installed (`pip install 'lhtclip[analysis]'`).
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@command.command("layers", short_help="Where patches are told apart, and named, layer by layer.")
+@_common
+@switch("ssr", "Measure again with SSR, in the preset's layers.  [default: on]", default=True)
+@click.option("--templates", metavar="NAME|TEXT", help="As for `segment`.  [default: imagenet80]")
+@_COMPARE_PAPER
+def layers_command(**given: Any) -> None:
+    """Measure every layer's visual discriminability and semantic alignment.
+
+    Discriminability is the AUC with which the cosine similarity of two patches tells whether they
+    show the same class; its 95 % interval is that of the pictures. Alignment is the share of
+    patches whose nearest word is right, by the shortest way from the layer to the words. NAME is a
+    data set of `lhtclip datasets list`.
+    """
+    options = _options(given)
+
+    from lhtclip.cli.analyze.run import analyze_layers  # brings torch, which takes its time
+
+    analyze_layers(options)
+
+
+@command.command("heads", short_help="Which heads tell patches apart.")
+@_common
+@switch(
+    "atr", "Replace abnormal tokens inside each head's part first.  [default: off]", default=False
+)
+@_COMPARE_PAPER
+def heads_command(**given: Any) -> None:
+    """Measure the visual discriminability of what every head adds to the patches.
+
+    It is the AUC of `lhtclip analyze layers`, of a head's part of the attention's update. Printed
+    are the first 20 heads of the layers before the last, among which SHE's are chosen. NAME is a
+    data set of `lhtclip datasets list`.
+    """
+    options = _options(given)
+
+    from lhtclip.cli.analyze.run import analyze_heads
+
+    analyze_heads(options)
+
+
+@command.command("tokens", short_help="Which patches are abnormal, and what they are like.")
+@_common
+@click.option(
+    "--threshold",
+    metavar="T",
+    type=float,
+    help="Hoyer score above which a patch is abnormal.  [default: the preset's]",
+)
+def tokens_command(**given: Any) -> None:
+    """Count abnormal patches: how sparse, where, how alike, how looked at, in which channels.
+
+    Labels are not read. NAME is a data set of `lhtclip datasets list`.
+    """
+    options = _options(given)
+
+    from lhtclip.cli.analyze.run import analyze_tokens
+
+    analyze_tokens(options)

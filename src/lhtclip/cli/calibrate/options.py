@@ -1,0 +1,60 @@
+"""The options of `lhtclip calibrate` and what is checked of them before torch is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lhtclip.cli.options import check_numbers
+from lhtclip.cli.plan import check_folder
+from lhtclip.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrateOptions:
+    """The options of `lhtclip calibrate` as they were typed; None was not given."""
+
+    model: str
+    data: str | None
+    root: str | None
+    limit: int | None
+    seed: int
+    images_for_heads: int | None
+    method: str
+    no_labels: bool
+    images: str | None
+    ranking: str | None
+    out: str
+    work: str | None
+    overwrite: bool
+    device: str
+    dtype: str
+    max_pixels: int
+    quiet: bool
+
+    @property
+    def counts(self) -> Path:
+        """Where the counts of the candidates are kept."""
+        return Path(self.work) if self.work else Path(self.out).with_suffix(".calibration")
+
+    def check(self) -> None:
+        """Check what can be checked without torch.
+
+        Raises:
+            InputError: Options do not go together, or the preset cannot be written.
+        """
+        out = Path(self.out)
+        check_folder(out.parent)
+        check_numbers(max_pixels=self.max_pixels, logit_scale=None, window=None)
+        if out.exists() and not self.overwrite:
+            raise InputError(f"{out} is there already. Choose another --out, or pass --overwrite.")
+        labelled = {"data": self.data, "root": self.root, "images-for-heads": self.images_for_heads}
+        others = {"images": self.images, "ranking": self.ranking}
+        for name, value in (labelled if self.no_labels else others).items():
+            if value is not None:
+                without = "takes no" if self.no_labels else "is needed for"
+                raise InputError(f"--no-labels {without} --{name}. See `lhtclip calibrate --help`.")
+        if self.no_labels and self.images is None:
+            raise InputError("Say which pictures to rank heads by: --images DIR.")
+        if not self.no_labels and self.data is None:
+            raise InputError("Say which labelled pictures to calibrate on: --data NAME --root DIR.")

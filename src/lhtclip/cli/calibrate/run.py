@@ -1,0 +1,137 @@
+"""The run of `lhtclip calibrate`: measure, search, and write down what was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lhtclip.attention import rule_named
+from lhtclip.cli.calibrate.options import CalibrateOptions
+from lhtclip.cli.console import Progress, print_table, say
+from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.clip.hub import canonical_name, resolve
+from lhtclip.device import choose_device, choose_dtype
+from lhtclip.evaluation.calibration import measure, preset_of, split
+from lhtclip.evaluation.calibration_without_labels import (
+    RANKING,
+    choose_pictures,
+    measure_without_labels,
+    preset_without_labels,
+)
+from lhtclip.evaluation.datasets import DATASETS, open_dataset
+from lhtclip.evaluation.runner import Running
+from lhtclip.evaluation.scorer import Scorer
+from lhtclip.evaluation.search import Grid, Search, brief, most_candidates, search
+from lhtclip.image.files import find_images
+from lhtclip.techniques.settings import LhtSettings
+
+
+def calibrate(options: CalibrateOptions) -> None:
+    """Make a preset from labelled pictures and tell about it.
+
+    Raises:
+        LhtClipError: Model or data cannot be used. Counts so far are kept.
+    """
+    rule_named(options.method)
+    pictures = split(
+        open_dataset(str(options.data), options.root),
+        images_for_heads=options.images_for_heads,
+        limit=options.limit,
+        seed=options.seed,
+    )
+    if options.data in DATASETS:
+        say(
+            f"{options.data} as it is read here is what publications test on: numbers measured on "
+            "it with this preset are not comparable. Training pictures can be given as --data "
+            "folder."
+        )
+    checkpoint = _load(options)
+    with Progress("looks at pictures that rank heads", quiet=options.quiet) as progress:
+        measured = measure(checkpoint, pictures.for_heads, seed=options.seed, progress=progress)
+    grid = Grid()
+    findings = measured.findings(grid)
+    scorer = Scorer(
+        checkpoint,
+        pictures.for_search,
+        method=options.method,
+        folder=options.counts,
+        overwrite=options.overwrite,
+        max_pixels=options.max_pixels,
+    )
+    watched = _Watched(scorer, at_most=most_candidates(findings), quiet=options.quiet)
+    found = search(findings, watched)
+    preset = preset_of(
+        measured,
+        found,
+        pictures,
+        grid=grid,
+        model=canonical_name(options.model),
+        method=options.method,
+    )
+    say(f"Written: {preset.save(Path(options.out))}")
+    print_table(("step", "compared", "mIoU %", "best"), _rows(found))
+
+
+def calibrate_without_labels(options: CalibrateOptions) -> None:
+    """Make a preset from unlabelled pictures and tell about it.
+
+    Raises:
+        LhtClipError: Model or pictures cannot be used.
+    """
+    files = find_images(str(options.images))
+    checkpoint = _load(options)
+    with Progress("looks at pictures", quiet=options.quiet) as progress:
+        measured = measure_without_labels(
+            checkpoint,
+            choose_pictures(files, limit=options.limit, seed=options.seed),
+            ranking=options.ranking or RANKING,
+            progress=progress,
+        )
+    preset = preset_without_labels(
+        measured,
+        data=Path(str(options.images)).name,
+        model=canonical_name(options.model),
+        seed=options.seed,
+    )
+    say(f"Written: {preset.save(Path(options.out))}")
+    rows = [
+        (f"{layer}-{head}", f"{measured.scores[layer, head]:.4f}") for layer, head in preset.ranking
+    ]
+    print_table(("head", measured.ranking), rows)
+
+
+def _load(options: CalibrateOptions) -> Checkpoint:
+    target = choose_device(options.device)
+    precision = choose_dtype(options.dtype, target)
+    return load_checkpoint(resolve(options.model), dtype=precision, device=target)
+
+
+class _Watched:
+    """Scores candidates and says how far the search is."""
+
+    def __init__(self, scorer: Scorer, *, at_most: int, quiet: bool) -> None:
+        self._scorer, self._at_most, self._quiet = scorer, at_most, quiet
+        self._count = 0
+
+    def __call__(self, settings: LhtSettings) -> float:
+        self._count += 1
+        place = f"candidate {self._count} of at most {self._at_most}: {brief(settings)}"
+        with Progress(f"pictures, {place}", quiet=self._quiet) as progress:
+
+            def report(running: Running) -> None:
+                progress(
+                    running.done,
+                    running.total,
+                    already=running.already,
+                    note=f"mIoU {100 * running.mean_iou:.2f}",
+                )
+
+            return self._scorer(settings, progress=report)
+
+
+def _rows(found: Search) -> list[tuple[str, ...]]:
+    rows = [(step.name, step.compared, step.score, step.chosen) for step in found.steps]
+    rows.append(("all", len(found.scores), found.scores[found.best], found.best))
+    return [
+        (name, str(compared), f"{score:.2f}", brief(chosen))
+        for name, compared, score, chosen in rows
+    ]

@@ -1,0 +1,263 @@
+"""The run of `lhtclip evaluate`: one model, data set after data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lhtclip.cli.console import Progress, print_table, say
+from lhtclip.cli.load import check_model, load_model, warn_if_bundled
+from lhtclip.cli.options import EvaluateOptions
+from lhtclip.clip.hub import canonical_name
+from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.encoder import DenseEncoder
+from lhtclip.engines import check_engine, run_by
+from lhtclip.errors import InputError
+from lhtclip.evaluation.datasets import Dataset, open_dataset
+from lhtclip.evaluation.datasets.check import check_dataset
+from lhtclip.evaluation.gallery import write_gallery
+from lhtclip.evaluation.protocol import Protocol
+from lhtclip.evaluation.protocols import PUBLICATIONS, protocol_for
+from lhtclip.evaluation.report import Document, describe, markdown, summary
+from lhtclip.evaluation.runner import Running, evaluate
+from lhtclip.evaluation.samples import choose_samples, own_vocabulary, queries_of
+from lhtclip.files import write_atomically
+from lhtclip.image.windows import WindowSettings
+from lhtclip.segmenter import Segmenter
+from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.templates import resolve_templates
+from lhtclip.text.vocabulary import BACKGROUND, Vocabulary
+
+_CHECKED_MAPS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A data set, what a publication does with it, and what is done here."""
+
+    dataset: Dataset
+    protocol: Protocol
+    vocabulary: Vocabulary
+    windows: WindowSettings
+    decoding: DecodeSettings
+    templates: str
+
+    @property
+    def deviations(self) -> dict[str, dict[str, Any]]:
+        """Settings that are others than the protocol's, by name."""
+        published = _settings(
+            self.protocol.windows, self.protocol.decoding, self.protocol.templates
+        )
+        used = _settings(self.windows, self.decoding, self.templates)
+        return {
+            name: {"protocol": published[name], "used": value}
+            for name, value in used.items()
+            if value != published[name] and name != "batch"  # which changes no label
+        }
+
+
+def evaluate_all(options: EvaluateOptions) -> None:
+    """Evaluate on every data set that was named, and tell about it.
+
+    Raises:
+        LhtClipError: Settings, model, data or output folder cannot be used. Counts so far are kept.
+    """
+    check_model(options)
+    tasks = [_plan(name, options) for name in dict.fromkeys(options.names)]
+    _check_distinct([task.dataset for task in tasks])
+    if options.check:
+        for task in tasks:
+            _check(task.dataset, quiet=options.quiet)
+    if any(task.dataset.name != "scenes" for task in tasks):
+        warn_if_bundled(options)
+    device, dtype = check_engine(
+        options.engine, graph=options.graph, device=options.device, dtype=options.dtype
+    )  # the engine itself comes later: a data set may have settings of its own for the method
+    model = load_model(replace(options, device=device, dtype=dtype, engine="torch", graph=None))
+    documents = [_run(task, model, options) for task in tasks]
+    write_atomically(Path(options.out) / "report.md", markdown(documents).encode())
+    if options.as_json:
+        click.echo(json.dumps({"datasets": documents}, indent=2))
+    else:
+        print_table(*summary(documents))
+
+
+def default_publication(method: str, *, lht: bool) -> str:
+    """Choose whose protocol is used where none is asked for.
+
+    The paper's rows of LHT-CLIP have SCLIP's settings, but for those on ResCLIP, which have
+    ResCLIP's.
+
+    Args:
+        method: Rule of the last block.
+        lht: Whether a technique acts.
+    """
+    method = method.removesuffix("-sfr")  # ResCLIP's other half is of the same publication
+    own = method if method in PUBLICATIONS else "sclip"
+    return "lht" if lht and own != "resclip" else own
+
+
+def _plan(name: str, options: EvaluateOptions) -> _Task:
+    techniques = (options.atr, options.ssr, options.she)
+    lht = any(options.lht if switched is None else switched for switched in techniques)
+    publication = options.protocol or default_publication(options.method, lht=lht)
+    protocol = protocol_for(name, publication)
+    alone = set(options.names) == {name}
+    root = options.root if name != "scenes" or alone else None
+    dataset = open_dataset(name, root)
+    templates = options.templates or protocol.templates
+    resolve_templates(templates)
+    task = _Task(
+        dataset=dataset,
+        protocol=protocol,
+        vocabulary=protocol.vocabulary() if protocol.class_list else own_vocabulary(dataset),
+        windows=_windows(protocol, options),
+        decoding=_decoding(protocol, options),
+        templates=templates,
+    )
+    _check_background(task)
+    return task
+
+
+def _check_background(task: _Task) -> None:
+    """Refuse thresholds that would put pixels into a class 0 that is no background."""
+    first = task.dataset.names[0]
+    if first.casefold() != BACKGROUND and (task.decoding.threshold or task.decoding.area_threshold):
+        raise InputError(
+            f"A threshold puts pixels into class 0, which in {task.dataset.name} is no background "
+            f"but {first!r}: leave --threshold and --area-threshold out."
+        )
+
+
+def _check_distinct(datasets: Sequence[Dataset]) -> None:
+    names = [dataset.name for dataset in datasets]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"Two of the data sets are called {name!r}, and so would be their results: "
+                "evaluate them with an --out each."
+            )
+
+
+def _windows(protocol: Protocol, options: EvaluateOptions) -> WindowSettings:
+    windows = replace(
+        protocol.windows,
+        batch=options.batch,
+        **_given(options, "short_side", "stride"),
+    )
+    return windows if options.window is None else replace(windows, window=options.window or None)
+
+
+def _decoding(protocol: Protocol, options: EvaluateOptions) -> DecodeSettings:
+    decoding = replace(
+        protocol.decoding, **_given(options, "logit_scale", "threshold", "area_threshold")
+    )
+    if options.pamr is None:
+        return decoding
+    return replace(decoding, pamr=PamrSettings() if options.pamr else None)
+
+
+def _given(options: EvaluateOptions, *names: str) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def _settings(windows: WindowSettings, decoding: DecodeSettings, templates: str) -> dict[str, Any]:
+    return asdict(windows) | asdict(decoding) | {"templates": templates}
+
+
+def _check(dataset: Dataset, *, quiet: bool) -> None:
+    """Stop before hours are spent on labels that mean nothing."""
+    with Progress(f"label maps of {dataset.name} read", quiet=quiet) as progress:
+        report = check_dataset(dataset, maps=_CHECKED_MAPS, progress=progress)
+    for finding in report.findings:
+        if finding.broken:
+            raise InputError(
+                f"{finding.text} `lhtclip datasets check` tells more; --no-check goes on."
+            )
+        if not quiet:
+            say(f"doubtful: {finding.text}")
+
+
+def _run(task: _Task, model: Segmenter, options: EvaluateOptions) -> Document:
+    """Evaluate on one data set and write what belongs to it."""
+    dataset, out = task.dataset, Path(options.out)
+    segmenter = _segmenter(task, model, options)
+    written = out / f"{dataset.name}.json"
+    if options.overwrite:
+        written.unlink(missing_ok=True)  # where it is, a run has ended
+    chosen = choose_samples(dataset, limit=options.limit, seed=options.seed)
+    with Progress("prompts", quiet=options.quiet) as progress:
+        segmenter.texts.encode(queries_of(chosen, task.vocabulary), progress=progress)
+    with Progress(f"images of {dataset.name}", quiet=options.quiet) as progress:
+        evaluation = evaluate(
+            segmenter,
+            chosen,
+            task.vocabulary,
+            folder=out,
+            workers=options.workers,
+            trimap=options.trimap,
+            predictions=options.predictions,
+            overwrite=options.overwrite,
+            progress=_report_to(progress),
+        )
+    document = describe(
+        evaluation,
+        segmenter,
+        task.protocol,
+        model=canonical_name(options.model),
+        published=dataset.published or len(dataset.samples),
+        deviations=task.deviations,
+    )
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(written, text.encode())
+    if options.gallery:
+        write_gallery(
+            segmenter,
+            task.vocabulary,
+            evaluation,
+            out,
+            count=options.gallery,
+            workers=options.workers,
+        )
+    return document
+
+
+def _segmenter(task: _Task, model: Segmenter, options: EvaluateOptions) -> Segmenter:
+    """Put the settings of a data set round the model that all share."""
+    checkpoint = model.checkpoint
+    encoder = DenseEncoder(
+        checkpoint.model,
+        method=task.protocol.rule(options.method),
+        lht=model.encoder.lht,
+        residual=options.residual,
+        mlp=options.mlp,
+    )
+    graph = Path(options.graph) if options.graph else None
+    return Segmenter(
+        checkpoint,
+        encoder,
+        TextEncoder.of(checkpoint, templates=task.templates),
+        windows=task.windows,
+        decoding=task.decoding,
+        max_pixels=options.max_pixels,
+        runner=run_by(options.engine, encoder, pixels=checkpoint.pixels, graph=graph),
+    )
+
+
+def _report_to(progress: Progress) -> Callable[[Running], None]:
+    def report(running: Running) -> None:
+        note = f"mIoU {100 * running.mean_iou:.2f}, {running.images_per_second:.2f} images/s"
+        progress(
+            running.done,
+            running.total,
+            already=running.already,
+            note=note if running.done > running.already else "",
+        )
+
+    return report

@@ -1,0 +1,1 @@
+"""Logits of windows to labels at full resolution."""

@@ -1,0 +1,1 @@
+"""Image files to normalised pixels, and where sliding windows lie."""

@@ -1,0 +1,235 @@
+"""Whatever picture a user holds becomes one upright RGB array, and that the pixels CLIP expects.
+
+Levels keep their meaning: a scale is taken from the format (255, 65535 or 1), never from the
+brightest pixel of the picture. What can be seen through is laid on white, as a browser shows it:
+the colours stored under transparent pixels are arbitrary and would reach the model otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from PIL.ExifTags import Base as ExifTag
+from PIL.Image import Transpose
+
+from lhtclip.errors import InputError
+from lhtclip.image.files import MAX_PIXELS as MAX_PIXELS
+from lhtclip.image.files import find_images as find_images
+from lhtclip.image.files import open_picture, too_large
+
+ImageSource: TypeAlias = str | Path | bytes | Image.Image | npt.NDArray[Any] | torch.Tensor
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+_TURN_OF_ORIENTATION = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+
+
+def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+    """Read one picture as contiguous RGB levels (H, W, 3), upright, in memory of its own.
+
+    Args:
+        source: One of
+            a path, or the bytes of an image file: animations and stacks give their first frame;
+            a PIL image of any mode, in its present frame (mode F only with values in [0, 1],
+            mode I only with 16-bit values, as 16-bit files give);
+            an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), greyscale, RGB or RGBA;
+            a tensor (1, H, W) or (3, H, W) on any device.
+            Arrays and tensors hold uint8 levels or floating-point values in [0, 1].
+            EXIF orientation is applied; alpha is laid on white; 16-bit values are divided by 257.
+        max_pixels: Largest height x width that is decoded.
+
+    Raises:
+        InputError: The source is missing, broken, too large, or of another shape, type or range.
+    """
+    if isinstance(source, torch.Tensor):
+        return _from_tensor(source, max_pixels)
+    if isinstance(source, np.ndarray):
+        return _from_array(source, max_pixels)
+    if isinstance(source, Image.Image):
+        _check_size(*source.size, max_pixels)
+        try:
+            source.load()
+        except Exception as error:
+            raise InputError(f"Cannot decode the given PIL image: {error}.") from error
+        return _from_picture(source)
+    if not isinstance(source, (str, Path, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(
+            "An image must be a path, the bytes of an image file, a PIL image, a NumPy array or a "
+            f"torch tensor, got {type(source).__name__}."
+        )
+    with open_picture(source, max_pixels=max_pixels) as picture:
+        return _from_picture(picture)
+
+
+def resized_shape(
+    height: int, width: int, *, short_side: int, long_side: int = 2048
+) -> tuple[int, int]:
+    """Height and width that bring the shorter side to `short_side`, the longer at most `long_side`.
+
+    Sides round half up and are at least 1 pixel, as in the published evaluations (mmcv's rule).
+
+    Raises:
+        InputError: A side below 1.
+    """
+    if min(height, width, short_side, long_side) < 1:
+        raise InputError(
+            f"Image sides must be at least 1 pixel, got an image of {height} x {width}, "
+            f"short_side={short_side}, long_side={long_side}."
+        )
+    factor = min(long_side / max(height, width), short_side / min(height, width))
+    return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
+
+
+def to_pixels(
+    image: npt.NDArray[np.uint8],
+    size: tuple[int, int],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    mean: Sequence[float] = CLIP_MEAN,
+    std: Sequence[float] = CLIP_STD,
+    antialias: bool = False,
+) -> torch.Tensor:
+    """Resize RGB levels (H, W, 3) to `size` (h, w) and normalise them to pixels (3, h, w).
+
+    The result of the resize is rounded to whole levels. Without `antialias` it is then OpenCV's
+    INTER_LINEAR, which published evaluations used, within one level; with it, Pillow's BILINEAR.
+
+    Args:
+        image: As `read_image` gives it.
+        size: Height and width to reach; nothing is resampled when the image has them.
+        device: Where the pixels are computed and stay.
+        dtype: What the pixels are cast to in the end; the arithmetic is float32.
+        mean: Subtracted from each channel, in units of the full range [0, 1].
+        std: Divides each channel afterwards, in the same units.
+        antialias: Average all pixels that shrink into one, instead of the nearest four.
+    """
+    levels = _on_device(image, torch.device(device)).permute(2, 0, 1).to(torch.float32)
+    if tuple(levels.shape[1:]) != size:
+        levels = F.interpolate(levels[None], size, mode="bilinear", antialias=antialias)[0].round()
+    centre, spread = (_channels(tuple(each), torch.device(device)) for each in (mean, std))
+    return ((levels / 255 - centre) / spread).to(dtype)
+
+
+def _on_device(image: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """Bring levels to a device; on CUDA what was given to it before goes on meanwhile."""
+    levels = torch.tensor(image)
+    if device.type == "cuda":
+        return levels.pin_memory().to(device, non_blocking=True)
+    return levels.to(device)
+
+
+@lru_cache(maxsize=16)
+def _channels(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    return torch.tensor(values, device=device).view(3, 1, 1)
+
+
+def _from_tensor(tensor: torch.Tensor, max_pixels: int) -> npt.NDArray[np.uint8]:
+    shape = tuple(tensor.shape)
+    if tensor.ndim != 3 or shape[0] not in (1, 3):
+        hint = "; image.permute(2, 0, 1) brings channels first" if tensor.ndim == 3 else ""
+        raise InputError(
+            f"One image as a tensor has shape (3, H, W) or (1, H, W), not {shape}{hint}."
+        )
+    _check_size(shape[2], shape[1], max_pixels)
+    if tensor.is_floating_point():
+        tensor = tensor.float()  # NumPy knows no bfloat16
+    elif tensor.dtype != torch.uint8:
+        raise _wrong_type(tensor.dtype)
+    return _from_array(tensor.detach().permute(1, 2, 0).cpu().numpy(), max_pixels)
+
+
+def _from_array(array: npt.NDArray[Any], max_pixels: int) -> npt.NDArray[np.uint8]:
+    shape = array.shape
+    channels = {2: 1, 3: shape[-1] if shape else 0}.get(array.ndim)
+    if channels not in (1, 3, 4):
+        hint = "; image.transpose(1, 2, 0) brings channels last" if array.ndim == 3 else ""
+        raise InputError(
+            f"One image as an array has shape (H, W), (H, W, 3) or (H, W, 4), not {shape}{hint}."
+        )
+    _check_size(shape[1], shape[0], max_pixels)
+    levels = _levels(array).reshape(*shape[:2], channels)
+    if channels == 4:
+        return _on_white(Image.fromarray(levels))
+    return np.array(np.broadcast_to(levels, (*shape[:2], 3)))
+
+
+def _from_picture(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    picture = _upright(picture)
+    mode = picture.mode
+    if mode == "I" or mode.startswith("I;16"):
+        values = np.asarray(picture).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise InputError(
+                "Only 16-bit values (0 to 65535) can be read from an integer picture, got values "
+                f"from {values.min()} to {values.max()}; scale it to 8 bits first."
+            )
+        return _from_array(((values + 128) // 257).astype(np.uint8), values.size)
+    if mode == "F":
+        return _from_array(np.asarray(picture), picture.width * picture.height)
+    try:
+        if mode in ("P", "PA", "LA", "RGBA", "RGBa") or "transparency" in picture.info:
+            return _on_white(picture.convert("RGBA"))
+        return np.array(picture.convert("RGB"))
+    except ValueError as error:
+        raise InputError(
+            f"Pictures of mode {mode} have no way to RGB; save it as an RGB image first."
+        ) from error
+
+
+def _on_white(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    white = Image.new("RGBA", picture.size, "white")
+    return np.array(Image.alpha_composite(white, picture).convert("RGB"))
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        orientation: object = picture.getexif().get(ExifTag.Orientation, 1)
+    except Exception:  # broken metadata, sound picture: viewers show it as stored, so do we
+        return picture
+    turn = _TURN_OF_ORIENTATION.get(orientation) if isinstance(orientation, int) else None
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _levels(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    if values.dtype == np.uint8:
+        return values
+    if not np.issubdtype(values.dtype, np.floating):
+        raise _wrong_type(values.dtype)
+    lowest, highest = float(values.min()), float(values.max())
+    if not (lowest >= 0 and highest <= 1):  # also refuses nan
+        raise InputError(
+            f"Floating-point images must lie in [0, 1], got values from {lowest:g} to {highest:g}; "
+            "divide them by their full range, or give uint8 levels."
+        )
+    return np.rint(values * 255).astype(np.uint8)
+
+
+def _wrong_type(dtype: object) -> InputError:
+    return InputError(
+        f"Images must be uint8 levels or floating-point values in [0, 1], got {dtype}."
+    )
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height == 0:
+        raise InputError(f"The image is empty: {height} rows of {width} pixels.")
+    if width * height > max_pixels:
+        raise too_large(f"The image of {height} x {width}", max_pixels)

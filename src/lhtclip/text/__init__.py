@@ -1,0 +1,1 @@
+"""Class names to text embeddings: vocabulary, prompt templates, embeddings and their cache."""

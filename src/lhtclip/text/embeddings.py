@@ -1,0 +1,242 @@
+"""Phrases to text embeddings: every template is filled, encoded and averaged, once per phrase.
+
+Where the text tower is causal, tokens after the end token change nothing: prompts are sorted by
+length and each batch is as long as its longest prompt instead of the whole context. Where it is
+not, as in SigLIP, the padding is part of the prompt and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lhtclip.clip.checkpoint import Checkpoint
+from lhtclip.clip.towers import PromptTower
+from lhtclip.errors import CheckpointError
+from lhtclip.text.cache import open_text_cache
+from lhtclip.text.templates import fill, resolve_templates
+
+BATCH_TOKENS = {"cpu": 2048}  # by device type; larger batches leave a CPU's caches
+BATCH_TOKENS_ELSEWHERE = 16384
+CHUNK_PROMPTS = 1280  # encoded between two writes to disk: at most this much work is lost
+MEMORY_QUERIES = 16384  # phrases kept in memory, some 2 kB each
+
+Progress = Callable[[int, int], None]  # prompts done, prompts in all
+
+
+class PromptTokenizer(Protocol):
+    """Turns prompts into token ids."""
+
+    def __call__(self, prompts: list[str], /) -> Tensor:
+        """Return (prompts, tokens) integers, filled up on the right as the tower wants it."""
+        ...
+
+
+@torch.inference_mode()
+def encode_queries(
+    text_tower: PromptTower,
+    tokenizer: PromptTokenizer,
+    queries: Sequence[str],
+    templates: Sequence[str],
+    *,
+    batch_tokens: int | None = None,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Encode phrases as the mean over templates of unit-norm features (arXiv 2103.00020, 3.1.4).
+
+    Args:
+        text_tower: Token ids (n, tokens) -> features (n, width).
+        tokenizer: Prompts -> token ids.
+        queries: At least one phrase.
+        templates: At least one sentence, each with one '{}'.
+        batch_tokens: Most tokens in a batch; None chooses by device.
+        progress: Called after every batch.
+
+    Returns:
+        (queries, width) float32 on the tower's device, rows of unit norm.
+
+    Raises:
+        CheckpointError: The tower's features are not finite, or zero.
+    """
+    first = next(text_tower.parameters())
+    if batch_tokens is None:
+        batch_tokens = BATCH_TOKENS.get(first.device.type, BATCH_TOKENS_ELSEWHERE)
+    prompts = [fill(template, query) for query in queries for template in templates]
+    token_ids = tokenizer(prompts)
+    count, whole = token_ids.shape
+    lengths = prompt_lengths(token_ids) if text_tower.causal else torch.full((count,), whole)
+    features: Tensor | None = None
+    done = 0
+    for rows, length in _batches(lengths, batch_tokens):
+        batch = token_ids[rows, :length].to(first.device)
+        encoded = F.normalize(text_tower(batch).float(), dim=-1)
+        if features is None:
+            features = encoded.new_empty(len(prompts), encoded.shape[-1])
+        features[rows.to(first.device)] = encoded
+        done += len(rows)
+        if progress is not None:
+            progress(done, len(prompts))
+    if features is None:
+        raise ValueError("encode_queries needs at least one query and one template.")
+    means = F.normalize(features.view(len(queries), len(templates), -1).mean(1), dim=-1)
+    if not bool(((means.square().sum(1) - 1).abs() < 1e-3).all()):  # NaN compares False
+        raise CheckpointError(
+            f"The text tower's features are zero or not finite in {first.dtype}: "
+            "the checkpoint is damaged or needs dtype 'float32'."
+        )
+    return means
+
+
+def prompt_lengths(token_ids: Tensor) -> Tensor:
+    """Tokens of every prompt up to its end token, (prompts,), without knowing the padding.
+
+    Of the run of one id that closes a row, all but the first may be padding; the first may be the
+    end token itself.
+
+    Args:
+        token_ids: (prompts, tokens), padded on the right.
+    """
+    differs = token_ids != token_ids[:, -1:]
+    positions = torch.arange(1, token_ids.shape[1] + 1, device=token_ids.device)
+    return (differs * positions).amax(1) + 1
+
+
+def _batches(lengths: Tensor, batch_tokens: int) -> Iterator[tuple[Tensor, int]]:
+    """Yield the rows of each batch and its longest prompt, the longest batch first."""
+    order = lengths.argsort(descending=True, stable=True)
+    start = 0
+    while start < len(order):
+        longest = int(lengths[order[start]])
+        rows = order[start : start + max(1, batch_tokens // longest)]
+        yield rows, longest
+        start += len(rows)
+
+
+class TextEncoder:
+    """Embeds phrases with one text tower and template set, each phrase only once.
+
+    Looks in memory, then on disk; what is missing is encoded in chunks that are kept as soon as
+    they are done, so that an interruption loses little.
+    """
+
+    def __init__(
+        self,
+        text_tower: PromptTower,
+        tokenizer: PromptTokenizer,
+        *,
+        fingerprint: str,
+        width: int,
+        templates: str | Sequence[str] = "imagenet80",
+        cache: Path | str | bool | None = True,
+    ) -> None:
+        """Bind a text tower; nothing is encoded yet.
+
+        Args:
+            text_tower: Token ids (n, tokens) -> features (n, width).
+            tokenizer: Prompts -> token ids.
+            fingerprint: Names the text tower's weights.
+            width: Length of an embedding.
+            templates: As for `resolve_templates`.
+            cache: True keeps embeddings in the default folder, a path in that one; False or None
+                keeps them in memory only.
+
+        Raises:
+            InputError: The templates cannot be used.
+        """
+        self.templates = resolve_templates(templates)
+        self._tower = text_tower
+        self._tokenizer = tokenizer
+        self._width = width
+        self._memory: dict[str, NDArray[np.float32]] = {}
+        self._cache = open_text_cache(
+            cache,
+            fingerprint=fingerprint,
+            templates=self.templates,
+            dtype=next(text_tower.parameters()).dtype,
+            width=width,
+        )
+
+    @classmethod
+    def of(
+        cls,
+        checkpoint: Checkpoint,
+        *,
+        templates: str | Sequence[str] = "imagenet80",
+        cache: Path | str | bool | None = True,
+    ) -> TextEncoder:
+        """Bind the text tower of a checkpoint; the rest as above."""
+        return cls(
+            checkpoint.model.text,
+            checkpoint.tokenizer,
+            fingerprint=checkpoint.fingerprint,
+            width=checkpoint.model.config.projection_dim,
+            templates=templates,
+            cache=cache,
+        )
+
+    def encode(self, queries: Sequence[str], *, progress: Progress | None = None) -> Tensor:
+        """Return embeddings (queries, width) in the order asked, float32 on the tower's device.
+
+        Args:
+            queries: Phrases; a repeated one is encoded once.
+            progress: Called with prompts done and prompts in all, only where some are missing.
+
+        Raises:
+            CheckpointError: The tower's features are not finite, or zero.
+        """
+        found = {query: self._look_up(query) for query in queries}
+        missing = [query for query, embedding in found.items() if embedding is None]
+        found.update(self._encode_missing(missing, progress))
+        rows = [row for query in queries if (row := found[query]) is not None]
+        table = np.stack(rows) if rows else np.empty((0, self._width), np.float32)
+        return torch.as_tensor(table, device=next(self._tower.parameters()).device)
+
+    def _look_up(self, query: str) -> NDArray[np.float32] | None:
+        embedding = self._memory.get(query)
+        if embedding is None and self._cache is not None:
+            embedding = self._cache.get(query)
+        if embedding is not None:
+            self._remember(query, embedding)
+        return embedding
+
+    def _encode_missing(
+        self, queries: Sequence[str], progress: Progress | None
+    ) -> dict[str, NDArray[np.float32]]:
+        encoded: dict[str, NDArray[np.float32]] = {}
+        step = max(1, CHUNK_PROMPTS // len(self.templates))
+        for start in range(0, len(queries), step):
+            chunk = queries[start : start + step]
+            rows = encode_queries(
+                self._tower,
+                self._tokenizer,
+                chunk,
+                self.templates,
+                progress=self._shifted(progress, start, len(queries)),
+            )
+            for query, row in zip(chunk, rows.cpu().numpy(), strict=True):
+                encoded[query] = row.copy()  # alone, so that forgetting it frees it
+                self._remember(query, encoded[query])
+                if self._cache is not None:
+                    self._cache.put(query, encoded[query])
+        return encoded
+
+    def _shifted(self, progress: Progress | None, start: int, queries: int) -> Progress | None:
+        """Turn a chunk's progress into that of the whole."""
+        if progress is None:
+            return None
+        per_query = len(self.templates)
+        return lambda done, _: progress(start * per_query + done, queries * per_query)
+
+    def _remember(self, query: str, embedding: NDArray[np.float32]) -> None:
+        """Keep an embedding as the latest used; beyond the limit the oldest one goes."""
+        self._memory.pop(query, None)
+        self._memory[query] = embedding
+        if len(self._memory) > MEMORY_QUERIES:
+            self._memory.pop(next(iter(self._memory)), None)

@@ -1,0 +1,307 @@
+"""The one loop, against the same method written out slowly, and against CLIP itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lhtclip import encoder as dense
+from lhtclip.attention import RULES, Context, LastAttention, LastBlockRule
+from lhtclip.encoder import DenseEncoder
+from lhtclip.errors import InputError, UnknownNameError
+from lhtclip.techniques.atr import AtrSettings, hoyer
+from lhtclip.techniques.settings import OFF, LhtSettings
+from lhtclip.techniques.she import SheSettings
+from lhtclip.techniques.ssr import SsrSettings
+from tests import literal
+from tests.models import HEADS, LAYERS, PATCH, tiny_clip, tiny_pixels
+from tests.waiting import Asked, Run
+
+MODEL = tiny_clip()
+METHODS = [name for name, rule in RULES.items() if rule.feedback is None]
+CHOSEN = ((3, 2), (2, 4), (3, 1), (4, 3))
+SSR = SsrSettings(layers=(3, 4), alpha=0.2)
+ATR = AtrSettings(threshold=0.24)  # random tokens score about 0.23
+SHE = SheSettings(heads=CHOSEN, beta=0.2)
+ALL = LhtSettings(SSR, ATR, SHE)
+
+
+def slowly(encoder: DenseEncoder, pixels: Tensor) -> Tensor:
+    embeddings = literal.encode(
+        pixels,
+        encoder.model,
+        method=encoder.rule.name,
+        lht=encoder.lht,
+        residual=encoder.residual,
+        mlp_kept=encoder.mlp,
+    )
+    return torch.from_numpy(embeddings).float()
+
+
+def assert_as_slowly(encoder: DenseEncoder, pixels: Tensor) -> None:
+    torch.testing.assert_close(encoder(pixels), slowly(encoder, pixels), rtol=0, atol=1e-5)
+
+
+# Against the formulas
+
+
+@pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
+@pytest.mark.parametrize("method", METHODS)
+def test_methods(method: str, lht: LhtSettings) -> None:
+    assert_as_slowly(DenseEncoder(MODEL, method=method, lht=lht), tiny_pixels())
+
+
+@pytest.mark.parametrize(
+    "lht",
+    [
+        LhtSettings(ssr=SSR),
+        LhtSettings(ssr=SsrSettings(layers=(1, 4), alpha=-0.3)),
+        LhtSettings(atr=ATR),
+        LhtSettings(atr=AtrSettings(0.2, 2.0, False, "zero")),
+        LhtSettings(she=SHE),
+        LhtSettings(ssr=SSR, atr=ATR),
+        LhtSettings(ssr=SSR, she=SHE),
+        LhtSettings(atr=ATR, she=SHE),
+        LhtSettings(SSR, ATR, SheSettings(CHOSEN, 0.1, "row", "residual", True, True)),
+        LhtSettings(SSR, ATR, SheSettings(CHOSEN[:1], 0.0, "column", "none")),
+        LhtSettings(SsrSettings(layers=(1, 2, 3, 4)), ATR, SHE),  # heads inside SSR's layers
+    ],
+    ids=str,
+)
+def test_techniques(lht: LhtSettings) -> None:
+    assert_as_slowly(DenseEncoder(MODEL, method="sclip", lht=lht), tiny_pixels())
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("mlp", [True, False])
+def test_what_the_last_block_keeps(residual: bool, mlp: bool) -> None:
+    encoder = DenseEncoder(MODEL, method="naclip", lht=ALL, residual=residual, mlp=mlp)
+    assert_as_slowly(encoder, tiny_pixels())
+
+
+@pytest.mark.parametrize("size", [(32, 32), (16, 40), (37, 31), (8, 8)])
+def test_grids(size: tuple[int, int]) -> None:
+    """Pixels beyond the last whole patch count for nothing."""
+    encoder, pixels = DenseEncoder(MODEL, method="naclip", lht=ALL), tiny_pixels(1, *size)
+    assert encoder(pixels).shape == (1, size[0] // PATCH, size[1] // PATCH, 24)
+    assert_as_slowly(encoder, pixels)
+
+
+def test_every_technique_shows() -> None:
+    """The comparisons above would be worth little if nothing happened in them."""
+    pixels, off = tiny_pixels(), LhtSettings(ssr=SsrSettings(layers=()))
+    plain = DenseEncoder(MODEL, lht=off)(pixels)
+    for lht in (LhtSettings(ssr=SSR), LhtSettings(atr=ATR), LhtSettings(she=SHE)):
+        assert (DenseEncoder(MODEL, lht=lht)(pixels) - plain).abs().max() > 0.05
+    scores = hoyer(stream_before_last(LhtSettings(ssr=SSR))[:, 1:])
+    assert 0.1 < (scores > ATR.threshold).float().mean() < 0.7
+
+
+# Against CLIP itself
+
+
+def through(blocks: int, pixels: Tensor) -> Tensor:
+    x = MODEL.vision.embed(pixels)
+    for block in list(MODEL.vision.blocks)[:blocks]:
+        x = block(x)
+    return x
+
+
+def recorder(seen: list[Tensor]) -> LastBlockRule:
+    """A rule that notes what enters the last block's attention and adds nothing."""
+
+    def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+        del attention, context
+        seen.append(x)
+        return torch.zeros_like(x)
+
+    return LastBlockRule("recorder", mix, residual=True, mlp=False, source="this test")
+
+
+def recorded(lht: LhtSettings, pixels: Tensor) -> Tensor:
+    """Return the normed residual stream that enters the last block."""
+    seen: list[Tensor] = []
+    DenseEncoder(MODEL, method=recorder(seen), lht=lht)(pixels)
+    (x,) = seen
+    return x
+
+
+def stream_before_last(lht: LhtSettings) -> Tensor:
+    """Return X^{L-1} itself, by a model whose last norm does nothing but let it pass."""
+    model = tiny_clip()
+    seen: list[Tensor] = []
+    model.vision.blocks[-1].norm1 = torch.nn.Identity()  # pyright: ignore
+    DenseEncoder(model, method=recorder(seen), lht=lht)(tiny_pixels())
+    return seen[0]
+
+
+def test_without_techniques_the_stream_is_that_of_clip_bitwise() -> None:
+    pixels = tiny_pixels()
+    expected = MODEL.vision.blocks[-1].norm1(through(LAYERS - 1, pixels))
+    assert torch.equal(recorded(OFF, pixels), expected)
+
+
+def test_method_clip_is_clip() -> None:
+    pixels = tiny_pixels()
+    projected = MODEL.vision.project(through(LAYERS, pixels))
+    torch.testing.assert_close(projected[:, 0], MODEL.vision(pixels))  # so it is CLIP's own
+    expected = torch.nn.functional.normalize(projected[:, 1:], dim=-1).unflatten(1, (4, 6))
+    given = DenseEncoder(MODEL, method="clip")(pixels)
+    torch.testing.assert_close(given, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_techniques_that_change_nothing_are_off_bitwise(method: str) -> None:
+    pixels, rule = tiny_pixels(), RULES[method]
+    nothing = LhtSettings(SsrSettings(layers=(1, 2, 3, 4), alpha=0.0), AtrSettings(threshold=1.0))
+    idle = DenseEncoder(MODEL, method=method, lht=nothing, residual=rule.residual, mlp=rule.mlp)
+    assert torch.equal(idle(pixels), DenseEncoder(MODEL, method=method)(pixels))
+
+
+# The class token, the order
+
+
+@pytest.mark.parametrize("ssr", [None, SSR])
+def test_class_token_is_neither_replaced_nor_smoothed(ssr: SsrSettings | None) -> None:
+    pixels = tiny_pixels()
+    everything = AtrSettings(threshold=0.0, surrounded="zero")
+    plain = recorded(LhtSettings(ssr=ssr), pixels)
+    for lht in (
+        LhtSettings(ssr, everything),
+        LhtSettings(ssr, None, SHE),
+        LhtSettings(ssr, ATR, SHE),
+    ):
+        x = recorded(lht, pixels)
+        assert torch.equal(x[:, 0], plain[:, 0])
+        assert not torch.equal(x[:, 1:], plain[:, 1:])
+
+
+def test_reweighting_reaches_the_class_token() -> None:
+    pixels = tiny_pixels()
+    one, other = recorded(OFF, pixels), recorded(LhtSettings(ssr=SSR), pixels)
+    assert not torch.equal(one[:, 0], other[:, 0])
+
+
+def test_order_is_ssr_atr_she(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def noting(name: str) -> Callable[..., Tensor]:
+        function = getattr(dense, name)
+
+        def noted(*arguments: Any, **options: Any) -> Tensor:
+            calls.append(name)
+            return function(*arguments, **options)
+
+        return noted
+
+    for name in ("reweight", "replace_abnormal", "enhance"):
+        monkeypatch.setattr(dense, name, noting(name))
+    DenseEncoder(MODEL, lht=ALL)(tiny_pixels())
+    assert calls == ["reweight"] * 2 * (LAYERS - 1) + ["replace_abnormal", "enhance"]
+
+
+# The result
+
+
+def test_embeddings_have_unit_length() -> None:
+    embeddings = DenseEncoder(MODEL, lht=ALL)(tiny_pixels(3, 24, 40))
+    assert embeddings.shape == (3, 3, 5, 24)
+    assert embeddings.dtype == torch.float32
+    torch.testing.assert_close(embeddings.norm(dim=-1), torch.ones(3, 3, 5))
+
+
+@pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
+@pytest.mark.parametrize("method", METHODS)
+def test_batch_is_images_one_by_one(method: str, lht: LhtSettings) -> None:
+    encoder, pixels = DenseEncoder(MODEL, method=method, lht=lht), tiny_pixels(5)
+    alone = torch.cat([encoder(image[None]) for image in pixels])
+    torch.testing.assert_close(encoder(pixels), alone, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bfloat16_gives_float32_near_the_exact_embeddings(method: str) -> None:
+    rounded, pixels = tiny_clip().bfloat16(), tiny_pixels()
+    lht = LhtSettings(SSR, AtrSettings(), SheSettings(CHOSEN, beta=0.0))  # nothing jumps
+    given = DenseEncoder(rounded, method=method, lht=lht)(pixels.bfloat16())
+    exact = DenseEncoder(MODEL, method=method, lht=lht)(pixels)
+    assert given.dtype == torch.float32
+    assert (given * exact).sum(dim=-1).min() > 0.99
+
+
+# Settings
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_residual_and_mlp_by_default(method: str) -> None:
+    rule = RULES[method]
+    published = DenseEncoder(MODEL, method=method)
+    assert (published.residual, published.mlp) == (rule.residual, rule.mlp)
+    for lht in (LhtSettings(ssr=SSR), LhtSettings(atr=ATR), LhtSettings(she=SHE), ALL):
+        encoder = DenseEncoder(MODEL, method=method, lht=lht)
+        assert (encoder.residual, encoder.mlp) == (False, False)
+
+
+@pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
+def test_residual_and_mlp_as_asked(lht: LhtSettings) -> None:
+    encoder = DenseEncoder(MODEL, method="sclip", lht=lht, residual=True, mlp=False)
+    assert (encoder.residual, encoder.mlp) == (True, False)
+    encoder = DenseEncoder(MODEL, method="clearclip", lht=lht, mlp=True)
+    assert (encoder.residual, encoder.mlp) == (False, True)
+
+
+def test_a_rule_of_ones_own() -> None:
+    pixels = tiny_pixels()
+    given = DenseEncoder(MODEL, method=recorder([]))(pixels)  # keeps the stream as it is
+    expected = MODEL.vision.project(through(LAYERS - 1, pixels)[:, 1:])
+    expected = torch.nn.functional.normalize(expected, dim=-1).unflatten(1, (4, 6))
+    assert torch.equal(given, expected)
+
+
+def test_unknown_method() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'sclip'"):
+        DenseEncoder(MODEL, method="sclp")
+
+
+@pytest.mark.parametrize("layer", [0, -1, LAYERS, LAYERS + 1])
+def test_ssr_in_a_layer_that_is_not_there(layer: int) -> None:
+    with pytest.raises(InputError, match=f"SSR cannot act in layer {layer}; .* from 1 to 4"):
+        DenseEncoder(MODEL, lht=LhtSettings(ssr=SsrSettings(layers=(1, layer))))
+
+
+@pytest.mark.parametrize("head", [(0, 1), (LAYERS, 1), (1, 0), (1, HEADS + 1), (-1, -1)])
+def test_she_with_a_head_that_is_not_there(head: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=f"head {head[0]}-{head[1]}; .* heads 1 to 4"):
+        DenseEncoder(MODEL, lht=LhtSettings(she=SheSettings(heads=((1, 1), head))))
+
+
+def test_one_layer_is_enough() -> None:
+    model, pixels = tiny_clip(layers=1), tiny_pixels()
+    encoder = DenseEncoder(model, lht=LhtSettings(atr=ATR))
+    assert_as_slowly(encoder, pixels)
+    assert np.isfinite(encoder(pixels).numpy()).all()
+
+
+# Accelerators
+
+
+@pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "scclip"])
+@pytest.mark.parametrize("size", [(32, 32), (24, 40)])
+def test_nothing_waits_for_the_device(
+    method: str, lht: LhtSettings, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SC-CLIP counts patches to choose among its neighbours; the others ask the device nothing."""
+    monkeypatch.setattr(
+        torch.compiler, "is_compiling", lambda: True
+    )  # ATR asks a CPU, and it alone
+    encoder, pixels = DenseEncoder(MODEL, method=method, lht=lht), tiny_pixels(2, *size)
+    with Asked() as asked, Run() as run:
+        encoder(pixels)
+    casts = {"to": asked.counts["to"], "_to_copy": run.counts["_to_copy"]}  # of dtype
+    assert asked.counts - Counter(casts) == run.counts - Counter(casts) == Counter()
