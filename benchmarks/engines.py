@@ -20,14 +20,14 @@ from torch import Tensor
 from benchmarks.harness import Options, Work, measure, ratio, read_options
 from benchmarks.materials import checkpoint_of, preset_of
 from benchmarks.results import Results, size, spread, times_as_fast
-from lhtclip.clip.checkpoint import Checkpoint
-from lhtclip.clip.hub import BUNDLED
+from lhtclip.checkpoints.checkpoint import Checkpoint
+from lhtclip.checkpoints.hub import BUNDLED
+from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import ON_GRAPHS, run_by
+from lhtclip.engines.export import TOLERANCE, export_graph
+from lhtclip.engines.int8 import round_weights
 from lhtclip.evaluation.scenes import new_confusion, segment_scenes
-from lhtclip.export.graph import TOLERANCE, export_graph
-from lhtclip.export.int8 import round_weights
-from lhtclip.scenes import bundled_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.embeddings import TextEncoder
 

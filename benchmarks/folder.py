@@ -24,10 +24,10 @@ from torch import Tensor
 from benchmarks.harness import Options, Times, Work, measure, read_options
 from benchmarks.materials import checkpoint_of, clip_of, save_photo, write_tokenizer
 from benchmarks.results import Results, dtype_name, duration
+from lhtclip.checkpoints.checkpoint import save_checkpoint
+from lhtclip.checkpoints.hub import BUNDLED
+from lhtclip.checkpoints.layout import TOKENIZER_FILE
 from lhtclip.cli import main as lhtclip
-from lhtclip.clip.checkpoint import save_checkpoint
-from lhtclip.clip.hub import BUNDLED
-from lhtclip.clip.layout import TOKENIZER_FILE
 from lhtclip.encoder import DenseEncoder
 from lhtclip.image.pixels import resized_shape
 from lhtclip.image.windows import WindowSettings, plan_windows

@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from lhtclip.clip.hub import BUNDLED
-from lhtclip.device import choose_device, choose_dtype
-from lhtclip.evaluation.random_weights import SHAPES
+from lhtclip.checkpoints.device import choose_device, choose_dtype
+from lhtclip.checkpoints.hub import BUNDLED
+from lhtclip.paper.random_weights import SHAPES
 
 RESULTS = Path("runs/bench")
 QUICK = 0.1  # of the time budget

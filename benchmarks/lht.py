@@ -26,11 +26,11 @@ from benchmarks.materials import (
     segmenter_of,
 )
 from benchmarks.results import Results, dtype_name, spread
-from lhtclip.clip.checkpoint import Checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.encoder import DenseEncoder
-from lhtclip.evaluation.efficiency import count_multiply_adds
 from lhtclip.image.pixels import resized_shape, to_pixels
 from lhtclip.image.windows import WindowSettings, plan_windows
+from lhtclip.paper.efficiency import count_multiply_adds
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import LhtSettings
 

@@ -19,17 +19,17 @@ from tokenizers import Tokenizer as RawTokenizer
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 
-from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.hub import BUNDLED, BUNDLED_FOLDER
+from lhtclip.checkpoints.layout import TOKENIZER_FILE
 from lhtclip.clip.config import PixelConfig
-from lhtclip.clip.hub import BUNDLED, BUNDLED_FOLDER
-from lhtclip.clip.layout import TOKENIZER_FILE
 from lhtclip.clip.model import Clip
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.protocols import protocol_for
-from lhtclip.evaluation.random_weights import random_clip
 from lhtclip.image.pixels import ImageSource
+from lhtclip.paper.random_weights import random_clip
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.atr import AtrSettings, hoyer

@@ -14,7 +14,7 @@ import torch
 from benchmarks.harness import Work, measure, ratio, read_options
 from benchmarks.materials import checkpoint_of, preset_of
 from benchmarks.results import Results, dtype_name, spread
-from lhtclip.device import choose_dtype
+from lhtclip.checkpoints.device import choose_dtype
 from lhtclip.encoder import DenseEncoder
 
 BUDGET = 12.0  # seconds

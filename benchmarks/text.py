@@ -24,7 +24,7 @@ from benchmarks.materials import (
 )
 from benchmarks.reference import usual_texts
 from benchmarks.results import Results, dtype_name, duration, spread, times_as_fast
-from lhtclip.clip.checkpoint import Checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.text.embeddings import TextEncoder
 from lhtclip.text.templates import resolve_templates
 from lhtclip.text.vocabulary import shipped_classes

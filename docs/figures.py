@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from docs.scene_figures import Step, planted_figure, save_small, scene_figure
+from lhtclip.checkpoints.hub import BUNDLED, BUNDLED_FOLDER
 from lhtclip.cli import main as lhtclip
-from lhtclip.clip.hub import BUNDLED, BUNDLED_FOLDER
+from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.scenes import scenes_confusion
 from lhtclip.files import write_atomically
-from lhtclip.scenes import bundled_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import PRESET_FILE, Preset
 from lhtclip.techniques.settings import LhtSettings

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from lhtclip.analysis.figures import INK, canvas, styled
 from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
+from lhtclip.datasets.scene_files import Scene
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.scenes import vocabulary_of
 from lhtclip.files import write_atomically
 from lhtclip.image.pixels import read_image, resized_shape, to_pixels
 from lhtclip.output.overlay import draw_classes
-from lhtclip.scenes import Scene
 from lhtclip.segmentation import class_colours
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.atr import AtrSettings, hoyer

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lhtclip import LhtSettings, Segmenter, WindowSettings
+from lhtclip.datasets.scene_files import Scene, bundled_scenes
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.scenes import scenes_confusion
-from lhtclip.scenes import Scene, bundled_scenes
 from lhtclip.techniques.presets import Preset, preset_for
 
 SCENES = bundled_scenes()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lhtclip import Segmentation, Segmenter, WindowSettings
+from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
-from lhtclip.scenes import bundled_scenes
 
 SCENE = bundled_scenes()[0]
 WINDOWS = WindowSettings(short_side=64, window=48, stride=32)

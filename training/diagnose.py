@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from lhtclip.clip.checkpoint import load_checkpoint
+from lhtclip.checkpoints.checkpoint import load_checkpoint
+from lhtclip.datasets.scene_files import save_scenes
 from lhtclip.encoder import DenseEncoder
 from lhtclip.image.pixels import read_image, to_pixels
-from lhtclip.scenes import save_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.atr import hoyer
 from lhtclip.text.embeddings import TextEncoder

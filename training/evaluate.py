@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.datasets.scene_files import Scene, save_scenes
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.scenes import scenes_confusion
-from lhtclip.scenes import Scene, save_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import PRESET_FILE, Preset
 from lhtclip.techniques.settings import OFF, LhtSettings

@@ -22,15 +22,15 @@ import torch
 
 from lhtclip.analysis.compare import best_first, overlap, spearman
 from lhtclip.analysis.label_free import rank_without_labels
+from lhtclip.analysis.patches import patch_batches, picture_files, window_batches
 from lhtclip.analysis.survey import survey
-from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.datasets.dataset import Dataset
+from lhtclip.datasets.scene_files import Scene, load_scenes
+from lhtclip.datasets.scenes import read_scenes
 from lhtclip.encoder import DenseEncoder
-from lhtclip.evaluation.datasets.dataset import Dataset
-from lhtclip.evaluation.datasets.scenes import read_scenes
 from lhtclip.evaluation.machine import hardware, versions
-from lhtclip.evaluation.patches import patch_batches, picture_files, window_batches
 from lhtclip.files import write_atomically
-from lhtclip.scenes import Scene, load_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import PRESET_FILE, Preset
 from lhtclip.techniques.she import Head

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lhtclip.scenes import save_scenes
+from lhtclip.datasets.scene_files import save_scenes
 from training.artwork import STYLES, load_sprites
 from training.recipe import HELD_OUT_STYLE, SPRITE_SIDE, TRAINING_STYLES
 from training.scenes import drawn_things, paint_tiles, render, sample_scene
@@ -77,7 +77,7 @@ def make_scenes(
         unseen_pairs: Only pairs of things that training keeps apart.
 
     Returns:
-        Of each scene what `lhtclip.scenes.save_scenes` takes: levels, labels, classes.
+        What `lhtclip.datasets.scene_files.save_scenes` takes: levels, labels, classes.
     """
     sprites = torch.stack([load_sprites(artwork, style=s, size=SPRITE_SIDE) for s in styles])
     drawn = drawn_things(sprites)

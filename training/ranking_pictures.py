@@ -15,10 +15,10 @@ import numpy as np
 
 from lhtclip.analysis.compare import spearman
 from lhtclip.analysis.label_free import rank_without_labels
-from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.evaluation.datasets.dataset import Dataset
-from lhtclip.evaluation.datasets.scenes import read_scenes
-from lhtclip.evaluation.patches import picture_files, window_batches
+from lhtclip.analysis.patches import picture_files, window_batches
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.datasets.dataset import Dataset
+from lhtclip.datasets.scenes import read_scenes
 from training.head_rankings import WINDOWS, labelled_scores
 
 PARTS = 4  # most parts of a size; their mean and lowest are printed

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lhtclip.datasets.scene_files import Scene
 from lhtclip.evaluation.scenes import new_confusion, segment_scenes
-from lhtclip.scenes import Scene
 from lhtclip.segmenter import Segmenter
 
 Floats = NDArray[np.float64]

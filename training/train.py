@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lhtclip.clip.checkpoint import TOKENIZER_FILE, save_checkpoint
+from lhtclip.checkpoints.checkpoint import TOKENIZER_FILE, save_checkpoint
 from lhtclip.clip.model import Clip
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD

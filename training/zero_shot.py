@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lhtclip.clip.checkpoint import Checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
 from lhtclip.text.embeddings import TextEncoder
 from training.artwork import load_sprites

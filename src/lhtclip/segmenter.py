@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lhtclip.attention import LastBlockRule
-from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.clip.hub import canonical_name, resolve
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.device import choose_device, choose_dtype
+from lhtclip.checkpoints.hub import canonical_name, resolve
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
-from lhtclip.device import choose_device, choose_dtype
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import check_engine, run_by

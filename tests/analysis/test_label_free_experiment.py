@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lhtclip.datasets.scenes import read_scenes
 from lhtclip.evaluation.confusion import mean_iou
-from lhtclip.evaluation.datasets.scenes import read_scenes
 from lhtclip.techniques.presets import preset_by_depth
 from training.head_rankings import Result, Row, model_table, summary
 from training.ranking_pictures import parts

@@ -22,10 +22,10 @@ from benchmarks.materials import (
 )
 from benchmarks.text import spaced
 from benchmarks.tower import transformers_tower
-from lhtclip.clip.checkpoint import Checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.clip.config import ClipConfig, PixelConfig, TextConfig, VisionConfig
 from lhtclip.clip.tokenizer import Tokenizer
-from lhtclip.evaluation.random_weights import SHAPES, random_clip
+from lhtclip.paper.random_weights import SHAPES, random_clip
 from lhtclip.text.templates import fill, resolve_templates
 from lhtclip.text.vocabulary import shipped_classes
 from tests.models import tiny_clip, tiny_pixels

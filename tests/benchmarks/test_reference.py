@@ -19,13 +19,13 @@ from benchmarks.reference import (
     normalised,
     usual_texts,
 )
-from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.clip.hub import BUNDLED_FOLDER
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.hub import BUNDLED_FOLDER
 from lhtclip.clip.model import Clip
+from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.decoding.decode import DecodeSettings, decode
 from lhtclip.encoder import DenseEncoder
 from lhtclip.image.windows import WindowSettings, plan_windows
-from lhtclip.scenes import bundled_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.embeddings import TextEncoder, encode_queries
 from lhtclip.text.vocabulary import Vocabulary

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from lhtclip.clip.checkpoint import TOKENIZER_FILE, save_checkpoint
+from lhtclip.checkpoints.checkpoint import TOKENIZER_FILE, save_checkpoint
 from lhtclip.clip.config import ClipConfig, TextConfig, VisionConfig
 from lhtclip.clip.model import Clip
 

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 import lhtclip.cli.calibrate.run as calibration
-from lhtclip.evaluation.calibration_without_labels import RANKING
-from lhtclip.evaluation.scorer import Scorer
-from lhtclip.evaluation.search import Grid
+from lhtclip.calibration.scorer import Scorer
+from lhtclip.calibration.search import Grid
+from lhtclip.calibration.without_labels import RANKING
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import LhtSettings
-from tests.evaluation.datasets.trees import voc_tree
+from tests.datasets.trees import voc_tree
 
 SMALL = Grid(alphas=(0.1,), more_layers=(0,), heads=(2, 1), betas=(0.4,))
 CANDIDATES = 10  # that SMALL makes of the tiny model

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from lhtclip.attention import RULES
+from lhtclip.checkpoints.hub import KNOWN_MODELS
 from lhtclip.cli import COMMANDS, group
 from lhtclip.cli.segment import command as segment_command
-from lhtclip.clip.hub import KNOWN_MODELS
+from lhtclip.datasets.scene_files import save_scenes
 from lhtclip.image.files import MAX_PIXELS
-from lhtclip.scenes import save_scenes
 from lhtclip.segmenter import WindowSettings
 
 
@@ -122,7 +122,7 @@ def test_a_word_of_warning_about_the_bundled_model(
 ) -> None:
     draw("one.png")
     assert "emoji" not in segment("one.png", "--out", "first").err
-    monkeypatch.setattr("lhtclip.clip.hub.BUNDLED_FOLDER", checkpoint)
+    monkeypatch.setattr("lhtclip.checkpoints.hub.BUNDLED_FOLDER", checkpoint)
     outcome = segment("one.png", "--model", "bundled")
     assert outcome.code == 0
     assert outcome.err.count("emoji") == 1

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lhtclip.evaluation.datasets import READERS
-from lhtclip.scenes import bundled_scenes
-from tests.evaluation.datasets import trees
+from lhtclip.datasets import READERS
+from lhtclip.datasets.scene_files import bundled_scenes
+from tests.datasets import trees
 
 
 def test_list_has_every_reader(lhtclip: Any) -> None:

@@ -12,12 +12,12 @@ import lhtclip.cli.evaluate.run as evaluation
 from lhtclip.attention import RULES
 from lhtclip.cli.evaluate import command
 from lhtclip.cli.evaluate.run import default_publication
+from lhtclip.datasets.scene_files import save_scenes
 from lhtclip.evaluation.protocols import PUBLICATIONS
 from lhtclip.evaluation.runner import evaluate
 from lhtclip.evaluation.trimap import BAND
 from lhtclip.image.windows import WindowSettings
-from lhtclip.scenes import save_scenes
-from tests.evaluation.datasets.trees import voc_tree
+from tests.datasets.trees import voc_tree
 
 CLASSES = "cat\ngrass|lawn\nsky\n"
 
@@ -305,7 +305,7 @@ def test_protocols_bring_their_settings(
 def test_quiet_and_the_bundled_model(
     run: Any, own: Path, scenes: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lhtclip.clip.hub.BUNDLED_FOLDER", checkpoint)
+    monkeypatch.setattr("lhtclip.checkpoints.hub.BUNDLED_FOLDER", checkpoint)
     preset = ("--no-she", "--model", "bundled")
     loud = run("folder", "--root", own, "--out", "loud", *preset)
     assert loud.err.count("emoji") == 1

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lhtclip.cli import main
-from lhtclip.evaluation import reproduce as module
-from lhtclip.evaluation.paper import COMBINATION, TABLES
+from lhtclip.paper import reproduce as module
+from lhtclip.paper.tables import COMBINATION, TABLES
 
 
 def test_a_table_is_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

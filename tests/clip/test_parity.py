@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
 
-from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.clip.config import ClipConfig
 from lhtclip.clip.positions import positions_for_grid
 

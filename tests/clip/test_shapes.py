@@ -18,11 +18,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
 
-from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, clip_config
+from lhtclip.checkpoints.state_dict import TRANSFORMERS_CLIP, TensorNames, scatter
 from lhtclip.clip.config import ClipConfig
 from lhtclip.clip.model import Clip
-from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, clip_config
-from lhtclip.clip.state_dict import TRANSFORMERS_CLIP, TensorNames, scatter
 from tests.clip.openai_clip import openai_names
 from tests.clip.published import END, SHAPES, random_clip
 

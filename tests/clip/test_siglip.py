@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import SiglipConfig, SiglipModel
 
-from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.state_dict import TRANSFORMERS_SIGLIP, scatter
 from lhtclip.clip.config import SiglipConfig as OurConfig
 from lhtclip.clip.model import fresh_model
 from lhtclip.clip.positions import positions_for_grid
 from lhtclip.clip.siglip import Siglip
 from lhtclip.clip.siglip_vision import SiglipVisionTower
-from lhtclip.clip.state_dict import TRANSFORMERS_SIGLIP, scatter
 
 PROMPTS = ["A photo of a cat.", "dog", "", "the cat of a dog, of 2 " * 5]
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lhtclip.clip.checkpoint import load_checkpoint, save_checkpoint
+from lhtclip.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from lhtclip.clip.config import PixelConfig, SiglipConfig
 from lhtclip.clip.siglip import Siglip
 from lhtclip.errors import CheckpointError

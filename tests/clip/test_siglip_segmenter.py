@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import SiglipModel
 
 from lhtclip.attention import RULES
-from lhtclip.clip.checkpoint import load_checkpoint
+from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.encoder import DenseEncoder
 from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.techniques.presets import preset_by_depth

@@ -20,8 +20,8 @@ from lhtclip.engines import compiled as compiled_module
 from lhtclip.engines.compiled import CompiledEncoder
 from lhtclip.engines.graph import GraphEncoder
 from lhtclip.errors import InputError, MissingDependencyError, UnknownNameError
+from tests.engines.test_export import LHT
 from tests.evaluation.runs import tiny_segmenter
-from tests.export.test_graph import LHT
 from tests.models import tiny_clip, tiny_pixels
 from tests.test_encoder import ALL
 

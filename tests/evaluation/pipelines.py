@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lhtclip.clip.checkpoint import Checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.clip.config import PixelConfig
 from lhtclip.clip.model import Clip
 from lhtclip.decoding.decode import DecodeSettings

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lhtclip.clip.checkpoint import Checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.clip.config import PixelConfig
 from lhtclip.clip.tokenizer import Tokenizer
+from lhtclip.datasets.dataset import IGNORED, Dataset, Sample
 from lhtclip.encoder import DenseEncoder
-from lhtclip.evaluation.datasets.dataset import IGNORED, Dataset, Sample
 from lhtclip.image.pixels import MAX_PIXELS
 from lhtclip.image.windows import WindowSettings
 from lhtclip.segmentation import Segmentation, label_dtype

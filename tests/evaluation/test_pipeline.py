@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import Base as ExifTag
 
+from lhtclip.datasets import open_dataset
+from lhtclip.datasets.scene_files import Scene, bundled_scenes
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
-from lhtclip.evaluation.datasets import open_dataset
 from lhtclip.evaluation.protocols import PROTOCOLS
 from lhtclip.evaluation.runner import evaluate
 from lhtclip.image.windows import WindowSettings
-from lhtclip.scenes import Scene, bundled_scenes
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.embeddings import TextEncoder
 from lhtclip.text.vocabulary import Vocabulary
+from tests.datasets.trees import voc_tree
 from tests.evaluation import literal_protocol
-from tests.evaluation.datasets.trees import voc_tree
 from tests.evaluation.pipelines import (
     CHECKPOINT,
     COLOUR_TEXTS,

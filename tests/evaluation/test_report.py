@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lhtclip.datasets import DATASETS
+from lhtclip.datasets.dataset import IGNORED
 from lhtclip.evaluation.confusion import Confusion
-from lhtclip.evaluation.datasets import DATASETS
-from lhtclip.evaluation.datasets.dataset import IGNORED
 from lhtclip.evaluation.protocols import protocol_for
 from lhtclip.evaluation.report import average, describe, in_paper_order, markdown, percent, summary
 from lhtclip.evaluation.runner import Evaluation, evaluate

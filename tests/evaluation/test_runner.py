@@ -15,15 +15,15 @@ from PIL import Image
 import lhtclip
 from lhtclip.attention import RULES
 from lhtclip.attention.resclip import RcsSettings, resclip
+from lhtclip.datasets import open_dataset
+from lhtclip.datasets.dataset import IGNORED, Dataset, Sample
+from lhtclip.datasets.samples import choose_samples, own_vocabulary, queries_of, vocabulary_of
+from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
-from lhtclip.evaluation.datasets import open_dataset
-from lhtclip.evaluation.datasets.dataset import IGNORED, Dataset, Sample
 from lhtclip.evaluation.runner import Evaluation, Running, evaluate
-from lhtclip.evaluation.samples import choose_samples, own_vocabulary, queries_of, vocabulary_of
 from lhtclip.evaluation.scenes import scenes_confusion
 from lhtclip.evaluation.trimap import in_band
-from lhtclip.scenes import bundled_scenes
 from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.text.vocabulary import Vocabulary
 from tests.evaluation.runs import NAMES, Painted, drawn_dataset, painted, tiny_segmenter, words
@@ -219,9 +219,9 @@ def test_a_finished_run_needs_no_tower(tmp_path: Path, monkeypatch: pytest.Monke
 _CHILD = """
 import sys, time
 from pathlib import Path
-from lhtclip.evaluation.datasets import open_dataset
+from lhtclip.datasets import open_dataset
 from lhtclip.evaluation.runner import evaluate
-from lhtclip.evaluation.samples import own_vocabulary
+from lhtclip.datasets.samples import own_vocabulary
 from lhtclip.segmenter import Segmenter, WindowSettings
 
 windows = WindowSettings(short_side=96, window=64, stride=32)

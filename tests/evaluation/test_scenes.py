@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from lhtclip.datasets.scene_files import Scene, load_scenes, save_scenes
 from lhtclip.errors import InputError
 from lhtclip.evaluation.scenes import new_confusion, scenes_confusion
 from lhtclip.image.pixels import read_image
-from lhtclip.scenes import Scene, load_scenes, save_scenes
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary

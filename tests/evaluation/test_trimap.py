@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from lhtclip.datasets.dataset import IGNORED
 from lhtclip.evaluation.confusion import Confusion
-from lhtclip.evaluation.datasets.dataset import IGNORED
 from lhtclip.evaluation.trimap import boundary_band, in_band
 
 

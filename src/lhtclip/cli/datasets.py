@@ -18,8 +18,8 @@ from lhtclip.errors import InputError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from lhtclip.evaluation.datasets.dataset import Dataset, Sample
-    from lhtclip.evaluation.datasets.findings import DatasetReport, Finding
+    from lhtclip.datasets.dataset import Dataset, Sample
+    from lhtclip.datasets.findings import DatasetReport, Finding
 
 _OVERLAYS = 3
 _OPACITY = 0.6
@@ -42,7 +42,7 @@ def list_command(*, as_json: bool) -> None:
 
     Where a line names a folder first, --root may be what holds that folder, or the folder itself.
     """
-    from lhtclip.evaluation.datasets.expected import EXPECTED, OWN_LAYOUTS
+    from lhtclip.datasets.expected import EXPECTED, OWN_LAYOUTS
 
     entries = [
         (name, known.classes, known.pictures[0], known.layouts) for name, known in EXPECTED.items()
@@ -92,8 +92,8 @@ def check_command(
         raise InputError("Give either --quick or --maps, not both.")
     check_folder(Path(out))
 
-    from lhtclip.evaluation.datasets import open_dataset
-    from lhtclip.evaluation.datasets.check import check_dataset
+    from lhtclip.datasets import open_dataset
+    from lhtclip.datasets.check import check_dataset
 
     dataset = open_dataset(name, Path(root) if root else None)
     with Progress("label maps", quiet=quiet) as progress:
@@ -115,8 +115,8 @@ def check_command(
 
 def _draw_overlays(report: DatasetReport, out: Path) -> tuple[DatasetReport, list[Path]]:
     """Write overlays of sound samples from all over the set; one that fails becomes a finding."""
-    from lhtclip.evaluation.datasets.check import spread
-    from lhtclip.evaluation.datasets.findings import Finding
+    from lhtclip.datasets.check import spread
+    from lhtclip.datasets.findings import Finding
     from lhtclip.files import write_atomically
     from lhtclip.output.png import encode_picture
 
@@ -137,7 +137,7 @@ def _overlay(sample: Sample, dataset: Dataset) -> Image.Image:
     """Draw the true labels over the picture; where they are ignored it shows as it is."""
     import numpy as np
 
-    from lhtclip.evaluation.datasets.dataset import IGNORED
+    from lhtclip.datasets.dataset import IGNORED
     from lhtclip.image.pixels import read_image
     from lhtclip.output.overlay import add_legend, draw_classes
     from lhtclip.segmentation import class_colours

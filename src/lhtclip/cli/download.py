@@ -16,7 +16,7 @@ def command(*, models: tuple[str, ...]) -> None:
     (ViT-B-16.pt), which are here already but for their tokenizer. The cache is that of
     huggingface_hub: HF_HOME, HF_HUB_CACHE and HF_TOKEN count.
     """
-    from lhtclip.clip.hub import canonical_name, resolve
+    from lhtclip.checkpoints.hub import canonical_name, resolve
 
     for name in models:
         canonical_name(name)  # a misspelt name is told before the first is fetched

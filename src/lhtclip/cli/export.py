@@ -41,7 +41,7 @@ def command(*, form: str, int8: bool, out: str | None, quiet: bool, **given: Any
         raise InputError(f"--out {path} is a folder; name a file in it.")
     check_folder(path.parent)
 
-    from lhtclip.export.graph import export_graph
+    from lhtclip.engines.export import export_graph
     from lhtclip.segmenter import Segmenter
 
     segmenter = Segmenter.from_pretrained(device="cpu", dtype="float32", text_cache=False, **given)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lhtclip.attention import rule_named
+from lhtclip.checkpoints.device import choose_device, choose_dtype
+from lhtclip.checkpoints.hub import BUNDLED, canonical_name
 from lhtclip.cli.console import say
 from lhtclip.cli.options import ModelOptions, SegmentOptions
-from lhtclip.clip.hub import BUNDLED, canonical_name
-from lhtclip.device import choose_device, choose_dtype
 from lhtclip.engines import check_engine
 from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.techniques.presets import Preset

@@ -18,7 +18,7 @@ def command(*, as_json: bool) -> None:
     OpenCLIP ("organisation/model"), any local folder in one of these layouts, and OpenAI's own
     archives (ViT-B-16.pt).
     """
-    from lhtclip.clip.hub import KNOWN_MODELS, resolve
+    from lhtclip.checkpoints.hub import KNOWN_MODELS, resolve
     from lhtclip.errors import LhtClipError
 
     def local_folder(name: str) -> str | None:

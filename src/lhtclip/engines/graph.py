@@ -13,10 +13,10 @@ from torch import Tensor
 
 from lhtclip.clip.config import PixelConfig
 from lhtclip.encoder import DenseEncoder
+from lhtclip.engines.export import check_exportable, export_graph
+from lhtclip.engines.graph_description import FORMAT, GraphDescription
 from lhtclip.engines.run import Run
 from lhtclip.errors import InputError
-from lhtclip.export.description import FORMAT, GraphDescription
-from lhtclip.export.graph import check_exportable, export_graph
 from lhtclip.text.cache import default_cache_folder
 
 _logger = logging.getLogger("lhtclip")

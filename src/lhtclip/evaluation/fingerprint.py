@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 
 from lhtclip import __version__
-from lhtclip.evaluation.datasets.dataset import Dataset
+from lhtclip.datasets.dataset import Dataset
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
 

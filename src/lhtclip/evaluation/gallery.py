@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lhtclip.evaluation.datasets.dataset import Sample, Truth
+from lhtclip.datasets.dataset import Sample, Truth
 from lhtclip.evaluation.runner import Evaluation
 from lhtclip.evaluation.streaming import Labels, count_samples
 from lhtclip.files import write_atomically

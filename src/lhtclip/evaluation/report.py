@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lhtclip.datasets import DATASETS
 from lhtclip.evaluation.confusion import Confusion
-from lhtclip.evaluation.datasets import DATASETS
 from lhtclip.evaluation.machine import hardware, versions
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.runner import Evaluation

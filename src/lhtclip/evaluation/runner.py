@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lhtclip.datasets.dataset import IGNORED, Dataset, Sample, Truth
+from lhtclip.datasets.samples import check_vocabulary, choose_samples
 from lhtclip.errors import InputError
 from lhtclip.evaluation.confusion import Confusion, confusion_matrix, iou_per_class
-from lhtclip.evaluation.datasets.dataset import IGNORED, Dataset, Sample, Truth
 from lhtclip.evaluation.fingerprint import decisive_settings
-from lhtclip.evaluation.samples import check_vocabulary, choose_samples
 from lhtclip.evaluation.state import Counts, Tally
 from lhtclip.evaluation.streaming import Labels, count_samples
 from lhtclip.evaluation.trimap import BAND, in_band

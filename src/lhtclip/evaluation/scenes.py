@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lhtclip.datasets.scene_files import IGNORED, Scene
 from lhtclip.errors import InputError
 from lhtclip.evaluation.confusion import Confusion
-from lhtclip.scenes import IGNORED, Scene
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary

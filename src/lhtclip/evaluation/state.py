@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lhtclip.datasets.dataset import IGNORED
 from lhtclip.errors import InputError
 from lhtclip.evaluation.confusion import Confusion
-from lhtclip.evaluation.datasets.dataset import IGNORED
 from lhtclip.evaluation.fingerprint import differences
 from lhtclip.files import write_atomically
 

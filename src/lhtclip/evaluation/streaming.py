@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lhtclip.ahead import in_order
+from lhtclip.datasets.dataset import Sample, Truth
+from lhtclip.datasets.samples import vocabulary_of
 from lhtclip.errors import InputError
-from lhtclip.evaluation.datasets.dataset import Sample, Truth
-from lhtclip.evaluation.samples import vocabulary_of
 from lhtclip.image.pixels import read_image
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.evaluation.datasets.dataset import IGNORED
+from lhtclip.datasets.dataset import IGNORED
 
 BAND = 8  # pixels
 

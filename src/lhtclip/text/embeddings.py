@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lhtclip.clip.checkpoint import Checkpoint
+from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.clip.towers import PromptTower
 from lhtclip.errors import CheckpointError
 from lhtclip.text.cache import open_text_cache

@@ -15,24 +15,24 @@ from torch import Tensor
 from lhtclip.analysis.figures import can_draw, check_can_draw, save_figure
 from lhtclip.analysis.figures_survey import heads_figure, layers_figure
 from lhtclip.analysis.figures_tokens import tokens_figure
-from lhtclip.analysis.readouts import VIT_B16, Curve, Tower, compare_heads, published_curves
+from lhtclip.analysis.patches import patch_batches, picture_files, window_batches
 from lhtclip.analysis.sparsity import sparsity_gap
 from lhtclip.analysis.survey import Survey, survey
 from lhtclip.analysis.tokens import token_statistics
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.device import choose_device, choose_dtype
+from lhtclip.checkpoints.hub import canonical_name, resolve
 from lhtclip.cli.analyze import tables
 from lhtclip.cli.analyze.options import AnalyzeOptions
 from lhtclip.cli.analyze.tables import Row, Table
 from lhtclip.cli.console import Progress, print_path, print_table, say
-from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.clip.hub import canonical_name, resolve
-from lhtclip.device import choose_device, choose_dtype
+from lhtclip.datasets import Dataset, Sample, Truth, open_dataset
+from lhtclip.datasets.samples import choose_samples, own_vocabulary, queries_of
 from lhtclip.errors import InputError
-from lhtclip.evaluation.datasets import Dataset, Sample, Truth, open_dataset
 from lhtclip.evaluation.machine import hardware, versions
-from lhtclip.evaluation.patches import patch_batches, picture_files, window_batches
 from lhtclip.evaluation.protocols import protocol_for
-from lhtclip.evaluation.samples import choose_samples, own_vocabulary, queries_of
 from lhtclip.files import write_atomically
+from lhtclip.paper.curves import VIT_B16, Curve, Tower, compare_heads, published_curves
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset, preset_for
 from lhtclip.techniques.ssr import SsrSettings

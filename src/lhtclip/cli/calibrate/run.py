@@ -5,22 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from lhtclip.attention import rule_named
-from lhtclip.cli.calibrate.options import CalibrateOptions
-from lhtclip.cli.console import Progress, print_table, say
-from lhtclip.clip.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.clip.hub import canonical_name, resolve
-from lhtclip.device import choose_device, choose_dtype
-from lhtclip.evaluation.calibration import measure, preset_of, split
-from lhtclip.evaluation.calibration_without_labels import (
+from lhtclip.calibration.calibrate import measure, preset_of, split
+from lhtclip.calibration.scorer import Scorer
+from lhtclip.calibration.search import Grid, Search, brief, most_candidates, search
+from lhtclip.calibration.without_labels import (
     RANKING,
     choose_pictures,
     measure_without_labels,
     preset_without_labels,
 )
-from lhtclip.evaluation.datasets import DATASETS, open_dataset
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lhtclip.checkpoints.device import choose_device, choose_dtype
+from lhtclip.checkpoints.hub import canonical_name, resolve
+from lhtclip.cli.calibrate.options import CalibrateOptions
+from lhtclip.cli.console import Progress, print_table, say
+from lhtclip.datasets import DATASETS, open_dataset
 from lhtclip.evaluation.runner import Running
-from lhtclip.evaluation.scorer import Scorer
-from lhtclip.evaluation.search import Grid, Search, brief, most_candidates, search
 from lhtclip.image.files import find_images
 from lhtclip.techniques.settings import LhtSettings
 

@@ -35,7 +35,7 @@ def command(
     are the mean IoU over all classes of the scenes in percent, and the pictures written: of each
     scene what LHT-CLIP finds (.overlay.png), and all side by side (.compare.png).
     """
-    from lhtclip.scenes import bundled_scenes, load_scenes
+    from lhtclip.datasets.scene_files import bundled_scenes, load_scenes
 
     check_folder(Path(out))
     chosen = (load_scenes(scenes) if scenes else bundled_scenes())[:limit]

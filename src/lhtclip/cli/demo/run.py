@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lhtclip.cli.console import Progress, print_path, print_table
+from lhtclip.datasets.scene_files import Scene
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.confusion import Confusion
 from lhtclip.evaluation.scenes import SceneResult, new_confusion, segment_scenes, vocabulary_of
@@ -17,7 +18,6 @@ from lhtclip.files import write_atomically
 from lhtclip.output.overlay import add_legend, draw_classes
 from lhtclip.output.png import encode_picture
 from lhtclip.output.side_by_side import side_by_side
-from lhtclip.scenes import Scene
 from lhtclip.segmenter import Segmenter
 
 _OPACITY = 0.6

@@ -10,23 +10,23 @@ from typing import Any
 
 import click
 
+from lhtclip.checkpoints.hub import canonical_name
 from lhtclip.cli.console import Progress, print_table, say
 from lhtclip.cli.load import check_model, load_model, warn_if_bundled
 from lhtclip.cli.options import EvaluateOptions
-from lhtclip.clip.hub import canonical_name
+from lhtclip.datasets import Dataset, open_dataset
+from lhtclip.datasets.check import check_dataset
+from lhtclip.datasets.samples import choose_samples, own_vocabulary, queries_of
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.encoder import DenseEncoder
 from lhtclip.engines import check_engine, run_by
 from lhtclip.errors import InputError
-from lhtclip.evaluation.datasets import Dataset, open_dataset
-from lhtclip.evaluation.datasets.check import check_dataset
 from lhtclip.evaluation.gallery import write_gallery
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.protocols import PUBLICATIONS, protocol_for
 from lhtclip.evaluation.report import Document, describe, markdown, summary
 from lhtclip.evaluation.runner import Running, evaluate
-from lhtclip.evaluation.samples import choose_samples, own_vocabulary, queries_of
 from lhtclip.files import write_atomically
 from lhtclip.image.windows import WindowSettings
 from lhtclip.segmenter import Segmenter

@@ -10,21 +10,21 @@ from typing import Any
 
 import click
 
+from lhtclip.checkpoints.checkpoint import load_checkpoint
+from lhtclip.checkpoints.device import choose_device, choose_dtype
+from lhtclip.checkpoints.hub import BUNDLED, canonical_name, resolve
 from lhtclip.cli.console import Progress, say
-from lhtclip.clip.checkpoint import load_checkpoint
-from lhtclip.clip.hub import BUNDLED, canonical_name, resolve
 from lhtclip.clip.model import ImageTextModel
-from lhtclip.device import choose_device, choose_dtype
+from lhtclip.datasets import Dataset, open_dataset
 from lhtclip.errors import InputError
-from lhtclip.evaluation.datasets import Dataset, open_dataset
-from lhtclip.evaluation.efficiency import measure_efficiency
 from lhtclip.evaluation.machine import hardware, versions
-from lhtclip.evaluation.paper import COLUMNS, TABLES
-from lhtclip.evaluation.paper_tables import efficiency_table, table_on_data, table_on_scenes
-from lhtclip.evaluation.random_weights import random_clip
-from lhtclip.evaluation.reproduce import Bench, Measured, Missing
 from lhtclip.evaluation.runner import Running
 from lhtclip.files import write_atomically
+from lhtclip.paper.efficiency import measure_efficiency
+from lhtclip.paper.markdown import efficiency_table, table_on_data, table_on_scenes
+from lhtclip.paper.random_weights import random_clip
+from lhtclip.paper.reproduce import Bench, Measured, Missing
+from lhtclip.paper.tables import COLUMNS, TABLES
 from lhtclip.techniques.presets import PRESETS, Preset, preset_for
 from lhtclip.text.embeddings import TextEncoder
 

@@ -1,0 +1,122 @@
+"""A data set as the windows and patch labels that the measures of `analysis` want.
+
+Windows are the tower's own square, so that its positions are used as they were trained; they lie
+side by side, the last of a row and of a column shifted inwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from lhtclip.analysis.discriminability import UNLABELLED, patch_labels
+from lhtclip.analysis.survey import PatchBatch
+from lhtclip.checkpoints.checkpoint import Checkpoint
+from lhtclip.datasets import IGNORED, Dataset, Sample
+from lhtclip.image.pixels import ImageSource, read_image, resized_shape, to_pixels
+from lhtclip.image.windows import WindowPlan, plan_windows
+
+Item = TypeVar("Item")
+PURITY = 0.75  # least share of a patch that its class must fill
+
+
+def patch_batches(
+    dataset: Dataset, checkpoint: Checkpoint, *, batch: int = 16, purity: float = PURITY
+) -> Iterator[PatchBatch]:
+    """Cut labelled pictures into windows.
+
+    Args:
+        dataset: The pictures, in the order in which they are taken.
+        checkpoint: Its tower and what pixels it wants.
+        batch: Most windows of a batch; a picture's windows may be spread over two.
+        purity: Least share of a patch that one class must fill, in (0.5, 1].
+
+    Raises:
+        InputError: A picture or truth is missing, broken, or they do not fit together.
+    """
+    patch = checkpoint.model.vision.config.patch_size
+    windows = _labelled_windows(dataset, checkpoint)
+    for group in _groups(windows, batch):
+        pixels, truth, offered = (torch.stack(part) for part in zip(*group, strict=True))
+        labels = patch_labels(truth, patch, purity=purity)
+        yield PatchBatch(pixels, labels.to(pixels.device), offered.to(pixels.device))
+
+
+def window_batches(
+    images: Iterable[ImageSource], checkpoint: Checkpoint, *, batch: int = 16
+) -> Iterator[Tensor]:
+    """Cut unlabelled pictures into windows: pixels, normalised, (windows, 3, side, side).
+
+    Raises:
+        InputError: A picture is missing or broken.
+    """
+    windows = (window for image in images for window in _windows(read_image(image), checkpoint)[1])
+    for group in _groups(windows, batch):
+        yield torch.stack(group)
+
+
+def picture_files(dataset: Dataset) -> list[Path]:
+    """Return the files of a data set's pictures."""
+    return [sample.image for sample in dataset.samples]
+
+
+def _labelled_windows(
+    dataset: Dataset, checkpoint: Checkpoint
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    for sample in dataset.samples:
+        plan, pixels = _windows(read_image(sample.image), checkpoint)
+        truth = sample.truth()
+        truth = np.where(truth == IGNORED, np.int16(UNLABELLED), truth)
+        labels = plan.cut(torch.from_numpy(_resized(truth, (plan.height, plan.width))))
+        offered = _offered(sample, len(dataset.names))
+        yield from zip(pixels, labels, offered.expand(len(pixels), -1), strict=True)
+
+
+def _windows(image: NDArray[np.uint8], checkpoint: Checkpoint) -> tuple[WindowPlan, Tensor]:
+    vision, levels = checkpoint.model.vision, checkpoint.pixels
+    side = vision.config.image_size
+    height, width = resized_shape(*image.shape[:2], short_side=side, long_side=8 * side)
+    plan = plan_windows(max(height, side), max(width, side), window=side, stride=side)
+    table = vision.positions
+    pixels = to_pixels(
+        image,
+        (plan.height, plan.width),
+        device=table.device,
+        dtype=table.dtype,
+        mean=levels.mean,
+        std=levels.std,
+    )
+    return plan, plan.cut(pixels)
+
+
+def _resized(truth: NDArray[np.int16], size: tuple[int, int]) -> NDArray[np.int32]:
+    """Resize labels to the nearest pixel."""
+    height, width = size
+    picture = Image.fromarray(truth.astype(np.int32))
+    return np.array(picture.resize((width, height), Image.Resampling.NEAREST))
+
+
+def _offered(sample: Sample, classes: int) -> Tensor:
+    if sample.candidates is None:
+        return torch.ones(classes, dtype=torch.bool)
+    return torch.zeros(classes, dtype=torch.bool).index_fill(
+        0, torch.tensor(sample.candidates), value=True
+    )
+
+
+def _groups(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    group: list[Item] = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -1,0 +1,1 @@
+"""Find the techniques' settings for a checkpoint, with labels or without."""

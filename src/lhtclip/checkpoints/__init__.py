@@ -1,0 +1,1 @@
+"""Read, fetch and save checkpoints in every layout that is known."""

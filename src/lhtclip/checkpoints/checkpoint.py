@@ -1,0 +1,228 @@
+"""A folder in the layout of `transformers` or OpenCLIP, or OpenAI's archive, becomes a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVariableType]
+from torch import Tensor
+
+from lhtclip.checkpoints.families import FAMILIES, family_of
+from lhtclip.checkpoints.hub import tokenizer_of
+from lhtclip.checkpoints.layout import (
+    LAYOUTS,
+    OPEN_CLIP,
+    PIXEL_FILE,
+    TOKENIZER_FILE,
+    TRANSFORMERS,
+    Layout,
+    layout_of,
+)
+from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, clip_config, pixel_config
+from lhtclip.checkpoints.openai_archive import is_torchscript, openai_config, read_torchscript
+from lhtclip.checkpoints.state_dict import TensorNames, gather, scatter
+from lhtclip.clip.config import PixelConfig, SiglipConfig, SiglipTextConfig, TextConfig
+from lhtclip.clip.model import ImageTextModel, ModelConfig, fresh_model
+from lhtclip.clip.siglip_tokenizer import SiglipTokenizer
+from lhtclip.clip.text import LEGACY_END_TOKEN
+from lhtclip.clip.tokenizer import Tokenizer
+from lhtclip.errors import CheckpointError, CheckpointNotFoundError
+from lhtclip.files import write_atomically
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A loaded checkpoint; `directory` is the folder, or the archive, that it was loaded from.
+
+    `fingerprint` is a SHA-256 of all that a prompt's feature depends on: the tokenizer, and the
+    text tower's configuration and weights as stored. What is cached of them is filed under it.
+    """
+
+    model: ImageTextModel
+    tokenizer: Tokenizer
+    pixels: PixelConfig
+    directory: Path
+    fingerprint: str
+
+
+def load_checkpoint(
+    path: Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Checkpoint:
+    """Load the configuration, the weights and the `tokenizer.json` of a folder.
+
+    How pixels are normalised is told by `preprocessor_config.json`, where there is one, or by
+    OpenCLIP's configuration. An archive of OpenAI's holds weights alone, whose shapes tell the
+    configuration; its tokenizer is that of `lhtclip.checkpoints.hub.tokenizer_of`.
+
+    Raises:
+        CheckpointNotFoundError: The folder or one of its files is missing.
+        CheckpointError: A file cannot be read, a tensor is missing, left over or misshapen, or the
+            files do not belong together.
+    """
+    stored = _read_archive(path) if path.is_file() else _read_folder(path)
+    with torch.device("meta"):  # no memory and no time for weights that are replaced at once
+        model = fresh_model(stored.config)
+    state = gather(model, stored.tensors, stored.names, config_file=stored.config_file)
+    fingerprint = _fingerprint(state, stored.config.text, stored.tokenizer_file.read_bytes())
+    state = {name: tensor.to(device=device, dtype=dtype) for name, tensor in state.items()}
+    model.load_state_dict(state, assign=True)
+    model.eval().requires_grad_(False)
+    return Checkpoint(model, stored.tokenizer, stored.pixels, path, fingerprint)
+
+
+def save_checkpoint(model: ImageTextModel, directory: Path, *, dtype: torch.dtype) -> None:
+    """Write `config.json` and `model.safetensors`, whole or not at all."""
+    content = model.config.to_json()
+    tensors = {
+        name: tensor.detach().to("cpu", dtype)
+        for name, tensor in scatter(model, FAMILIES[content["model_type"]].tensors).items()
+    }
+    config_file, weight_file = TRANSFORMERS.config_file, TRANSFORMERS.weight_files[0]
+    write_atomically(directory / weight_file, save(tensors, metadata={"format": "pt"}))
+    write_atomically(directory / config_file, (json.dumps(content, indent=2) + "\n").encode())
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What a checkpoint's files hold; errors refer to `config_file` as what describes the rest."""
+
+    config: ModelConfig
+    pixels: PixelConfig
+    names: TensorNames
+    tensors: Mapping[str, Tensor]
+    tokenizer: Tokenizer
+    tokenizer_file: Path
+    config_file: str
+
+
+def _read_folder(directory: Path) -> _Stored:
+    layout = _layout(directory)
+    config, pixels, names = _read_config(directory, layout)
+    tokenizer_file = _existing(directory, layout, TOKENIZER_FILE)
+    tokenizer = _read_tokenizer(tokenizer_file, config, config_file=layout.config_file)
+    weights = _existing(directory, layout, *layout.weight_files)
+    tensors = _read_weights(weights, instead=layout.weight_files[0])
+    return _Stored(config, pixels, names, tensors, tokenizer, tokenizer_file, layout.config_file)
+
+
+def _read_archive(path: Path) -> _Stored:
+    tensors = _read_weights(path, instead="the archive that OpenAI published")
+    config, tokenizer_file = openai_config(tensors, path=path), tokenizer_of(path)
+    tokenizer = _read_tokenizer(tokenizer_file, config, config_file=path.name)
+    return _Stored(
+        config, PixelConfig(), OPEN_CLIP_TENSORS, tensors, tokenizer, tokenizer_file, path.name
+    )
+
+
+def _layout(directory: Path) -> Layout:
+    if not directory.is_dir():
+        raise CheckpointNotFoundError(f"There is no checkpoint folder {directory}.")
+    layout = layout_of(directory)
+    if layout is None:
+        raise _absent(directory, TRANSFORMERS, *(each.config_file for each in LAYOUTS))
+    return layout
+
+
+def _existing(directory: Path, layout: Layout, *candidates: str) -> Path:
+    for name in candidates:
+        if (directory / name).is_file():
+            return directory / name
+    raise _absent(directory, layout, *candidates)
+
+
+def _absent(directory: Path, layout: Layout, *candidates: str) -> CheckpointNotFoundError:
+    return CheckpointNotFoundError(
+        f"The checkpoint folder {directory} holds no {' or '.join(candidates)}; expected are "
+        f"{layout.config_file}, {layout.weight_files[0]} and {TOKENIZER_FILE}."
+    )
+
+
+def _read_config(directory: Path, layout: Layout) -> tuple[ModelConfig, PixelConfig, TensorNames]:
+    content = _read_json(directory / layout.config_file)
+    if layout is OPEN_CLIP:
+        return clip_config(content), pixel_config(content), OPEN_CLIP_TENSORS
+    family, pixel_file = family_of(content), directory / PIXEL_FILE
+    told = _read_json(pixel_file) if pixel_file.is_file() else {}
+    pixels = PixelConfig.from_json(told, family.pixels)
+    return family.read_config(content), pixels, family.tensors
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} should hold a JSON object; it holds something else.")
+    return cast("dict[str, Any]", content)
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+    return CheckpointError(f"Cannot read {path}: {reason}. Download or copy it again.")
+
+
+def _read_weights(path: Path, *, instead: str) -> Mapping[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if is_torchscript(path):
+            return read_torchscript(path)
+        content = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is not loaded: it is broken, or holds more than tensors and could run code. "
+            f"Use {instead} in its place."
+        ) from error
+    except Exception as error:  # what broken pickles and archives raise has no common root
+        raise _unreadable(path, error) from error
+    entries = cast("dict[Any, Any]", content) if isinstance(content, dict) else {}
+    if not all(isinstance(value, Tensor) for value in entries.values()) or not entries:
+        raise CheckpointError(f"{path} should hold tensors by name; it holds something else.")
+    return {str(name): tensor for name, tensor in entries.items()}
+
+
+def _read_tokenizer(path: Path, config: ModelConfig, *, config_file: str) -> Tokenizer:
+    context_length = config.text.max_position_embeddings
+    if isinstance(config, SiglipConfig):
+        tokenizer = SiglipTokenizer(path, context_length=context_length)
+        if tokenizer.vocabulary_size > config.text.vocab_size:
+            raise CheckpointError(
+                f"{TOKENIZER_FILE} knows {tokenizer.vocabulary_size} tokens, but the model of "
+                f"{config_file} {config.text.vocab_size}: the files do not belong together."
+            )
+        return tokenizer
+    tokenizer = Tokenizer(path, context_length=context_length)
+    if config.text.eos_token_id not in (tokenizer.end, LEGACY_END_TOKEN):
+        raise CheckpointError(
+            f"{TOKENIZER_FILE} ends prompts with token {tokenizer.end}, but "
+            f"{config_file} has them read out at token {config.text.eos_token_id}: the "
+            "files do not belong together."
+        )
+    return tokenizer
+
+
+def _fingerprint(
+    state: Mapping[str, Tensor], config: TextConfig | SiglipTextConfig, tokenizer: bytes
+) -> str:
+    digest = hashlib.sha256(json.dumps(asdict(config)).encode())
+    digest.update(hashlib.sha256(tokenizer).digest())
+    for name in sorted(state):
+        if name.startswith("text."):
+            tensor = state[name].contiguous()
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+            digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

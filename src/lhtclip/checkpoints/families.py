@@ -1,0 +1,49 @@
+"""The kinds of model that a `config.json` of `transformers` can describe, by its `model_type`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lhtclip.checkpoints.state_dict import TRANSFORMERS_CLIP, TRANSFORMERS_SIGLIP, TensorNames
+from lhtclip.clip.config import ClipConfig, PixelConfig, SiglipConfig
+from lhtclip.clip.model import ModelConfig
+from lhtclip.errors import CheckpointError
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How a kind of model is described; `pixels` are those of a folder that does not tell."""
+
+    read_config: Callable[[Mapping[str, Any]], ModelConfig]
+    pixels: PixelConfig
+    tensors: TensorNames
+
+
+FAMILIES: dict[str, Family] = {
+    "clip": Family(ClipConfig.from_json, PixelConfig(), TRANSFORMERS_CLIP),
+    "siglip": Family(
+        SiglipConfig.from_json, PixelConfig((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), TRANSFORMERS_SIGLIP
+    ),
+}
+_NOT_IMPLEMENTED = {
+    "siglip2": "a SigLIP 2 of variable resolution (NaFlex), which is not implemented; use one of "
+    "fixed resolution, such as google/siglip2-base-patch16-224",
+}
+
+
+def family_of(content: Mapping[str, Any]) -> Family:
+    """Look up the family of a `config.json`; where it names none, it is CLIP's.
+
+    Raises:
+        CheckpointError: It is a model that cannot be read.
+    """
+    kind = str(content.get("model_type", "clip"))
+    if kind in _NOT_IMPLEMENTED:
+        raise CheckpointError(f"config.json describes {_NOT_IMPLEMENTED[kind]}.")
+    if kind not in FAMILIES:
+        raise CheckpointError(
+            f"config.json describes a model of type {kind!r}; known are {', '.join(FAMILIES)}."
+        )
+    return FAMILIES[kind]

@@ -1,0 +1,238 @@
+"""The name of a model becomes a local path: its own, the bundled model's, or one in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+from lhtclip.checkpoints.fetch import cached, fetch, fetch_optional
+from lhtclip.checkpoints.layout import (
+    LAYOUTS,
+    PIXEL_FILE,
+    TOKENIZER_FILE,
+    TRANSFORMERS,
+    Layout,
+    layout_of,
+)
+from lhtclip.errors import CheckpointError, CheckpointNotFoundError, unknown
+
+BUNDLED = "bundled"
+BUNDLED_FOLDER = Path(__file__).parents[1] / "data" / "bundled"
+ARCHIVE_SUFFIX = ".pt"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model with a short name; `hub_id` is empty for the one that comes with the package."""
+
+    name: str
+    hub_id: str
+    note: str
+
+
+KNOWN_MODELS: tuple[KnownModel, ...] = (
+    KnownModel(BUNDLED, "", "small, comes with the package, knows scenes of emoji only"),
+    KnownModel("ViT-B-16", "openai/clip-vit-base-patch16", "OpenAI, 150 M parameters"),
+    KnownModel("ViT-B-32", "openai/clip-vit-base-patch32", "OpenAI, 151 M parameters"),
+    KnownModel("ViT-L-14", "openai/clip-vit-large-patch14", "OpenAI, 428 M parameters"),
+    KnownModel("ViT-L-14-336", "openai/clip-vit-large-patch14-336", "OpenAI, 428 M, 336 px"),
+    KnownModel(
+        "ViT-B-16-laion2b", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K", "LAION-2B, 150 M parameters"
+    ),
+    KnownModel(
+        "ViT-B-32-laion2b", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "LAION-2B, 151 M parameters"
+    ),
+    KnownModel(
+        "ViT-L-14-laion2b", "laion/CLIP-ViT-L-14-laion2B-s32B-b82K", "LAION-2B, 428 M parameters"
+    ),
+    KnownModel(
+        "ViT-H-14-laion2b", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "LAION-2B, 986 M parameters"
+    ),
+    KnownModel(
+        "ViT-B-16-datacomp",
+        "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K",
+        "DataComp-1B, 150 M parameters",
+    ),
+    KnownModel(
+        "ViT-L-14-datacomp",
+        "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K",
+        "DataComp-1B, 428 M parameters",
+    ),
+    KnownModel("ViT-B-16-dfn2b", "apple/DFN2B-CLIP-ViT-B-16", "DFN-2B, 150 M parameters"),
+    KnownModel("ViT-L-14-dfn2b", "apple/DFN2B-CLIP-ViT-L-14", "DFN-2B, 428 M parameters"),
+    KnownModel(
+        "ViT-B-16-metaclip",
+        "timm/vit_base_patch16_clip_224.metaclip_2pt5b",
+        "MetaCLIP-2.5B, 150 M parameters",
+    ),
+    KnownModel(
+        "ViT-L-14-metaclip",
+        "timm/vit_large_patch14_clip_224.metaclip_2pt5b",
+        "MetaCLIP-2.5B, 428 M parameters",
+    ),
+    KnownModel("ViT-B-16-siglip", "google/siglip-base-patch16-224", "SigLIP, 203 M parameters"),
+    KnownModel(
+        "ViT-L-16-siglip", "google/siglip-large-patch16-256", "SigLIP, 652 M parameters, 256 px"
+    ),
+    KnownModel("ViT-B-16-siglip2", "google/siglip2-base-patch16-224", "SigLIP 2, 375 M parameters"),
+    KnownModel(
+        "ViT-L-16-siglip2", "google/siglip2-large-patch16-256", "SigLIP 2, 882 M parameters, 256 px"
+    ),
+)
+SHORT_NAMES: dict[str, str] = {
+    model.name: model.hub_id for model in KNOWN_MODELS if model.name != BUNDLED
+}
+
+# OpenAI's own archives, by the SHA-256 that they were published with, and what the hub calls them.
+OPENAI_ARCHIVES: dict[str, str] = {
+    "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f": SHORT_NAMES["ViT-B-16"],
+    "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af": SHORT_NAMES["ViT-B-32"],
+    "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836": SHORT_NAMES["ViT-L-14"],
+    "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02": SHORT_NAMES["ViT-L-14-336"],
+}
+_OPENAI_TOKENIZER = "ViT-B-32"  # the model that they all take the tokenizer of
+
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+
+
+def canonical_name(name: str | Path) -> str:
+    """Return "bundled", the id on the hub, or a path as text: one name per model.
+
+    An archive that OpenAI published is called like its twin on the hub, which is the same network.
+
+    Raises:
+        UnknownNameError: A string that can be none of these.
+        CheckpointError: An archive that cannot be read.
+    """
+    if name == BUNDLED:
+        return BUNDLED
+    path = _path(name)
+    return (_published_as(path) or str(path)) if path else _hub_id(str(name))
+
+
+def resolve(name: str | Path, *, download: bool = True) -> Path:
+    """Return the local folder with a model's configuration, weights and tokenizer, or its archive.
+
+    Nothing is asked of the network for a folder, for the bundled model, and for what is in the
+    cache of `huggingface_hub`; its HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and HF_TOKEN count.
+
+    Args:
+        name: "bundled", a name in `SHORT_NAMES`, an id on the hub ("organisation/model"), or the
+            path of a folder or of an archive of OpenAI's (`.pt`). A folder that is called like one
+            of the first two needs "./".
+        download: Whether files that are missing may be fetched.
+
+    Raises:
+        UnknownNameError: A string that can be none of these.
+        CheckpointNotFoundError: There is no such folder or archive, or the model, or an archive's
+            tokenizer, is not in the cache and cannot be fetched.
+        CheckpointError: The path is that of another file.
+    """
+    path = BUNDLED_FOLDER if name == BUNDLED else _path(name)
+    if path is None:
+        return _from_hub(str(name), download=download)
+    if path.is_dir():
+        return path
+    if path.is_file() and path.suffix == ARCHIVE_SUFFIX:
+        tokenizer_of(path, download=download)
+        return path
+    if path.exists():
+        raise CheckpointError(
+            f"{path} is a file; a checkpoint is a folder with {TRANSFORMERS.config_file}, "
+            f"{TRANSFORMERS.weight_files[0]} and {TOKENIZER_FILE}, or one of OpenAI's archives, "
+            f"*{ARCHIVE_SUFFIX}."
+        )
+    kind = "file" if path.suffix == ARCHIVE_SUFFIX else "folder"
+    raise CheckpointNotFoundError(
+        f"There is no checkpoint {kind} {path}."
+        + (" This installation lacks the bundled model." if name == BUNDLED else "")
+    )
+
+
+def tokenizer_of(archive: Path, *, download: bool = False) -> Path:
+    """Return the tokenizer for an archive of OpenAI's: a file beside it, or the one they all share.
+
+    Raises:
+        CheckpointNotFoundError: There is none beside it, nor in the cache, and none can be fetched.
+    """
+    beside = archive.parent / TOKENIZER_FILE
+    if beside.is_file():
+        return beside
+    hub_id = SHORT_NAMES[_OPENAI_TOKENIZER]
+    try:
+        return cached(hub_id, TOKENIZER_FILE) or fetch(
+            hub_id, TOKENIZER_FILE, name=_OPENAI_TOKENIZER, download=download
+        )
+    except CheckpointNotFoundError as error:
+        raise CheckpointNotFoundError(
+            f"{archive} carries no tokenizer, and no {TOKENIZER_FILE} lies beside it. {error}"
+        ) from error
+
+
+def _path(name: str | Path) -> Path | None:
+    """Return the path that a name stands for, None for the name of a model."""
+    text = os.path.expanduser(name)
+    if isinstance(name, Path):
+        return Path(text)
+    if name in SHORT_NAMES or not name:
+        return None
+    is_path = os.path.exists(text) or os.path.isabs(text) or name.startswith((".", "~"))
+    has_separator = "/" in name or os.sep in name
+    is_path |= name.endswith(ARCHIVE_SUFFIX) or (has_separator and not _HUB_ID.fullmatch(name))
+    return Path(text) if is_path else None
+
+
+def _published_as(path: Path) -> str | None:
+    if path.suffix != ARCHIVE_SUFFIX or not path.is_file():
+        return None
+    try:
+        state = path.stat()
+        return OPENAI_ARCHIVES.get(_sha256(path, state.st_size, state.st_mtime_ns))
+    except OSError as error:
+        raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+@lru_cache
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """Hash a file; `size` and `changed` are there to hash it anew when it is another."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _hub_id(name: str) -> str:
+    hub_id = SHORT_NAMES.get(name, name)
+    if not _HUB_ID.fullmatch(hub_id):
+        raise unknown("model", name, [BUNDLED, *SHORT_NAMES])
+    return hub_id
+
+
+def _from_hub(name: str, *, download: bool) -> Path:
+    """Fetch what is needed and not in the cache, small files first, of the weights one kind."""
+    hub_id = _hub_id(name)
+    config = cached(hub_id, *(layout.config_file for layout in LAYOUTS))
+    begun = layout_of(config.parent) if config else None  # what was begun is completed
+    if config and begun and _is_complete(config.parent, begun):
+        return config.parent
+    fetch_first = partial(fetch, hub_id, name=name, download=download)
+    config = fetch_first(*(layout.config_file for layout in ([begun] if begun else LAYOUTS)))
+    layout = next(layout for layout in LAYOUTS if layout.config_file == config.name)
+    fetch_first(TOKENIZER_FILE)
+    if layout is TRANSFORMERS:  # before the weights, with which a model counts as complete
+        fetch_optional(
+            hub_id, PIXEL_FILE, name=name, download=download, wanted=layout.weight_files[0]
+        )
+    fetch_first(*layout.weight_files)
+    return config.parent
+
+
+def _is_complete(folder: Path, layout: Layout) -> bool:
+    return (folder / TOKENIZER_FILE).is_file() and any(
+        (folder / weights).is_file() for weights in layout.weight_files
+    )

@@ -1,0 +1,133 @@
+"""COCO's instances as a label map: every outline of `instances_val2017.json` is drawn and filled.
+
+Where instances overlap the smaller one is on top, for it mostly lies before the larger or is part
+of what the larger was drawn around. Crowd regions are of their class like all others, but lie
+below every single instance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.datasets.coco import THING_IDS, images_of, places_below
+from lhtclip.datasets.dataset import Sample, Truth
+from lhtclip.datasets.layout import pair
+from lhtclip.datasets.outlines import fill_polygons, fill_runs
+from lhtclip.errors import InputError
+
+INSTANCES_FILES = ("annotations/instances_val2017.json", "instances_val2017.json")
+
+# The class of each of COCO's category ids, which count from 1; class 0 is the background.
+_CLASS_OF_CATEGORY = {number + 1: index for index, number in enumerate(THING_IDS, start=1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One annotated thing, or crowd of things.
+
+    number: Of the annotation.
+    label: The class, from 1.
+    crowd: Whether a whole crowd was outlined as one.
+    outline: COCO's `segmentation`: polygons, or run lengths.
+    """
+
+    number: int
+    label: int
+    crowd: bool
+    outline: Sequence[Sequence[float]] | Mapping[str, Any]
+
+
+def samples_of_instances(root: Path) -> tuple[Sample, ...]:
+    """Return the pictures that a file of instances below `root` lists; nothing without such a file.
+
+    Raises:
+        InputError: The file is broken, or its pictures are not those of the folder.
+    """
+    for place in places_below(root):
+        path = next((place / name for name in INSTANCES_FILES if (place / name).is_file()), None)
+        images = images_of(place)
+        if path and images:
+            listed = _read(path)
+            pairs = pair(f"COCO-Object of {path}", images, dict.fromkeys(listed, path))
+            return tuple(
+                Sample(name, image, partial(draw_instances, path, *listed[name]))
+                for name, image, _ in pairs
+            )
+    return ()
+
+
+def draw_instances(path: Path, size: tuple[int, int], instances: Sequence[Instance]) -> Truth:
+    """Draw instances onto a background of class 0: crowds first, and larger before smaller ones.
+
+    Args:
+        path: Where they come from, for messages.
+        size: The picture's height and width.
+        instances: Of one picture; among equals the later is on top.
+
+    Raises:
+        InputError: An outline is not understood.
+    """
+    drawn: list[tuple[bool, int, int, NDArray[np.bool_]]] = []
+    for instance in instances:
+        try:
+            mask = _fill(instance.outline, size)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"Annotation {instance.number} of {path} cannot be drawn: {error}"
+            ) from error
+        drawn.append((not instance.crowd, -int(np.count_nonzero(mask)), instance.label, mask))
+    labels = np.zeros(size, dtype=np.int16)
+    for _, _, label, mask in sorted(drawn, key=lambda each: each[:2]):
+        labels[mask] = label
+    return labels
+
+
+def _fill(
+    outline: Sequence[Sequence[float]] | Mapping[str, Any], size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    if not isinstance(outline, Mapping):
+        return fill_polygons(outline, size)
+    if tuple(outline["size"]) != size:
+        raise InputError(f"It is for a picture of {outline['size']}, not of {list(size)}.")
+    return fill_runs(outline["counts"], size)
+
+
+def _read(path: Path) -> dict[str, tuple[tuple[int, int], tuple[Instance, ...]]]:
+    """Return the height and width of each picture, and its instances, by the picture's name."""
+    instances: defaultdict[int, list[Instance]] = defaultdict(list)
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        for entry in content["annotations"]:
+            instances[entry["image_id"]].append(_instance(entry))
+        return {
+            Path(entry["file_name"]).stem: (
+                (int(entry["height"]), int(entry["width"])),
+                tuple(instances[entry["id"]]),
+            )
+            for entry in content["images"]
+        }
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a file of COCO's instances ({error!r}).") from error
+
+
+def _instance(entry: Mapping[str, Any]) -> Instance:
+    category = entry["category_id"]
+    if category not in _CLASS_OF_CATEGORY:
+        raise ValueError(f"category {category} is none of COCO's 80, whose ids go up to 90")
+    return Instance(
+        number=entry["id"],
+        label=_CLASS_OF_CATEGORY[category],
+        crowd=bool(entry.get("iscrowd", 0)),
+        outline=entry["segmentation"],
+    )

@@ -1,0 +1,65 @@
+"""A folder of one's own: `images/`, `masks/` and `classes.txt`.
+
+images/       pictures of any format that can be read
+masks/        for each a PNG file of the same name up to the suffix, palette or greyscale, 8 or 16
+              bits, whose pixels are indices of classes, counted from 0
+classes.txt   a line for each class, synonyms after '|', the first of them the name
+
+255 marks pixels that do not count; where there are more than 255 classes 65535 does instead. A
+background is a class like any other: call the first line "background", or by the words for it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from lhtclip.datasets.dataset import Dataset, Sample
+from lhtclip.datasets.label_maps import as_they_are, read_truth
+from lhtclip.datasets.layout import files_by_name, locate, pair
+from lhtclip.errors import InputError
+from lhtclip.image.files import SUFFIXES
+from lhtclip.text.vocabulary import Vocabulary, read_classes_file
+
+_MOST_CLASSES = 32767  # true labels are int16
+_IMAGES, _MASKS, _CLASSES = "images", "masks", "classes.txt"
+
+
+def read_folder(root: Path) -> Dataset:
+    """Read a folder of pictures and masks; its name becomes the data set's.
+
+    Raises:
+        InputError: Files are missing, pictures and masks do not match, or `classes.txt` cannot be
+            used.
+    """
+    folder = locate("A data set of your own", root, ("",), (_IMAGES, _MASKS, _CLASSES))
+    classes = tuple(read_classes_file(folder / _CLASSES))
+    if len(classes) > _MOST_CLASSES:
+        raise InputError(
+            f"{folder / _CLASSES} has {len(classes)} classes; at most {_MOST_CLASSES} can be "
+            "evaluated."
+        )
+    ignored = 255 if len(classes) <= 255 else 65535
+    truth = partial(
+        read_truth,
+        classes=as_they_are(len(classes), ignored=ignored),
+        expected=f"the indices 0 to {len(classes) - 1} of {_CLASSES}, and {ignored}",
+    )
+    pairs = pair(str(folder), _pictures(folder / _IMAGES), files_by_name([folder / _MASKS], ".png"))
+    samples = tuple(Sample(name, image, partial(truth, mask)) for name, image, mask in pairs)
+    if not samples:
+        raise InputError(f"{folder / _IMAGES} holds no picture ({' '.join(SUFFIXES)}).")
+    names = Vocabulary.of(classes, allow_shared_queries=True).names
+    return Dataset(folder.resolve().name, names, samples, classes=classes)
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Return the pictures by their names without suffix."""
+    found: dict[str, Path] = {}
+    for path in folder.iterdir():
+        if path.name.startswith(".") or not path.name.lower().endswith(SUFFIXES):
+            continue
+        other = found.setdefault(path.stem, path)
+        if other != path:
+            raise InputError(f"{other} and {path} have the same name; remove one of them.")
+    return found

@@ -1,0 +1,51 @@
+"""The rendered scenes: each picture may be labelled with its own classes only."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lhtclip.datasets.dataset import IGNORED, Dataset, Sample, Truth
+from lhtclip.datasets.scene_files import IGNORED as IGNORED_IN_SCENE
+from lhtclip.datasets.scene_files import Scene, bundled_scenes, load_scenes
+from lhtclip.errors import InputError
+
+
+def read_scenes(root: Path | None = None) -> Dataset:
+    """Read the scenes that come with the package, or those of a folder with `scenes.json`.
+
+    The classes are those of all scenes in order of appearance, those of the same name being one.
+    Its words are those of all these scenes.
+
+    Raises:
+        InputError: `scenes.json` is missing or not understood, or two scenes have the same name.
+    """
+    scenes = bundled_scenes() if root is None else load_scenes(root)
+    words: dict[str, dict[str, None]] = {}
+    for synonyms in (synonyms for scene in scenes for synonyms in scene.classes):
+        words.setdefault(synonyms[0], {}).update(dict.fromkeys(synonyms))
+    index = {name: position for position, name in enumerate(words)}
+    samples = [_sample(scene, tuple(index[name] for name in scene.names)) for scene in scenes]
+    keys = [sample.key for sample in samples]
+    if len(set(keys)) < len(keys):
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"Two of the scenes in {root} have a picture called {repeated}.")
+    return Dataset(
+        "scenes",
+        tuple(words),
+        tuple(sorted(samples, key=lambda sample: sample.key)),
+        classes=tuple(tuple(synonyms) for synonyms in words.values()),
+    )
+
+
+def _sample(scene: Scene, candidates: tuple[int, ...]) -> Sample:
+    return Sample(scene.name, scene.image, partial(_truth, scene, candidates), candidates)
+
+
+def _truth(scene: Scene, candidates: tuple[int, ...]) -> Truth:
+    """Read a scene's labels, which index its own classes, as labels of the whole set."""
+    places = np.full(IGNORED_IN_SCENE + 1, IGNORED, dtype=np.int16)
+    places[: len(candidates)] = candidates
+    return places[scene.truth()]

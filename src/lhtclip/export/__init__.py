@@ -1,1 +1,0 @@
-"""The encoder as a graph that other engines run, in one file."""

@@ -1,0 +1,137 @@
+"""What a method costs: arithmetic counted operator by operator, parameters, images a second.
+
+Arithmetic is counted while an image really runs, so it depends on nothing but the shapes. One
+multiplication with its addition counts once, which is what the field calls a FLOP in its tables.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from lhtclip.clip.model import ImageTextModel
+from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.encoder import DenseEncoder
+from lhtclip.image.pixels import resized_shape, to_pixels
+from lhtclip.image.windows import WindowSettings, plan_windows
+from lhtclip.paper.tables import EFFICIENCY
+from lhtclip.techniques.presets import Preset
+from lhtclip.text.vocabulary import shipped_classes
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Cost of an image.
+
+    multiply_adds: of all matrix products and convolutions, 10⁹.
+    parameters: of the whole model, 10⁶.
+    images_per_second: from the median over repeats.
+    """
+
+    multiply_adds: float
+    parameters: float
+    images_per_second: float
+
+
+def count_multiply_adds(run: Callable[[], object]) -> int:
+    """Count multiplications with their additions in all matrix products that `run` makes.
+
+    Attention is run in its plain form meanwhile, because fused kernels do not tell what they do.
+    """
+    counter = FlopCounterMode(display=False)
+    with sdpa_kernel(SDPBackend.MATH), counter:
+        run()
+    return counter.get_total_flops() // 2
+
+
+def count_parameters(model: ImageTextModel) -> int:
+    """Count the numbers that a model has learned, both towers together."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def seconds(run: Callable[[], object], *, repeats: int, device: torch.device) -> float:
+    """Median time of `run`, after one run that does not count."""
+    times: list[float] = []
+    for _ in range(repeats + 1):
+        _wait(device)
+        start = time.perf_counter()
+        run()
+        _wait(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+def measure_efficiency(
+    model: ImageTextModel, preset: Preset, *, repeats: int = 5
+) -> dict[str, Cost]:
+    """Measure the rows of the paper's efficiency table on noise of 375 x 500 pixels.
+
+    Arithmetic is that of the image tower, for the windows of one image. Time is from levels to
+    labels of VOC21 with its 56 queries, whose embeddings are there already.
+
+    Args:
+        model: Any weights; those of a tower with abnormal tokens give ATR a little more to do.
+        preset: Settings of the techniques.
+        repeats: Images timed; the median counts.
+    """
+    costs: dict[str, Cost] = {}
+    for row in EFFICIENCY:
+        encoder = DenseEncoder(
+            model,
+            method=row.method,
+            lht=preset.select(lht=row.lht),
+            residual=False if row.bare else None,
+            mlp=False if row.bare else None,
+        )
+        label, windows = _one_image(encoder)
+        with torch.inference_mode():
+            costs[row.title] = Cost(
+                multiply_adds=count_multiply_adds(partial(encoder, windows)) / 1e9,
+                parameters=count_parameters(model) / 1e6,
+                images_per_second=1 / seconds(label, repeats=repeats, device=windows.device),
+            )
+    return costs
+
+
+def _one_image(encoder: DenseEncoder) -> tuple[Callable[[], object], Tensor]:
+    """Return what labels an image of noise, and the windows that it is cut into."""
+    table = encoder.model.vision.positions
+    levels = np.random.default_rng(0).integers(0, 256, (375, 500, 3), dtype=np.uint8)
+    settings = WindowSettings()
+    plan = plan_windows(
+        *resized_shape(375, 500, short_side=settings.short_side),
+        window=settings.window,
+        stride=settings.stride,
+    )
+    rows = shipped_classes("voc21")
+    class_of_query = tuple(index for index, words in enumerate(rows) for _ in words)
+    generator = torch.Generator().manual_seed(0)
+    texts = torch.randn(
+        len(class_of_query), encoder.model.config.projection_dim, generator=generator
+    )
+    texts = F.normalize(texts, dim=-1).to(table.device)
+
+    def windows() -> Tensor:
+        size = (plan.height, plan.width)
+        return plan.cut(to_pixels(levels, size, device=table.device, dtype=table.dtype))
+
+    def label() -> object:
+        logits = (encoder(windows()) @ texts.T).unflatten(0, (len(plan.tops), len(plan.lefts)))
+        return decode(logits, plan, (375, 500), class_of_query, len(rows), DecodeSettings())
+
+    return label, windows()
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,130 @@
+"""The reproduced tables as Markdown: the paper's numbers and ours side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lhtclip.paper.efficiency import Cost
+from lhtclip.paper.reproduce import Measured, Missing, reference_of
+from lhtclip.paper.tables import COLUMNS, EFFICIENCY, PARAMETERS, TABLES
+
+_TITLES = {
+    "table1": "Table 1: hosts with and without LHT-CLIP",
+    "atr": "ATR: the threshold τ",
+    "ssr": "SSR: layers before the last block, and α",
+    "she": "SHE on top of ATR: heads, and β",
+    "combination": "Which techniques act together",
+}
+
+
+def table_on_data(
+    name: str, rows: Sequence[Measured], found: Sequence[str], missing: Mapping[str, str]
+) -> str:
+    """Write a table measured on the paper's data sets: measured, published, difference.
+
+    Args:
+        name: Of the table.
+        rows: What was measured.
+        found: The data sets that were there.
+        missing: Why others were not, by data set.
+    """
+    header = ("mIoU %: ours (paper, difference)", *found, "average")
+    lines = [
+        (
+            each.row.title,
+            *(_beside(each.results[column], each.row.published.get(column)) for column in found),
+            _average(name, each, found),
+        )
+        for each in rows
+    ]
+    notes = [f"- {column}: {reason}" for column, reason in missing.items()]
+    return _page(name, header, lines, [*notes, *_missing_rows(rows)])
+
+
+def table_on_scenes(
+    name: str, rows: Sequence[Measured], found: Sequence[str], missing: Mapping[str, str]
+) -> str:
+    """Write a table measured on rendered scenes: levels cannot be compared, gains can.
+
+    Args:
+        name: Of the table.
+        rows: What was measured.
+        found: The one set of scenes.
+        missing: Nothing is missing.
+    """
+    del missing
+    (column,) = found
+    measured = {each.row.title: each.results[column] for each in rows}
+    lines: list[Sequence[str]] = []
+    for each in rows:
+        reference = reference_of(each.row, TABLES[name])
+        base = measured[reference.title] if reference else None
+        published = reference.average if reference else None
+        lines.append(
+            (
+                each.row.title,
+                _number(each.results[column]),
+                _gain(each.results[column], base),
+                _number(each.row.average),
+                _gain(each.row.average, published),
+            )
+        )
+    header = ("mIoU %", "scenes", "gain", "paper, average", "paper's gain")
+    return _page(name, header, lines, _missing_rows(rows))
+
+
+def efficiency_table(costs: Mapping[str, Cost]) -> str:
+    """Write what methods cost, per image of 375 x 500 pixels."""
+    header = ("", "GFLOPs", "paper", "parameters, 10⁶", "paper", "images/s here", "paper's GPU")
+    lines = [
+        (
+            row.title,
+            f"{costs[row.title].multiply_adds:.2f}",
+            f"{row.gflops:.2f}",
+            f"{costs[row.title].parameters:.1f}",
+            f"{PARAMETERS:.1f}",
+            f"{costs[row.title].images_per_second:.2f}",
+            f"{row.images_per_second:.1f}",
+        )
+        for row in EFFICIENCY
+    ]
+    return "\n".join(["## Efficiency: an image of 375 x 500 pixels", "", *_markdown(header, lines)])
+
+
+def _page(
+    name: str, header: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str]
+) -> str:
+    missing = ["", "Missing:", "", *notes] if notes else []
+    return "\n".join([f"## {_TITLES[name]}", "", *_markdown(header, lines), *missing])
+
+
+def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *lines)]
+
+
+def _missing_rows(rows: Sequence[Measured]) -> list[str]:
+    return [
+        f"- {each.row.title}: {reason}"
+        for each in rows
+        for reason in {x.reason for x in each.results.values() if isinstance(x, Missing)}
+    ]
+
+
+def _average(name: str, measured: Measured, found: Sequence[str]) -> str:
+    if tuple(found) != COLUMNS[name]:
+        return "-"
+    return _beside(measured.average(found), measured.row.average)
+
+
+def _beside(ours: float | Missing | None, paper: float | None) -> str:
+    if not isinstance(ours, float) or paper is None:
+        return f"{_number(ours)} ({_number(paper)})"
+    return f"{ours:.1f} ({paper:.1f}, {ours - paper:+.1f})"
+
+
+def _number(value: float | Missing | None) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else "-"
+
+
+def _gain(value: float | Missing | None, base: float | Missing | None) -> str:
+    return f"{value - base:+.1f}" if isinstance(value, float) and isinstance(base, float) else "-"

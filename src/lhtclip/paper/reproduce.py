@@ -1,0 +1,189 @@
+"""The paper's tables once more: a row's settings for a checkpoint, and what it measures there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from lhtclip.checkpoints.checkpoint import Checkpoint
+from lhtclip.datasets import Dataset
+from lhtclip.datasets.samples import own_vocabulary
+from lhtclip.encoder import DenseEncoder
+from lhtclip.evaluation.protocol import Protocol
+from lhtclip.evaluation.protocols import protocol_for
+from lhtclip.evaluation.runner import Running, evaluate
+from lhtclip.paper.tables import PRESET, Row, SheChange, SsrChange
+from lhtclip.segmenter import Segmenter
+from lhtclip.techniques.atr import AtrSettings
+from lhtclip.techniques.presets import Preset
+from lhtclip.techniques.settings import LhtSettings
+from lhtclip.techniques.she import Head, SheSettings
+from lhtclip.techniques.ssr import SsrSettings
+from lhtclip.text.embeddings import TextEncoder
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a row cannot be measured."""
+
+    reason: str
+
+
+def settings_of(row: Row, preset: Preset, *, depth: int, heads: int) -> LhtSettings | Missing:
+    """Turn a row into settings for a checkpoint.
+
+    Args:
+        row: Of a table of the paper.
+        preset: The checkpoint's.
+        depth: Layers of its image tower.
+        heads: Heads of each layer.
+    """
+    she = _she(row.she, preset, depth=depth, heads=heads)
+    if isinstance(she, Missing):
+        return she
+    ssr = _ssr(row.ssr, preset, depth=depth)
+    if isinstance(ssr, Missing):
+        return ssr
+    return LhtSettings(ssr=ssr, atr=_atr(row.atr, preset), she=she)
+
+
+def _ssr(
+    change: SsrChange | str | None, preset: Preset, *, depth: int
+) -> SsrSettings | Missing | None:
+    if not isinstance(change, SsrChange):
+        return preset.ssr if change == PRESET else None
+    layers = preset.ssr.layers
+    if change.layers is not None:
+        if change.layers >= depth:
+            return Missing(f"the tower has only {depth - 1} layers before its last one")
+        layers = tuple(range(depth - change.layers, depth))
+    alpha = preset.ssr.alpha if change.alpha is None else change.alpha
+    return SsrSettings(layers=layers, alpha=alpha)
+
+
+def _atr(change: float | str | None, preset: Preset) -> AtrSettings | None:
+    if isinstance(change, float):
+        return replace(preset.atr, threshold=change)
+    return preset.atr if change == PRESET else None
+
+
+def _she(
+    change: SheChange | str | None, preset: Preset, *, depth: int, heads: int
+) -> SheSettings | Missing | None:
+    if change is None:
+        return None
+    if preset.she is None:
+        return Missing("the checkpoint's preset ranks no heads; `lhtclip calibrate` makes one")
+    if not isinstance(change, SheChange):
+        return preset.she
+    chosen: Sequence[Head] = preset.she.heads
+    if change.layer is not None:
+        layer = round(change.layer * depth)
+        chosen = [(layer, head) for head in range(1, heads + 1)]
+    elif change.heads is not None:
+        ranking = preset.ranking or preset.she.heads
+        if change.heads > len(ranking):
+            return Missing(f"the checkpoint's preset ranks only {len(ranking)} heads")
+        chosen = ranking[: change.heads]
+    beta = preset.she.beta if change.beta is None else change.beta
+    return replace(preset.she, heads=tuple(chosen), beta=beta)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """What the rows of a table share.
+
+    checkpoint, texts, preset: The model, its words, and its settings.
+    folder: Keeps the counts of each row, so that a run goes on where it was stopped and rows that
+        occur in several tables are measured once; None keeps nothing.
+    limit: Most pictures of a data set.
+    """
+
+    checkpoint: Checkpoint
+    texts: TextEncoder
+    preset: Preset
+    folder: Path | None
+    limit: int | None = None
+
+    def measure(
+        self,
+        row: Row,
+        dataset: Dataset,
+        *,
+        progress: Callable[[Running], None] | None = None,
+    ) -> float | Missing:
+        """Return a row's mIoU in percent on a data set, or why there is none."""
+        vision = self.checkpoint.model.config.vision
+        settings = settings_of(
+            row,
+            self.preset,
+            depth=vision.num_hidden_layers,
+            heads=vision.num_attention_heads,
+        )
+        if isinstance(settings, Missing):
+            return settings
+        protocol = protocol_of(row, dataset.name)
+        encoder = DenseEncoder(
+            self.checkpoint.model,
+            method=protocol.rule(row.method),
+            lht=settings,
+            residual=False if row.bare else None,
+            mlp=False if row.bare else None,
+        )
+        segmenter = Segmenter(
+            self.checkpoint,
+            encoder,
+            self.texts,
+            windows=protocol.windows,
+            decoding=protocol.decoding,
+        )
+        vocabulary = protocol.vocabulary() if protocol.class_list else own_vocabulary(dataset)
+        evaluation = evaluate(
+            segmenter,
+            dataset,
+            vocabulary,
+            folder=self.folder and self.folder / _place(encoder),
+            limit=self.limit,
+            trimap=0,
+            progress=progress,
+        )
+        return 100 * evaluation.confusion.mean_iou
+
+
+def protocol_of(row: Row, dataset: str) -> Protocol:
+    """Return whose settings a row has: ResCLIP's for its own rows, else the paper's."""
+    return protocol_for(dataset, "resclip" if row.method.startswith("resclip") else "lht")
+
+
+def _place(encoder: DenseEncoder) -> str:
+    """Name a folder after all that decides a row."""
+    content = json.dumps(
+        [encoder.rule.name, encoder.residual, encoder.mlp, asdict(encoder.lht)], default=str
+    )
+    return f"{encoder.rule.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+
+def reference_of(row: Row, table: Sequence[Row]) -> Row | None:
+    """Return the row that a gain is counted from: the same host without LHT, or the first row."""
+    if row is table[0]:
+        return None
+    host = next((other for other in table if f"{other.title} + LHT" == row.title), None)
+    has_hosts = any(other.title.endswith(" + LHT") for other in table)
+    return host if has_hosts else table[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A row and what came out: mIoU in percent or the reason why not, by data set."""
+
+    row: Row
+    results: Mapping[str, float | Missing]
+
+    def average(self, columns: Sequence[str]) -> float | None:
+        """Mean over the columns; None unless all are measured."""
+        values = [self.results.get(name) for name in columns]
+        numbers = [value for value in values if isinstance(value, float)]
+        return sum(numbers) / len(numbers) if len(numbers) == len(values) else None
