@@ -18,12 +18,12 @@ from PIL import Image
 from torch import Tensor
 
 from lhtclip.analysis.figures import INK, canvas, styled
-from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
 from lhtclip.datasets.scene_files import Scene
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.scenes import vocabulary_of
 from lhtclip.files import write_atomically
 from lhtclip.image.pixels import read_image, resized_shape, to_pixels
+from lhtclip.methods.method import Context, LastAttention, Method
 from lhtclip.output.overlay import draw_classes
 from lhtclip.segmentation import class_colours
 from lhtclip.segmenter import Segmenter
@@ -54,7 +54,7 @@ class Watcher:
 def watch(segmenter: Segmenter, image: NDArray[np.uint8], lht: LhtSettings) -> Context:
     """Return what the last block knows of a whole picture where these techniques act."""
     watcher = Watcher()
-    rule = LastBlockRule("watch", watcher, residual=False, mlp=False, source="this page")
+    rule = Method("watch", watcher, residual=False, mlp=False, source="this page")
     levels, windows = segmenter.checkpoint.pixels, segmenter.windows
     size = resized_shape(
         *image.shape[:2], short_side=windows.short_side, long_side=windows.long_side

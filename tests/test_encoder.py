@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from lhtclip import encoder as dense
-from lhtclip.attention import RULES, Context, LastAttention, LastBlockRule
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError, UnknownNameError
+from lhtclip.methods import METHODS, Context, LastAttention, Method
 from lhtclip.techniques.atr import AtrSettings, hoyer
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.she import SheSettings
@@ -24,7 +24,7 @@ from tests.models import HEADS, LAYERS, PATCH, tiny_clip, tiny_pixels
 from tests.waiting import Asked, Run
 
 MODEL = tiny_clip()
-METHODS = [name for name, rule in RULES.items() if rule.feedback is None]
+WITHOUT_FEEDBACK = [name for name, rule in METHODS.items() if rule.feedback is None]
 CHOSEN = ((3, 2), (2, 4), (3, 1), (4, 3))
 SSR = SsrSettings(layers=(3, 4), alpha=0.2)
 ATR = AtrSettings(threshold=0.24)  # random tokens score about 0.23
@@ -52,7 +52,7 @@ def assert_as_slowly(encoder: DenseEncoder, pixels: Tensor) -> None:
 
 
 @pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", WITHOUT_FEEDBACK)
 def test_methods(method: str, lht: LhtSettings) -> None:
     assert_as_slowly(DenseEncoder(MODEL, method=method, lht=lht), tiny_pixels())
 
@@ -113,7 +113,7 @@ def through(blocks: int, pixels: Tensor) -> Tensor:
     return x
 
 
-def recorder(seen: list[Tensor]) -> LastBlockRule:
+def recorder(seen: list[Tensor]) -> Method:
     """A rule that notes what enters the last block's attention and adds nothing."""
 
     def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
@@ -121,7 +121,7 @@ def recorder(seen: list[Tensor]) -> LastBlockRule:
         seen.append(x)
         return torch.zeros_like(x)
 
-    return LastBlockRule("recorder", mix, residual=True, mlp=False, source="this test")
+    return Method("recorder", mix, residual=True, mlp=False, source="this test")
 
 
 def recorded(lht: LhtSettings, pixels: Tensor) -> Tensor:
@@ -156,9 +156,9 @@ def test_method_clip_is_clip() -> None:
     torch.testing.assert_close(given, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", WITHOUT_FEEDBACK)
 def test_techniques_that_change_nothing_are_off_bitwise(method: str) -> None:
-    pixels, rule = tiny_pixels(), RULES[method]
+    pixels, rule = tiny_pixels(), METHODS[method]
     nothing = LhtSettings(SsrSettings(layers=(1, 2, 3, 4), alpha=0.0), AtrSettings(threshold=1.0))
     idle = DenseEncoder(MODEL, method=method, lht=nothing, residual=rule.residual, mlp=rule.mlp)
     assert torch.equal(idle(pixels), DenseEncoder(MODEL, method=method)(pixels))
@@ -217,14 +217,14 @@ def test_embeddings_have_unit_length() -> None:
 
 
 @pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", WITHOUT_FEEDBACK)
 def test_batch_is_images_one_by_one(method: str, lht: LhtSettings) -> None:
     encoder, pixels = DenseEncoder(MODEL, method=method, lht=lht), tiny_pixels(5)
     alone = torch.cat([encoder(image[None]) for image in pixels])
     torch.testing.assert_close(encoder(pixels), alone, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", WITHOUT_FEEDBACK)
 def test_bfloat16_gives_float32_near_the_exact_embeddings(method: str) -> None:
     rounded, pixels = tiny_clip().bfloat16(), tiny_pixels()
     lht = LhtSettings(SSR, AtrSettings(), SheSettings(CHOSEN, beta=0.0))  # nothing jumps
@@ -237,9 +237,9 @@ def test_bfloat16_gives_float32_near_the_exact_embeddings(method: str) -> None:
 # Settings
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", WITHOUT_FEEDBACK)
 def test_residual_and_mlp_by_default(method: str) -> None:
-    rule = RULES[method]
+    rule = METHODS[method]
     published = DenseEncoder(MODEL, method=method)
     assert (published.residual, published.mlp) == (rule.residual, rule.mlp)
     for lht in (LhtSettings(ssr=SSR), LhtSettings(atr=ATR), LhtSettings(she=SHE), ALL):
@@ -291,7 +291,7 @@ def test_one_layer_is_enough() -> None:
 
 
 @pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "scclip"])
+@pytest.mark.parametrize("method", [name for name in WITHOUT_FEEDBACK if name != "scclip"])
 @pytest.mark.parametrize("size", [(32, 32), (24, 40)])
 def test_nothing_waits_for_the_device(
     method: str, lht: LhtSettings, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch

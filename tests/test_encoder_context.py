@@ -8,16 +8,25 @@ import pytest
 import torch
 from torch import Tensor
 
-from lhtclip.attention import Context, FirstRun, LastAttention, LastBlockRule
 from lhtclip.clip.model import Clip
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
+from lhtclip.methods import Context, FirstRun, LastAttention, Method
 from lhtclip.techniques.settings import OFF, LhtSettings
 from tests.models import LAYERS, tiny_clip, tiny_pixels
-from tests.test_encoder import ALL, ATR, METHODS, MODEL, SHE, SSR, assert_as_slowly, through
+from tests.test_encoder import (
+    ALL,
+    ATR,
+    MODEL,
+    SHE,
+    SSR,
+    WITHOUT_FEEDBACK,
+    assert_as_slowly,
+    through,
+)
 
 
-def onlooker(seen: list[Context], layers: Collection[int]) -> LastBlockRule:
+def onlooker(seen: list[Context], layers: Collection[int]) -> Method:
     """A rule that notes its context and adds nothing."""
 
     def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
@@ -25,7 +34,7 @@ def onlooker(seen: list[Context], layers: Collection[int]) -> LastBlockRule:
         seen.append(context)
         return torch.zeros_like(x)
 
-    return LastBlockRule(
+    return Method(
         "onlooker", mix, residual=True, mlp=False, source="this test", reads=lambda depth: layers
     )
 
@@ -82,9 +91,7 @@ def test_a_first_run_steers_the_second() -> None:
         firsts.append(first)
         return torch.linspace(0.5, 2, 64)
 
-    rule = LastBlockRule(
-        "steered", mix, residual=False, mlp=False, source="this test", feedback=feedback
-    )
+    rule = Method("steered", mix, residual=False, mlp=False, source="this test", feedback=feedback)
     pixels, texts = tiny_pixels(), torch.eye(3, 24)
     given = DenseEncoder(MODEL, method=rule)(pixels, texts=texts)
     (first,) = firsts
@@ -123,6 +130,6 @@ def headless_clip() -> Clip:
 
 
 @pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", WITHOUT_FEEDBACK)
 def test_without_class_token(method: str, lht: LhtSettings) -> None:
     assert_as_slowly(DenseEncoder(headless_clip(), method=method, lht=lht), tiny_pixels())

@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lhtclip import Segmenter, WindowSettings
-from lhtclip.attention import Context, FirstRun, LastAttention
-from lhtclip.attention.resclip import RcsSettings
-from lhtclip.attention.resclip_feedback import SfrSettings, resclip_with_feedback
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
+from lhtclip.methods import Context, FirstRun, LastAttention
+from lhtclip.methods.resclip import RcsSettings
+from lhtclip.methods.resclip_feedback import SfrSettings, resclip_with_feedback
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.she import SheSettings

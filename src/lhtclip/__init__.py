@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lhtclip.attention import RULES, Context, LastBlockRule
     from lhtclip.encoder import DenseEncoder
     from lhtclip.errors import LhtClipError
+    from lhtclip.methods import METHODS, Context, Method
     from lhtclip.segmentation import Segmentation
     from lhtclip.segmenter import EncodedImage, Segmenter, WindowSettings
     from lhtclip.techniques.atr import AtrSettings
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "RULES",
+    "METHODS",
     "AtrSettings",
     "Context",
     "DenseEncoder",
     "EncodedImage",
-    "LastBlockRule",
     "LhtClipError",
     "LhtSettings",
+    "Method",
     "Preset",
     "Segmentation",
     "Segmenter",
@@ -39,12 +39,12 @@ __all__ = [
 # Where each public name lives. Nothing is imported before it is asked for, so that
 # `lhtclip --help` answers without waiting for torch.
 _HOMES = {
-    "RULES": "attention",
+    "METHODS": "methods",
     "AtrSettings": "techniques.atr",
-    "Context": "attention",
+    "Context": "methods",
     "DenseEncoder": "encoder",
     "EncodedImage": "encoded_image",
-    "LastBlockRule": "attention",
+    "Method": "methods",
     "LhtClipError": "errors",
     "LhtSettings": "techniques.settings",
     "Preset": "techniques.presets",

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.attention import Context, FirstRun, LastBlockRule, rule_named
 from lhtclip.clip.model import ImageTextModel
 from lhtclip.errors import InputError
+from lhtclip.methods import Context, FirstRun, Method, method_named
 from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.she import Contributions, enhance
@@ -45,7 +45,7 @@ class DenseEncoder:
         self,
         model: ImageTextModel,
         *,
-        method: str | LastBlockRule = "sclip",
+        method: str | Method = "sclip",
         lht: LhtSettings = OFF,
         residual: bool | None = None,
         mlp: bool | None = None,
@@ -54,7 +54,7 @@ class DenseEncoder:
 
         Args:
             model: A frozen CLIP.
-            method: A name in `lhtclip.attention.RULES`, or a rule of your own.
+            method: A name in `lhtclip.methods.METHODS`, or a rule of your own.
             lht: The techniques that act; a `Preset` offers those that fit a checkpoint.
             residual: Keep the last block's residual connection. By default as published; without
                 it and the MLP where a technique acts, as the paper does.
@@ -66,7 +66,7 @@ class DenseEncoder:
                 does not suit a model of this depth.
         """
         self.model = model
-        self.rule = rule_named(method) if isinstance(method, str) else method
+        self.rule = method_named(method) if isinstance(method, str) else method
         self.lht = lht
         published = lht == OFF
         self.residual = residual if residual is not None else published and self.rule.residual

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lhtclip.attention import LastBlockRule
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.device import choose_device, choose_dtype
 from lhtclip.checkpoints.hub import canonical_name, resolve
@@ -28,6 +27,7 @@ from lhtclip.engines import check_engine, run_by
 from lhtclip.image.pixels import MAX_PIXELS, ImageSource, read_image, resized_shape, to_pixels
 from lhtclip.image.windows import WindowPlan, plan_windows
 from lhtclip.image.windows import WindowSettings as WindowSettings
+from lhtclip.methods import Method
 from lhtclip.segmentation import Segmentation
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset, preset_for
@@ -75,7 +75,7 @@ class Segmenter:
         cls,
         model: str | Path = "ViT-B-16",
         *,
-        method: str | LastBlockRule = "sclip",
+        method: str | Method = "sclip",
         lht: bool = True,
         ssr: bool | SsrSettings | None = None,
         atr: bool | AtrSettings | None = None,

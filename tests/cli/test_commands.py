@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lhtclip.attention import RULES
 from lhtclip.checkpoints.hub import KNOWN_MODELS
 from lhtclip.cli import COMMANDS, group
 from lhtclip.cli.segment import command as segment_command
 from lhtclip.datasets.scene_files import save_scenes
 from lhtclip.image.files import MAX_PIXELS
+from lhtclip.methods import METHODS
 from lhtclip.segmenter import WindowSettings
 
 
@@ -53,9 +53,9 @@ def test_defaults_are_those_of_the_library() -> None:
 
 def test_methods(lhtclip: Any) -> None:
     rows = lhtclip("methods").out.splitlines()
-    assert [row.split()[0] for row in rows[1:]] == list(RULES)
+    assert [row.split()[0] for row in rows[1:]] == list(METHODS)
     entries = lhtclip("methods", "--json").json
-    assert [entry["name"] for entry in entries] == list(RULES)
+    assert [entry["name"] for entry in entries] == list(METHODS)
     sclip = next(entry for entry in entries if entry["name"] == "sclip")
     assert (sclip["residual"], sclip["mlp"]) == (True, True)
 

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 import lhtclip.cli.evaluate.run as evaluation
-from lhtclip.attention import RULES
 from lhtclip.cli.evaluate import command
 from lhtclip.cli.evaluate.run import default_publication
 from lhtclip.datasets.scene_files import save_scenes
@@ -17,6 +16,7 @@ from lhtclip.evaluation.protocols import PUBLICATIONS
 from lhtclip.evaluation.runner import evaluate
 from lhtclip.evaluation.trimap import BAND
 from lhtclip.image.windows import WindowSettings
+from lhtclip.methods import METHODS
 from tests.datasets.trees import voc_tree
 
 CLASSES = "cat\ngrass|lawn\nsky\n"
@@ -268,7 +268,7 @@ def test_each_method_has_a_protocol() -> None:
     assert default_publication("resclip", lht=True) == "resclip"
     assert default_publication("resclip-sfr", lht=False) == "resclip"
     assert default_publication("maskclip", lht=False) == "sclip"
-    for method in RULES:
+    for method in METHODS:
         for lht in (False, True):
             assert default_publication(method, lht=lht) in PUBLICATIONS
 
@@ -293,7 +293,7 @@ def test_protocols_bring_their_settings(
     share: float | None,
 ) -> None:
     # the tiny tower has no layer that ResCLIP could borrow from
-    monkeypatch.setattr("lhtclip.attention.resclip.RcsSettings.layers_of", lambda *_: (1,))
+    monkeypatch.setattr("lhtclip.methods.resclip.RcsSettings.layers_of", lambda *_: (1,))
     outcome = run("folder", "--root", own, "--out", "out", "--limit", 1, *options)
     assert outcome.code == 0, outcome.err
     told = document(tmp_path / "out", "garden")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lhtclip.cli.plan import check_folder, parse_formats, plan_jobs, slugs_of
+from lhtclip.batch.plan import check_folder, parse_formats, plan_jobs, slugs_of
 from lhtclip.errors import InputError, UnknownNameError
 
 

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import SiglipModel
 
-from lhtclip.attention import RULES
 from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.encoder import DenseEncoder
+from lhtclip.methods import METHODS
 from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.techniques.presets import preset_by_depth
 from lhtclip.techniques.she import SheSettings
@@ -108,7 +108,7 @@ def test_its_own_last_block_and_the_value_path(folder: Path) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize("method", METHODS)
 @torch.no_grad()
 def test_every_method_with_every_technique(folder: Path, method: str) -> None:
     model = load_checkpoint(folder).model

@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.attention import RULES
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.protocols import PROTOCOLS, PUBLICATIONS, protocol_for
 from lhtclip.image.windows import WindowSettings
+from lhtclip.methods import METHODS
 from lhtclip.text.templates import TEMPLATE_SETS
 from tests.models import tiny_clip, tiny_pixels
 
@@ -147,7 +147,7 @@ def test_rules_carry_the_settings_of_the_data_set() -> None:
 
 def test_the_last_block_is_as_published() -> None:
     for (_, publication), protocol in PROTOCOLS.items():
-        rule = RULES[protocol.method]
+        rule = METHODS[protocol.method]
         if publication == "lht":
             assert (protocol.method, protocol.lht) == ("sclip", True)
             assert (protocol.residual, protocol.mlp) == (False, False)

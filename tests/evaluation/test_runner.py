@@ -13,8 +13,6 @@ import pytest
 from PIL import Image
 
 import lhtclip
-from lhtclip.attention import RULES
-from lhtclip.attention.resclip import RcsSettings, resclip
 from lhtclip.datasets import open_dataset
 from lhtclip.datasets.dataset import IGNORED, Dataset, Sample
 from lhtclip.datasets.samples import choose_samples, own_vocabulary, queries_of, vocabulary_of
@@ -24,6 +22,8 @@ from lhtclip.errors import InputError
 from lhtclip.evaluation.runner import Evaluation, Running, evaluate
 from lhtclip.evaluation.scenes import scenes_confusion
 from lhtclip.evaluation.trimap import in_band
+from lhtclip.methods import METHODS
+from lhtclip.methods.resclip import RcsSettings, resclip
 from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.text.vocabulary import Vocabulary
 from tests.evaluation.runs import NAMES, Painted, drawn_dataset, painted, tiny_segmenter, words
@@ -376,7 +376,7 @@ def test_one_weight_changes_the_fingerprint() -> None:
 
 
 def test_settings_of_a_rule_are_told() -> None:
-    assert RULES["sclip"].settings() == {}
+    assert METHODS["sclip"].settings() == {}
     own = resclip(RcsSettings(share=0.6)).settings()
     assert own["settings"]["share"] == 0.6
 

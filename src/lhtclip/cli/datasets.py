@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lhtclip.batch.plan import check_folder
 from lhtclip.cli.console import Progress, print_path, print_table, say
-from lhtclip.cli.plan import check_folder
 from lhtclip.errors import InputError
 
 if TYPE_CHECKING:

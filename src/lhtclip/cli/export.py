@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from lhtclip.batch.plan import check_folder
 from lhtclip.cli.console import print_path, say
 from lhtclip.cli.options import model_options, switch
-from lhtclip.cli.plan import check_folder
 from lhtclip.errors import InputError, unknown
 
 FORMATS = ("onnx",)

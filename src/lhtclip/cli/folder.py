@@ -17,12 +17,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.ahead import in_order
+from lhtclip.batch.plan import Job
+from lhtclip.batch.prefetch import in_order
+from lhtclip.batch.record import check_record, describe, write_record
 from lhtclip.cli.console import Progress, print_path, say
 from lhtclip.cli.load import load_segmenter, settings_of
 from lhtclip.cli.options import SegmentOptions
-from lhtclip.cli.plan import Job
-from lhtclip.cli.record import check_record, describe, write_record
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically

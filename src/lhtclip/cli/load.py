@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lhtclip.attention import rule_named
 from lhtclip.checkpoints.device import choose_device, choose_dtype
 from lhtclip.checkpoints.hub import BUNDLED, canonical_name
 from lhtclip.cli.console import say
 from lhtclip.cli.options import ModelOptions, SegmentOptions
 from lhtclip.engines import check_engine
+from lhtclip.methods import method_named
 from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.techniques.presets import Preset
 from lhtclip.text.templates import resolve_templates
@@ -60,7 +60,7 @@ def check_model(options: ModelOptions) -> None:
         LhtClipError: Something cannot be used.
     """
     canonical_name(options.model)
-    rule_named(options.method)
+    method_named(options.method)
     device, dtype = check_engine(
         options.engine, graph=options.graph, device=options.device, dtype=options.dtype
     )

@@ -18,7 +18,7 @@ def command(*, as_json: bool) -> None:
     acts, neither is kept unless asked for. The techniques go with every rule; where they reach one
     in a way of its own, a note says so.
     """
-    from lhtclip.attention import RULES
+    from lhtclip.methods import METHODS
 
     if as_json:
         entries = [
@@ -29,7 +29,7 @@ def command(*, as_json: bool) -> None:
                 "mlp": rule.mlp,
                 "note": rule.note,
             }
-            for name, rule in RULES.items()
+            for name, rule in METHODS.items()
         ]
         click.echo(json.dumps(entries, indent=2))
         return
@@ -37,10 +37,10 @@ def command(*, as_json: bool) -> None:
         ("name", "residual", "mlp", "source"),
         [
             (name, _kept(rule.residual), _kept(rule.mlp), rule.source)
-            for name, rule in RULES.items()
+            for name, rule in METHODS.items()
         ],
     )
-    for name, rule in RULES.items():
+    for name, rule in METHODS.items():
         if rule.note:
             say(f"{name}: {rule.note}")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from lhtclip.batch.plan import FORMATS, check_folder, parse_formats, plan_jobs
 from lhtclip.cli.options import SegmentOptions, engine_options, machine_options, model_options
-from lhtclip.cli.plan import FORMATS, check_folder, parse_formats, plan_jobs
 
 
 @click.command()

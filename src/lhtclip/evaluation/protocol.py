@@ -6,12 +6,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lhtclip.attention import LastBlockRule, rule_named
-from lhtclip.attention.resclip import RcsSettings, resclip
-from lhtclip.attention.resclip_feedback import SfrSettings, resclip_with_feedback
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.errors import InputError
 from lhtclip.image.windows import WindowSettings
+from lhtclip.methods import Method, method_named
+from lhtclip.methods.resclip import RcsSettings, resclip
+from lhtclip.methods.resclip_feedback import SfrSettings, resclip_with_feedback
 from lhtclip.text.vocabulary import Vocabulary, shipped_classes
 
 
@@ -21,7 +21,7 @@ class Protocol:
 
     dataset: Name of the data set.
     publication: A name in `PUBLICATIONS`.
-    method: Rule of the last block, a name in `lhtclip.attention.RULES`.
+    method: Rule of the last block, a name in `lhtclip.methods.METHODS`.
     residual, mlp: Whether it keeps the last block's residual connection and its MLP.
     lht: Whether SSR, ATR and SHE act, as the checkpoint's preset has them.
     class_list: Its words, a name in `SHIPPED_CLASS_LISTS`; None where the data set brings its own.
@@ -68,7 +68,7 @@ class Protocol:
             allow_shared_queries=True,
         )
 
-    def rule(self, method: str | None = None) -> LastBlockRule:
+    def rule(self, method: str | None = None) -> Method:
         """Return a rule of the last block, ResCLIP's with the settings of this data set.
 
         Args:
@@ -82,7 +82,7 @@ class Protocol:
             return resclip(self.rcs)
         if method == "resclip-sfr" and self.rcs and self.sfr:
             return resclip_with_feedback(self.rcs, self.sfr)
-        return rule_named(method)
+        return method_named(method)
 
     def describe(self) -> dict[str, Any]:
         """Return every setting by its name, for reports, in types that JSON has."""

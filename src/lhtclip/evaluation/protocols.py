@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from lhtclip.attention.naclip import SIGMA
-from lhtclip.attention.resclip import RcsSettings
-from lhtclip.attention.resclip_feedback import SfrSettings
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.errors import unknown
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.image.windows import WindowSettings
+from lhtclip.methods.naclip import SIGMA
+from lhtclip.methods.resclip import RcsSettings
+from lhtclip.methods.resclip_feedback import SfrSettings
 from lhtclip.text.vocabulary import SHIPPED_CLASS_LISTS
 
 _Row: TypeAlias = tuple[int, int | None, int, float, float, float]

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.ahead import in_order
+from lhtclip.batch.prefetch import in_order
 from lhtclip.datasets.dataset import Sample, Truth
 from lhtclip.datasets.samples import vocabulary_of
 from lhtclip.errors import InputError

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from lhtclip.batch.plan import check_folder
 from lhtclip.cli.analyze.options import AnalyzeOptions
 from lhtclip.cli.options import switch
-from lhtclip.cli.plan import check_folder
 from lhtclip.errors import InputError
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lhtclip.batch.plan import check_folder
 from lhtclip.cli.options import check_numbers
-from lhtclip.cli.plan import check_folder
 from lhtclip.errors import InputError
 
 

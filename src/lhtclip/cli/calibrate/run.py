@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lhtclip.attention import rule_named
 from lhtclip.calibration.calibrate import measure, preset_of, split
 from lhtclip.calibration.scorer import Scorer
 from lhtclip.calibration.search import Grid, Search, brief, most_candidates, search
@@ -22,6 +21,7 @@ from lhtclip.cli.console import Progress, print_table, say
 from lhtclip.datasets import DATASETS, open_dataset
 from lhtclip.evaluation.runner import Running
 from lhtclip.image.files import find_images
+from lhtclip.methods import method_named
 from lhtclip.techniques.settings import LhtSettings
 
 
@@ -31,7 +31,7 @@ def calibrate(options: CalibrateOptions) -> None:
     Raises:
         LhtClipError: Model or data cannot be used. Counts so far are kept.
     """
-    rule_named(options.method)
+    method_named(options.method)
     pictures = split(
         open_dataset(str(options.data), options.root),
         images_for_heads=options.images_for_heads,

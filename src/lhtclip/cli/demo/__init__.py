@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lhtclip.cli.plan import check_folder
+from lhtclip.batch.plan import check_folder
 
 
 @click.command()

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from lhtclip.batch.plan import check_folder
 from lhtclip.cli.options import (
     EvaluateOptions,
     engine_options,
@@ -14,7 +15,6 @@ from lhtclip.cli.options import (
     model_options,
     switch,
 )
-from lhtclip.cli.plan import check_folder
 
 _AS_PUBLISHED = "  [default: the protocol's]"
 

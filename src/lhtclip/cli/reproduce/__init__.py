@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lhtclip.cli.plan import check_folder
+from lhtclip.batch.plan import check_folder
 
 TABLE_NAMES = ("table1", "atr", "ssr", "she", "combination", "efficiency")
 

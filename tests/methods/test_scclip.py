@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lhtclip.attention import RULES
-from lhtclip.attention.scclip import (
+from lhtclip.errors import InputError
+from lhtclip.methods import METHODS
+from lhtclip.methods.scclip import (
     PUBLISHED,
     Levels,
     ScclipSettings,
@@ -21,9 +22,8 @@ from lhtclip.attention.scclip import (
     similarity,
     smooth,
 )
-from lhtclip.errors import InputError
 from tests import literal
-from tests.attention import towers
+from tests.methods import towers
 
 GRID = (6, 6)  # more patches than neighbours
 SETTINGS = ScclipSettings()
@@ -40,7 +40,7 @@ def tokens(count: int, *, batch: int = 3, seed: int = 0) -> Tensor:
 def test_more_patches_than_neighbours(class_tokens: int) -> None:
     context = towers.context(GRID, class_tokens=class_tokens)
     expected = towers.slowly(partial(literal.update, "scclip"), context)
-    given = towers.update(RULES["scclip"], context)
+    given = towers.update(METHODS["scclip"], context)
     torch.testing.assert_close(given, expected, rtol=0, atol=1e-5)
 
 
@@ -65,7 +65,7 @@ def test_class_token_only_adds_itself() -> None:
 
 def test_every_setting_counts() -> None:
     context = towers.context(GRID)
-    published = towers.update(RULES["scclip"], context)
+    published = towers.update(METHODS["scclip"], context)
     for settings in (
         ScclipSettings(neighbours=3),
         ScclipSettings(outliers=0.3),
@@ -169,7 +169,7 @@ def test_levels_by_depth(depth: int, levels: Levels) -> None:
 
 
 def test_levels_that_are_read() -> None:
-    assert sorted(RULES["scclip"].reads(12)) == [4, 5, 6, 7, 8, 9, 10]
+    assert sorted(METHODS["scclip"].reads(12)) == [4, 5, 6, 7, 8, 9, 10]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
 from lhtclip.errors import InputError, is_number
+from lhtclip.methods.method import Context, LastAttention, Method
 from lhtclip.techniques.atr import AtrSettings, replace_abnormal
 
 _EVENLY = AtrSettings(sigma=1e6)  # so wide that all normal neighbours weigh 1
@@ -201,9 +201,9 @@ def _fused(levels: Levels) -> range:
     return range(first, last + 1)
 
 
-def scclip(settings: ScclipSettings) -> LastBlockRule:
+def scclip(settings: ScclipSettings) -> Method:
     """Build the rule."""
-    return LastBlockRule(
+    return Method(
         "scclip",
         partial(mix, settings=settings),
         residual=False,

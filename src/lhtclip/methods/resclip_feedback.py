@@ -20,13 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.attention import resclip
-from lhtclip.attention.resclip import RcsSettings
-from lhtclip.attention.rule import Context, FirstRun, LastAttention, LastBlockRule
 from lhtclip.decoding.decode import DecodeSettings, decode
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.errors import InputError, is_number
 from lhtclip.image.windows import WindowPlan
+from lhtclip.methods import resclip
+from lhtclip.methods.method import Context, FirstRun, LastAttention, Method
+from lhtclip.methods.resclip import RcsSettings
 
 _SIGMA = 5.0  # places in the row by row order of patches
 
@@ -194,7 +194,7 @@ def _places(labels: Tensor) -> Tensor:
     return torch.cartesian_prod(rows, columns)
 
 
-def resclip_with_feedback(rcs: RcsSettings, sfr: SfrSettings) -> LastBlockRule:
+def resclip_with_feedback(rcs: RcsSettings, sfr: SfrSettings) -> Method:
     """Build the rule from RCS and its feedback."""
     base = resclip.resclip(rcs)
     return replace(

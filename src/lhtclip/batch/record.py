@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lhtclip import __version__
-from lhtclip.cli.plan import Job
+from lhtclip.batch.plan import Job
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.segmentation import class_colours

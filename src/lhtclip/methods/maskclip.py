@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
+from lhtclip.methods.method import Context, LastAttention, Method
 
 
 def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
@@ -17,6 +17,4 @@ def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
     return attention.merge(attention.values(x))
 
 
-MASKCLIP = LastBlockRule(
-    "maskclip", mix, residual=True, mlp=True, source="MaskCLIP, arXiv 2112.01071"
-)
+MASKCLIP = Method("maskclip", mix, residual=True, mlp=True, source="MaskCLIP, arXiv 2112.01071")

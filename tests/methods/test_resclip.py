@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from lhtclip.attention import RULES
-from lhtclip.attention.naclip import SIGMA, neighbourhood
-from lhtclip.attention.resclip import BASES, RcsSettings, base_outputs, mix, resclip
 from lhtclip.clip.layers import Attention
 from lhtclip.errors import InputError, UnknownNameError
+from lhtclip.methods import METHODS
+from lhtclip.methods.naclip import SIGMA, neighbourhood
+from lhtclip.methods.resclip import BASES, RcsSettings, base_outputs, mix, resclip
 from tests import literal
-from tests.attention import towers
+from tests.methods import towers
 
 GRID = (3, 5)
 
@@ -26,7 +26,7 @@ GRID = (3, 5)
 def test_borrowing_nothing_is_the_base(base: Any, class_tokens: int) -> None:
     context = towers.context(GRID, class_tokens=class_tokens)
     rule = resclip(RcsSettings(base, scale=1.0, share=0.0))
-    assert torch.equal(towers.update(rule, context), towers.update(RULES[base], context))
+    assert torch.equal(towers.update(rule, context), towers.update(METHODS[base], context))
 
 
 def test_borrowing_everything_is_the_same_for_all_bases() -> None:
@@ -42,7 +42,7 @@ def test_borrowing_from_a_twin_of_the_last_block_is_clip() -> None:
     streams = context.streams | {3: context.streams[4]}  # what enters layers 4 and 5
     twins = dataclasses.replace(context, blocks=blocks, streams=streams)
     rule = resclip(RcsSettings(scale=1.0, share=1.0, layers=(4,)))
-    torch.testing.assert_close(towers.update(rule, twins), towers.update(RULES["clip"], twins))
+    torch.testing.assert_close(towers.update(rule, twins), towers.update(METHODS["clip"], twins))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_every_setting_counts(settings: RcsSettings, options: Any) -> None:
     given = towers.update(resclip(settings), context)
     expected = towers.slowly(partial(literal.resclip, **options), context)
     torch.testing.assert_close(given, expected, rtol=0, atol=1e-6)
-    assert (given - towers.update(RULES["resclip"], context)).abs().max() > 0.05
+    assert (given - towers.update(METHODS["resclip"], context)).abs().max() > 0.05
 
 
 @pytest.mark.parametrize(("base", "rows"), [("naclip", 1), ("sclip", 2), ("clearclip", 1)])

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
-from lhtclip.attention.second_stream import NOTE, collect, reads
+from lhtclip.methods.method import Context, LastAttention, Method
+from lhtclip.methods.second_stream import NOTE, collect, reads
 
 
 def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
@@ -35,7 +35,7 @@ def update(attention: LastAttention, x: Tensor) -> Tensor:
     return attention.merge(torch.stack(outputs).mean(dim=0))
 
 
-GEM = LastBlockRule(
+GEM = Method(
     "gem",
     mix,
     residual=False,  # the second stream has its own

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from lhtclip.attention.naclip import SIGMA, neighbourhood
+from lhtclip.methods.naclip import SIGMA, neighbourhood
 
 
 @pytest.mark.parametrize("grid", [(6, 6), (3, 7), (7, 3), (1, 6), (1, 1)])

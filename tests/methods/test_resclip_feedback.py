@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lhtclip.attention import RULES
-from lhtclip.attention.resclip import RcsSettings
-from lhtclip.attention.resclip_feedback import (
+from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.errors import InputError
+from lhtclip.methods import METHODS
+from lhtclip.methods.method import FirstRun
+from lhtclip.methods.resclip import RcsSettings
+from lhtclip.methods.resclip_feedback import (
     SfrSettings,
     belonging,
     blur_matrix,
@@ -24,11 +27,8 @@ from lhtclip.attention.resclip_feedback import (
     resclip_with_feedback,
     unbroken,
 )
-from lhtclip.attention.rule import FirstRun
-from lhtclip.decoding.pamr import PamrSettings
-from lhtclip.errors import InputError
-from tests.attention import towers
 from tests.literal import feedback as literal
+from tests.methods import towers
 
 GRIDS = [(1, 1), (1, 6), (5, 1), (3, 4), (5, 5), (4, 9)]
 
@@ -180,7 +180,7 @@ def test_second_run_is_its_formula(base: str, class_tokens: int) -> None:
 
 def test_first_run_is_rcs_alone() -> None:
     context = towers.context((3, 4))
-    alone, both = RULES["resclip"], RULES["resclip-sfr"]
+    alone, both = METHODS["resclip"], METHODS["resclip-sfr"]
     assert torch.equal(towers.update(both, context), towers.update(alone, context))
     assert (both.residual, both.mlp, both.feedback is None) == (alone.residual, alone.mlp, False)
 
@@ -191,7 +191,7 @@ def test_share_of_zero_and_scale_of_one_is_rcs_alone() -> None:
     rule = resclip_with_feedback(RcsSettings(), SfrSettings(scale=1.0, share=0.0))
     torch.testing.assert_close(
         towers.update(rule, replace(context, feedback=found)),
-        towers.update(RULES["resclip"], context),
+        towers.update(METHODS["resclip"], context),
     )
 
 

@@ -110,7 +110,7 @@ def no_streams(depth: int) -> Collection[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class LastBlockRule:
+class Method:
     """One published method: its attention, what it keeps of the block, and where it stands.
 
     mix: What the block's attention adds, (batch, class tokens + patches, width), from the

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
+from lhtclip.methods.method import Context, LastAttention, Method
 
 
 def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
@@ -20,4 +20,4 @@ def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
     )
 
 
-SCLIP = LastBlockRule("sclip", mix, residual=True, mlp=True, source="SCLIP, arXiv 2312.01597")
+SCLIP = Method("sclip", mix, residual=True, mlp=True, source="SCLIP, arXiv 2312.01597")

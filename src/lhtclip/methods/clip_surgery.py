@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
-from lhtclip.attention.second_stream import NOTE, collect, reads
+from lhtclip.methods.method import Context, LastAttention, Method
+from lhtclip.methods.second_stream import NOTE, collect, reads
 
 
 def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
@@ -26,7 +26,7 @@ def update(attention: LastAttention, x: Tensor) -> Tensor:
     return attention.merge(attention.mix(values, values, values))
 
 
-CLIP_SURGERY = LastBlockRule(
+CLIP_SURGERY = Method(
     "clip-surgery",
     mix,
     residual=False,  # the second stream has its own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
+from lhtclip.methods.method import Context, LastAttention, Method
 
 
 def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
@@ -14,6 +14,6 @@ def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
     return attention.merge(attention.mix(queries, queries, values))
 
 
-CLEARCLIP = LastBlockRule(
+CLEARCLIP = Method(
     "clearclip", mix, residual=False, mlp=False, source="ClearCLIP, arXiv 2407.12442"
 )

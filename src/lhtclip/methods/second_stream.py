@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 import torch
 from torch import Tensor
 
-from lhtclip.attention.rule import Context, LastAttention
+from lhtclip.methods.method import Context, LastAttention
 
 BLOCKS = 6  # both papers take the last 6, of 12 layers and of 24
 NOTE = "ATR and SHE act on its second stream too, before the last block; SSR on CLIP's own alone."

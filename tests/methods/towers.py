@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lhtclip.attention import Context, LastBlockRule
 from lhtclip.clip.layers import Attention, Block
+from lhtclip.methods import Context, Method
 from tests import literal
 
 WIDTH, HEADS = 24, 3
@@ -45,7 +45,7 @@ def context(
     return Context(grid, class_tokens, blocks(depth), dict(enumerate(steps.cumsum(dim=0))), restore)
 
 
-def update(rule: LastBlockRule, given: Context) -> Tensor:
+def update(rule: Method, given: Context) -> Tensor:
     """Apply a rule, which gets to see no streams but those it says it reads."""
     depth = len(given.blocks)
     last, entering = given.blocks[-1], given.streams[depth - 1]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
+from lhtclip.methods.method import Context, LastAttention, Method
 
 SIGMA = 5.0  # patches
 
@@ -40,4 +40,4 @@ def neighbourhood(
     return F.pad(torch.exp(-squared / (2 * sigma**2)), (class_tokens, 0) * 2)
 
 
-NACLIP = LastBlockRule("naclip", mix, residual=False, mlp=False, source="NACLIP, arXiv 2404.08181")
+NACLIP = Method("naclip", mix, residual=False, mlp=False, source="NACLIP, arXiv 2404.08181")

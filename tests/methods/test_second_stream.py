@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from lhtclip.attention import RULES, gem
 from lhtclip.clip.layers import Attention
+from lhtclip.methods import METHODS, gem
 from tests import literal
-from tests.attention import towers
+from tests.methods import towers
 
 GRID = (3, 5)
-METHODS = ["gem", "clip-surgery"]
+SECOND_STREAM = ["gem", "clip-surgery"]
 
 
 def attentions(context: towers.Context) -> list[Attention]:
@@ -25,23 +25,23 @@ def attentions(context: towers.Context) -> list[Attention]:
     ("depth", "layers"),
     [(12, [6, 7, 8, 9, 10]), (24, [18, 19, 20, 21, 22]), (7, [1, 2, 3, 4, 5]), (5, [0, 1, 2, 3])],
 )
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SECOND_STREAM)
 def test_the_last_six_blocks_and_no_others(method: str, depth: int, layers: list[int]) -> None:
     """`towers.update` shows a rule nothing else; X^{L-1} is there for all."""
-    assert list(RULES[method].reads(depth)) == layers
+    assert list(METHODS[method].reads(depth)) == layers
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SECOND_STREAM)
 def test_a_tower_of_one_block(method: str) -> None:
     context = towers.context(GRID, depth=1, restore=lambda patches: patches * torch.nan)
     expected = towers.slowly(partial(literal.update, method), context)
-    given = towers.update(RULES[method], context)
+    given = towers.update(METHODS[method], context)
     torch.testing.assert_close(given, expected)
     assert given.isfinite().all()  # its only stream is restored before it gets here
 
 
 @pytest.mark.parametrize("class_tokens", [1, 0])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SECOND_STREAM)
 def test_patches_are_restored_before_the_last_block(method: str, class_tokens: int) -> None:
     def restore(patches: Tensor) -> Tensor:
         assert patches.shape[1:] == (15, towers.WIDTH)
@@ -49,55 +49,55 @@ def test_patches_are_restored_before_the_last_block(method: str, class_tokens: i
 
     context = towers.context(GRID, class_tokens=class_tokens, restore=restore)
     expected = towers.slowly(partial(literal.update, method), context)
-    given = towers.update(RULES[method], context)
+    given = towers.update(METHODS[method], context)
     torch.testing.assert_close(given, expected)
-    plain = towers.update(RULES[method], towers.context(GRID, class_tokens=class_tokens))
+    plain = towers.update(METHODS[method], towers.context(GRID, class_tokens=class_tokens))
     assert torch.equal(given[:, :class_tokens], plain[:, :class_tokens])
     assert (given - plain)[:, class_tokens:].abs().max() > 1
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SECOND_STREAM)
 def test_attention_that_writes_nothing_leaves_the_stream_it_began_with(method: str) -> None:
     context = towers.context(GRID, depth=8)
     for attention in attentions(context):
         for weight in attention.out_projection.parameters():
             weight.zero_()
-    assert torch.equal(towers.update(RULES[method], context), context.streams[2])
+    assert torch.equal(towers.update(METHODS[method], context), context.streams[2])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SECOND_STREAM)
 def test_patches_have_no_places(method: str) -> None:
     order = torch.randperm(15, generator=torch.Generator().manual_seed(3))
     context = towers.context(GRID)
-    given = towers.update(RULES[method], towers.permuted(context, order))
-    expected = towers.update(RULES[method], context)
+    given = towers.update(METHODS[method], towers.permuted(context, order))
+    expected = towers.update(METHODS[method], context)
     torch.testing.assert_close(given[:, 1:], expected[:, 1:][:, order])
 
 
 def test_surgery_asks_neither_queries_nor_keys() -> None:
     context = towers.context(GRID)
-    expected = towers.update(RULES["clip-surgery"], context)
+    expected = towers.update(METHODS["clip-surgery"], context)
     for attention in attentions(context):
         attention.in_projection.weight[: 2 * towers.WIDTH] = 0
-    assert torch.equal(towers.update(RULES["clip-surgery"], context), expected)
+    assert torch.equal(towers.update(METHODS["clip-surgery"], context), expected)
 
 
 def test_gem_does_not_ask_how_long_queries_and_keys_are() -> None:
     context = towers.context(GRID)
-    expected = towers.update(RULES["gem"], context)
+    expected = towers.update(METHODS["gem"], context)
     for attention in attentions(context):
         for weight in attention.in_projection.parameters():
             weight[: 2 * towers.WIDTH] *= 7
-    torch.testing.assert_close(towers.update(RULES["gem"], context), expected)
+    torch.testing.assert_close(towers.update(METHODS["gem"], context), expected)
 
 
 def test_gem_treats_queries_and_keys_alike() -> None:
     context = towers.context(GRID)
-    expected = towers.update(RULES["gem"], context)
+    expected = towers.update(METHODS["gem"], context)
     for attention in attentions(context):
         for weight in attention.in_projection.parameters():
             weight[: 2 * towers.WIDTH] = weight[: 2 * towers.WIDTH].roll(towers.WIDTH, dims=0)
-    torch.testing.assert_close(towers.update(RULES["gem"], context), expected)
+    torch.testing.assert_close(towers.update(METHODS["gem"], context), expected)
 
 
 def test_gem_with_one_token_takes_its_value() -> None:

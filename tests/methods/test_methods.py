@@ -7,23 +7,23 @@ from functools import partial
 import pytest
 import torch
 
-from lhtclip.attention import RULES, rule_named
-from lhtclip.attention.resclip import RcsSettings, resclip
-from lhtclip.attention.rule import no_streams
 from lhtclip.clip.layers import Attention
 from lhtclip.errors import UnknownNameError
+from lhtclip.methods import METHODS, method_named
+from lhtclip.methods.method import no_streams
+from lhtclip.methods.resclip import RcsSettings, resclip
 from tests import literal
-from tests.attention import towers
+from tests.methods import towers
 
 ALL = {
     rule.name: rule
     for rule in (
-        *(rule for rule in RULES.values() if rule.feedback is None),
+        *(rule for rule in METHODS.values() if rule.feedback is None),
         resclip(RcsSettings(base="sclip")),
         resclip(RcsSettings(base="clearclip")),
     )
 }
-SIMPLE = [name for name, rule in RULES.items() if rule.reads is no_streams]
+SIMPLE = [name for name, rule in METHODS.items() if rule.reads is no_streams]
 
 
 @pytest.mark.parametrize("class_tokens", [1, 0])
@@ -45,7 +45,7 @@ def test_rule_is_its_formula(method: str, grid: tuple[int, int], class_tokens: i
 def test_layers_of_published_towers(method: str, depth: int) -> None:
     context = towers.context((3, 4), depth=depth, batch=1)
     expected = towers.slowly(partial(literal.update, method), context)
-    torch.testing.assert_close(towers.update(RULES[method], context), expected, rtol=0, atol=2e-5)
+    torch.testing.assert_close(towers.update(METHODS[method], context), expected, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("method", ALL)
@@ -73,7 +73,7 @@ def test_rows_sum_to_one_and_those_of_sclip_to_two(method: str) -> None:
     value = towers.same_value(layer)
     rows = 2 if method == "sclip" else 1
     expected = rows * (layer.out_projection.weight @ value) + layer.out_projection.bias
-    given = towers.update(rule_named(method), context)
+    given = towers.update(method_named(method), context)
     torch.testing.assert_close(given, expected.expand_as(given))
 
 
@@ -112,15 +112,15 @@ def test_what_the_published_code_keeps(method: str, residual: bool, mlp: bool) -
 
 def test_table_of_rules() -> None:
     assert SIMPLE == ["clip", "maskclip", "sclip", "clearclip", "naclip"]
-    assert [name for name in ALL if name in RULES] == [
+    assert [name for name in ALL if name in METHODS] == [
         *SIMPLE,
         *("resclip", "scclip", "gem", "clip-surgery"),
     ]
-    assert all(rule.name == name for name, rule in RULES.items())
+    assert all(rule.name == name for name, rule in METHODS.items())
 
 
 def test_unknown_method_gets_a_hint() -> None:
     with pytest.raises(UnknownNameError, match=r"Unknown method 'naclp'\. Did you mean 'naclip'"):
-        rule_named("naclp")
+        method_named("naclp")
     with pytest.raises(UnknownNameError, match="Available: clip, maskclip, sclip, clearclip"):
-        rule_named("resnet")
+        method_named("resnet")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
+from lhtclip.methods.method import Context, LastAttention, Method
 
 
 def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
@@ -14,4 +14,4 @@ def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
     return attention.merge(attention.mix(queries, keys, values))
 
 
-CLIP = LastBlockRule("clip", mix, residual=True, mlp=True, source="CLIP, arXiv 2103.00020")
+CLIP = Method("clip", mix, residual=True, mlp=True, source="CLIP, arXiv 2103.00020")

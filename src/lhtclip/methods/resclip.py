@@ -15,11 +15,11 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
-from lhtclip.attention.clearclip import CLEARCLIP
-from lhtclip.attention.naclip import NACLIP, SIGMA, neighbourhood
-from lhtclip.attention.rule import Context, LastAttention, LastBlockRule
-from lhtclip.attention.sclip import SCLIP
 from lhtclip.errors import InputError, is_number, unknown
+from lhtclip.methods.clearclip import CLEARCLIP
+from lhtclip.methods.method import Context, LastAttention, Method
+from lhtclip.methods.naclip import NACLIP, SIGMA, neighbourhood
+from lhtclip.methods.sclip import SCLIP
 
 BASES = {"naclip": NACLIP, "sclip": SCLIP, "clearclip": CLEARCLIP}
 
@@ -151,10 +151,10 @@ def borrowed_outputs(
     return total / len(layers)
 
 
-def resclip(settings: RcsSettings) -> LastBlockRule:
+def resclip(settings: RcsSettings) -> Method:
     """Build the rule; residual connection and MLP stay where the base keeps them."""
     base = BASES[settings.base]
-    return LastBlockRule(
+    return Method(
         "resclip" if settings.base == "naclip" else f"resclip-{settings.base}",
         partial(mix, settings=settings),
         residual=base.residual,
