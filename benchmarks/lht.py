@@ -106,7 +106,16 @@ def _windows(checkpoint: Checkpoint, image: NDArray[np.uint8]) -> Tensor:
     table, settings = checkpoint.model.vision.positions, WindowSettings()
     shape = resized_shape(*image.shape[:2], short_side=settings.short_side)
     plan = plan_windows(*shape, window=settings.window, stride=settings.stride)
-    return plan.cut(to_pixels(image, shape, device=table.device, dtype=table.dtype))
+    levels = checkpoint.pixels
+    pixels = to_pixels(
+        image,
+        shape,
+        mean=levels.mean,
+        std=levels.std,
+        device=table.device,
+        dtype=table.dtype,
+    )
+    return plan.cut(pixels)
 
 
 def _row(name: str, times: dict[str, Times], added: dict[str, int]) -> tuple[str, ...]:

@@ -54,7 +54,9 @@ def main() -> None:
             fate["as a material"] += int((of_things & ~right & material).sum())
             fate["as another thing"] += int((of_things & ~right & ~material).sum())
             window = np.ascontiguousarray(read_image(scene.image)[:224, :224])
-            x = checkpoint.model.vision.embed(to_pixels(window, (224, 224))[None])
+            levels = checkpoint.pixels
+            pixels = to_pixels(window, (224, 224), mean=levels.mean, std=levels.std)
+            x = checkpoint.model.vision.embed(pixels[None])
             for layer, block in enumerate(checkpoint.model.vision.blocks):
                 x = block(x)
                 highest[layer] = torch.maximum(highest[layer], hoyer(x[:, 1:]).max())

@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lhtclip.checkpoints.checkpoint import TOKENIZER_FILE, save_checkpoint
+from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from lhtclip.clip.model import Clip
 from lhtclip.clip.tokenizer import Tokenizer
-from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
 from training.artwork import load_sprites
 from training.captions import caption
 from training.model import contrastive_loss, fresh_clip, image_features, position_rows

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from lhtclip.checkpoints.checkpoint import Checkpoint
-from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
+from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from lhtclip.text.embeddings import TextEncoder
 from training.artwork import load_sprites
 from training.recipe import SPRITE_SIDE

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from lhtclip.decoding.decode import DecodeSettings, decode
 from lhtclip.image.pixels import to_pixels
 from lhtclip.image.windows import WindowPlan
@@ -65,6 +66,11 @@ class EncodedImage:
             decoding = replace(decoding, threshold=threshold)
         texts = self.texts.encode(vocabulary.queries)
         seen = (self.plan.height, self.plan.width)
+        colours = (
+            to_pixels(self.image, seen, mean=CLIP_MEAN, std=CLIP_STD, device=texts.device)
+            if decoding.pamr
+            else None
+        )
         labels, scores = decode(
             self.embed(texts) @ texts.T,
             self.plan,
@@ -72,7 +78,7 @@ class EncodedImage:
             vocabulary.class_of_query,
             len(vocabulary.names),
             decoding,
-            image=to_pixels(self.image, seen, device=texts.device) if decoding.pamr else None,
+            image=colours,
         )
         return Segmentation(
             labels=labels.astype(label_dtype(len(vocabulary.names))),

@@ -24,7 +24,8 @@ from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import check_engine, run_by
-from lhtclip.image.pixels import MAX_PIXELS, ImageSource, read_image, resized_shape, to_pixels
+from lhtclip.image.files import MAX_PIXELS
+from lhtclip.image.pixels import ImageSource, read_image, resized_shape, to_pixels
 from lhtclip.image.windows import WindowPlan, plan_windows
 from lhtclip.image.windows import WindowSettings as WindowSettings
 from lhtclip.methods import Method

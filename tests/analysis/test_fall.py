@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lhtclip.analysis.fall import falling_layers
-from lhtclip.paper.curves import CURVES, VIT_B16, VIT_L14, Curve
+from lhtclip.analysis.published import CURVES, VIT_B16, VIT_L14, Curve
 from lhtclip.techniques.presets import PRESETS
 
 PAPER = {

@@ -17,10 +17,10 @@ from lhtclip.analysis.figures import save_figure
 from lhtclip.analysis.figures_survey import heads_figure, layers_figure
 from lhtclip.analysis.figures_tokens import tokens_figure
 from lhtclip.analysis.pairs import Estimate
+from lhtclip.analysis.published import VIT_B16, published_curves
 from lhtclip.analysis.survey import Survey
 from lhtclip.analysis.tokens import Channel, Kind, LayerTokens, TokenStatistics
 from lhtclip.errors import MissingDependencyError
-from lhtclip.paper.curves import VIT_B16, published_curves
 
 AUCS = {1: 0.6, 2: 0.7, 3: 0.9, 4: 0.8}
 

@@ -13,9 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lhtclip.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from lhtclip.clip.config import PixelConfig
+from lhtclip.clip.config import CLIP_MEAN, CLIP_STD, PixelConfig
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
-from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
 
 
 @pytest.fixture(scope="module")

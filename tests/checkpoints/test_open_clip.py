@@ -18,9 +18,8 @@ from transformers import CLIPModel
 from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, clip_config
 from lhtclip.checkpoints.state_dict import scatter
-from lhtclip.clip.config import PixelConfig
+from lhtclip.clip.config import CLIP_MEAN, CLIP_STD, PixelConfig
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
-from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
 from tests.clip.openai_clip import openai_names
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"

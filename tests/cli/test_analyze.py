@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import lhtclip.cli.analyze.run
+from lhtclip.analysis.published import Tower
 from lhtclip.datasets.scene_files import save_scenes
-from lhtclip.paper.curves import Tower
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.ssr import SsrSettings
@@ -170,7 +170,7 @@ def test_comparison_with_the_paper(
     """The tiny model stands in for ViT-B/16; both published heads are among its own."""
     monkeypatch.setattr(lhtclip.cli.analyze.run, "VIT_B16", Tower(2, 2, 16))
     heads = {(1, 1): 0.7, (1, 2): 0.8}
-    monkeypatch.setattr("lhtclip.paper.curves.HEADS", heads)
+    monkeypatch.setattr("lhtclip.analysis.published.HEADS", heads)
     monkeypatch.setattr("lhtclip.cli.analyze.tables.HEADS", heads)
     outcome = analyze("heads", "--compare-paper", "--no-figures")
     assert outcome.code == 0, outcome.err

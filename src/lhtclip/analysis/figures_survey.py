@@ -10,8 +10,8 @@ import numpy as np
 from lhtclip.analysis.compare import best_first
 from lhtclip.analysis.figures import BLUE, GREY, INK, ORANGE, canvas, number_layers, styled
 from lhtclip.analysis.pairs import Estimate
+from lhtclip.analysis.published import Curve
 from lhtclip.analysis.survey import Survey
-from lhtclip.paper.curves import Curve
 from lhtclip.techniques.she import Head
 
 if TYPE_CHECKING:

@@ -8,9 +8,15 @@ from typing import Any, cast
 
 from lhtclip.checkpoints.layout import OPEN_CLIP
 from lhtclip.checkpoints.state_dict import TensorNames
-from lhtclip.clip.config import ClipConfig, PixelConfig, TextConfig, VisionConfig
+from lhtclip.clip.config import (
+    CLIP_MEAN,
+    CLIP_STD,
+    ClipConfig,
+    PixelConfig,
+    TextConfig,
+    VisionConfig,
+)
 from lhtclip.errors import CheckpointError
-from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
 
 # OpenAI's own archives use the same names.
 OPEN_CLIP_TENSORS = TensorNames(

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar, cast
 
 from lhtclip.errors import CheckpointError
-from lhtclip.image.pixels import CLIP_MEAN, CLIP_STD
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,14 +21,9 @@ from PIL.ExifTags import Base as ExifTag
 from PIL.Image import Transpose
 
 from lhtclip.errors import InputError
-from lhtclip.image.files import MAX_PIXELS as MAX_PIXELS
-from lhtclip.image.files import find_images as find_images
-from lhtclip.image.files import open_picture, too_large
+from lhtclip.image.files import MAX_PIXELS, open_picture, too_large
 
 ImageSource: TypeAlias = str | Path | bytes | Image.Image | npt.NDArray[Any] | torch.Tensor
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 _TURN_OF_ORIENTATION = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -101,16 +96,15 @@ def to_pixels(
     image: npt.NDArray[np.uint8],
     size: tuple[int, int],
     *,
+    mean: Sequence[float],
+    std: Sequence[float],
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    mean: Sequence[float] = CLIP_MEAN,
-    std: Sequence[float] = CLIP_STD,
-    antialias: bool = False,
 ) -> torch.Tensor:
     """Resize RGB levels (H, W, 3) to `size` (h, w) and normalise them to pixels (3, h, w).
 
-    The result of the resize is rounded to whole levels. Without `antialias` it is then OpenCV's
-    INTER_LINEAR, which published evaluations used, within one level; with it, Pillow's BILINEAR.
+    The result of the resize is rounded to whole levels: OpenCV's INTER_LINEAR, which published
+    evaluations used, within one level.
 
     Args:
         image: As `read_image` gives it.
@@ -119,11 +113,10 @@ def to_pixels(
         dtype: What the pixels are cast to in the end; the arithmetic is float32.
         mean: Subtracted from each channel, in units of the full range [0, 1].
         std: Divides each channel afterwards, in the same units.
-        antialias: Average all pixels that shrink into one, instead of the nearest four.
     """
     levels = _on_device(image, torch.device(device)).permute(2, 0, 1).to(torch.float32)
     if tuple(levels.shape[1:]) != size:
-        levels = F.interpolate(levels[None], size, mode="bilinear", antialias=antialias)[0].round()
+        levels = F.interpolate(levels[None], size, mode="bilinear")[0].round()
     centre, spread = (_channels(tuple(each), torch.device(device)) for each in (mean, std))
     return ((levels / 255 - centre) / spread).to(dtype)
 

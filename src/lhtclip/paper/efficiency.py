@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from lhtclip.clip.model import ImageTextModel
 from lhtclip.decoding.decode import DecodeSettings, decode
 from lhtclip.encoder import DenseEncoder
@@ -122,8 +123,15 @@ def _one_image(encoder: DenseEncoder) -> tuple[Callable[[], object], Tensor]:
     texts = F.normalize(texts, dim=-1).to(table.device)
 
     def windows() -> Tensor:
-        size = (plan.height, plan.width)
-        return plan.cut(to_pixels(levels, size, device=table.device, dtype=table.dtype))
+        pixels = to_pixels(
+            levels,
+            (plan.height, plan.width),
+            mean=CLIP_MEAN,
+            std=CLIP_STD,
+            device=table.device,
+            dtype=table.dtype,
+        )
+        return plan.cut(pixels)
 
     def label() -> object:
         logits = (encoder(windows()) @ texts.T).unflatten(0, (len(plan.tops), len(plan.lefts)))

@@ -16,6 +16,7 @@ from lhtclip.analysis.figures import can_draw, check_can_draw, save_figure
 from lhtclip.analysis.figures_survey import heads_figure, layers_figure
 from lhtclip.analysis.figures_tokens import tokens_figure
 from lhtclip.analysis.patches import patch_batches, picture_files, window_batches
+from lhtclip.analysis.published import VIT_B16, Curve, Tower, compare_heads, published_curves
 from lhtclip.analysis.sparsity import sparsity_gap
 from lhtclip.analysis.survey import Survey, survey
 from lhtclip.analysis.tokens import token_statistics
@@ -32,7 +33,6 @@ from lhtclip.errors import InputError
 from lhtclip.evaluation.machine import hardware, versions
 from lhtclip.evaluation.protocols import protocol_for
 from lhtclip.files import write_atomically
-from lhtclip.paper.curves import VIT_B16, Curve, Tower, compare_heads, published_curves
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset, preset_for
 from lhtclip.techniques.ssr import SsrSettings

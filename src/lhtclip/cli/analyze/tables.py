@@ -10,15 +10,15 @@ from typing import Any, cast
 
 from lhtclip.analysis.compare import best_first
 from lhtclip.analysis.pairs import Estimate
-from lhtclip.analysis.survey import Survey
-from lhtclip.analysis.tokens import LayerTokens, TokenStatistics
-from lhtclip.paper.curves import (
+from lhtclip.analysis.published import (
     HEADS,
     Curve,
     CurveAgreement,
     HeadsAgreement,
     compare_curve,
 )
+from lhtclip.analysis.survey import Survey
+from lhtclip.analysis.tokens import LayerTokens, TokenStatistics
 from lhtclip.techniques.she import Head
 
 Row = dict[str, Any]

@@ -15,8 +15,6 @@ from typing import Literal
 from lhtclip.analysis.compare import best_first, overlap, spearman
 from lhtclip.techniques.she import Head
 
-SOURCE = "arXiv 2510.23894, read off its figures"
-
 # The paper's word for data, by the data sets that show the same pictures.
 DATA: Mapping[str, str] = {
     "voc21": "VOC",
@@ -144,13 +142,6 @@ HEADS: Mapping[Head, float] = {
     (7, 4): 0.722,
     (7, 3): 0.722,
     (8, 6): 0.720,
-}
-
-# The dashed lines in the same figure: AUC of whole layers by data, ViT-B/16.
-LAYER_LINES: Mapping[int, Mapping[str, float]] = {
-    6: {"ADE": 0.740, "Context": 0.741, "Stuff": 0.735},
-    7: {"ADE": 0.728, "Context": 0.733, "Stuff": 0.723},
-    8: {"ADE": 0.715, "Context": 0.724, "Stuff": 0.710},
 }
 
 

@@ -6,12 +6,10 @@ import math
 
 import pytest
 
-from lhtclip.datasets import DATASETS
-from lhtclip.paper.curves import (
+from lhtclip.analysis.published import (
     CURVES,
     DATA,
     HEADS,
-    LAYER_LINES,
     VIT_B16,
     VIT_L14,
     Curve,
@@ -19,6 +17,7 @@ from lhtclip.paper.curves import (
     compare_heads,
     published_curves,
 )
+from lhtclip.datasets import DATASETS
 from lhtclip.techniques.presets import PRESETS
 
 ALL_HEADS = [(layer, head) for layer in range(1, 12) for head in range(1, 13)]
@@ -62,7 +61,7 @@ def test_heads_are_in_order_and_those_of_the_preset() -> None:
     assert len(HEADS) == 17
     assert list(HEADS.values()) == sorted(HEADS.values(), reverse=True)
     assert tuple(HEADS) == PRESETS["openai/clip-vit-base-patch16"].ranking
-    assert {layer for layer, _ in HEADS} == set(LAYER_LINES)
+    assert {layer for layer, _ in HEADS} == {6, 7, 8}
 
 
 def test_curves_are_found_by_tower_and_pictures() -> None:
