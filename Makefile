@@ -6,7 +6,7 @@ export PYTHON
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench setup clean
+.PHONY: help demo test docs bench setup clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -20,13 +20,17 @@ test: .venv/dev  ## set up, then lint, check types and run all tests
 	.venv/bin/pyright
 	.venv/bin/python -m pytest
 
+docs: .venv/dev  ## set up, then build the documentation site into site/
+	.venv/bin/python -m docs.cli_reference
+	.venv/bin/zensical build --clean --strict
+
 bench: .venv/dev  ## set up, then measure speed and memory into runs/bench/
 	.venv/bin/python -m benchmarks
 
 setup: .venv/dev  ## set up for development
 
 clean:  ## remove everything that these targets made
-	rm -rf .venv demo dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo dist site .cache .pytest_cache .ruff_cache .hypothesis
 	find src tests training -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps of what is installed; `dev` includes `core`.

@@ -1,4 +1,4 @@
-"""The usual way: the published evaluation pipeline, step by step as docs/protocols.md has it.
+"""The usual way: the published evaluation pipeline, as docs/reference/protocols.md has it.
 
 One window at a time, logits of every word at full size, a softmax over all words, synonyms joined
 by a product with a one-hot table, prompts padded to the whole context. It is there to be compared

@@ -1,4 +1,4 @@
-"""The results as the tables of docs/performance.md.
+"""The results as the tables of docs/reports/performance.md.
 
 `python -m benchmarks.report` writes what lies in runs/bench/ between the marks of that page.
 """
@@ -17,7 +17,7 @@ from benchmarks.harness import RESULTS
 from benchmarks.results import answer
 from lhtclip.files import write_atomically
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reports" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 _PLACES = {"cpu": "On the CPU", "cuda": "On the GPU", "mps": "On Apple's GPU"}
 _TITLES = {

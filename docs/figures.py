@@ -1,4 +1,4 @@
-"""Makes the figures and the numbers of `docs/how-it-works.md`: `python -m docs.figures`.
+"""Make the figures and numbers of "How it works": `python -m docs.figures`.
 
 Everything comes from the model in the box and the scenes that come with the package. Numbers go
 into the page between the comments that name them.
@@ -25,7 +25,7 @@ from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import PRESET_FILE, Preset
 from lhtclip.techniques.settings import LhtSettings
 
-PAGE = Path(__file__).with_name("how-it-works.md")
+PAGE = Path(__file__).with_name("explanation") / "how-it-works.md"
 IMAGES = Path(__file__).with_name("images")
 # Scenes, and where the anchor patch of each lies: shares of its height and width.
 SCENES = {"scene-02": (0.69, 0.87), "scene-11": (0.5, 0.27), "scene-07": (0.3, 0.42)}

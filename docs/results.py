@@ -1,4 +1,4 @@
-"""Put what `lhtclip reproduce` wrote into docs/results.md.
+"""Put what `lhtclip reproduce` wrote into docs/reports/results.md.
 
 `python -m docs.results runs/results` fills the tables between their marks.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lhtclip.files import write_atomically
 
-PAGE = Path(__file__).with_name("results.md")
+PAGE = Path(__file__).with_name("reports") / "results.md"
 TABLES = ("table1", "atr", "ssr", "she", "combination", "efficiency")
 
 

@@ -1,4 +1,4 @@
-"""What the techniques see in a picture and change in it, drawn for `docs/how-it-works.md`."""
+"""What the techniques see in an image and change in it, drawn for "How it works"."""
 
 from __future__ import annotations
 

@@ -376,7 +376,8 @@ def test_expected_layouts_are_those_of_the_trees(tmp_path: Path) -> None:
 
 
 def test_the_documentation_has_the_same_numbers() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    page = Path(__file__).parents[2] / "docs" / "reference" / "data-sets.md"
+    text = page.read_text(encoding="utf-8")
     for name, known in EXPECTED.items():
         assert f"| `{name}` | {known.pictures[0]} | {known.classes}" in text
     for name in READERS:

@@ -1,7 +1,8 @@
 """The shared evaluation protocol once more, slowly: a file, a window, a word, a class at a time.
 
-The numbers are the steps of docs/protocols.md, written as the published evaluations take them:
-OpenCV on bytes, padding and counting on whole images, every probability of every word at full size.
+The numbers are the steps of docs/reference/protocols.md, written as the published evaluations take
+them: OpenCV on bytes, padding and counting on whole images, every probability of every word at
+full size.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ DATASETS = (
     "coco_stuff171",
 )
 TITLES = ("VOC21", "Context60", "Object", "VOC20", "Cityscapes", "Context59", "ADE20K", "Stuff171")
-DOCUMENT = Path(__file__).parents[2] / "docs" / "protocols.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "protocols.md"
 
 
 def test_there_is_a_record_for_each_data_set_and_publication() -> None:
@@ -256,7 +256,7 @@ def test_the_documentation_shows_every_record() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     for lines in (table_of_protocols(), table_of_resclip()):
         table = "\n".join(lines)
-        assert table in text, f"docs/protocols.md should hold\n\n{table}"
+        assert table in text, f"docs/reference/protocols.md should hold\n\n{table}"
 
 
 def table_of_protocols() -> list[str]:

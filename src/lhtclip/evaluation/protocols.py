@@ -1,6 +1,7 @@
 """The protocols of the published evaluations, as tables to be read beside their configurations.
 
-`PROTOCOLS` holds a record per data set and publication; docs/protocols.md shows them side by side.
+`PROTOCOLS` holds a record per data set and publication; docs/reference/protocols.md shows them
+side by side.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Head rankings without labels: what the user's own pictures say, one measure a file.
 
 The paper ranks heads with labelled pictures (arXiv 2510.23894 §3.3); these need none. How near
-they come is measured in docs/label-free-heads.md.
+they come is measured in docs/reports/label-free-heads.md.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from lhtclip.cli.options import machine_options
 @click.option(
     "--ranking",
     metavar="NAME",
-    help="What ranks heads without labels, see docs/label-free-heads.md.  [default: consensus]",
+    help="What ranks heads without labels.  [default: consensus]",
 )
 @click.option("--out", metavar="FILE", default="lht.json", help="The preset.")
 @click.option(

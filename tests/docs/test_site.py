@@ -1,0 +1,62 @@
+"""The documentation site builds without a warning, works offline, and no link is dead."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs.cli_reference import reference
+from lhtclip.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
+    ROOT / "training" / "README.md",
+    ROOT / "src" / "lhtclip" / "data" / "bundled" / "README.md",
+]
+GENERATED = ROOT / "docs" / "reference" / "cli.md"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = [each.partition("#")[0] for each in re.findall(r"\]\(([^)\s]+)\)", text)]
+    local = [page.parent / each for each in targets if each and "://" not in each]
+    missing = [each for each in local if not each.exists() and each.resolve() != GENERATED]
+    assert not missing
+
+
+def test_every_command_is_in_its_reference() -> None:
+    page = reference()
+    for command in COMMANDS:
+        assert f"\n## lhtclip {command}\n" in page
+    assert "| `--model" in page
+    assert r"\[default: ViT-B-16\]" in page
+
+
+def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path: Path) -> None:
+    pytest.importorskip("zensical")
+    shutil.copy(ROOT / "zensical.toml", tmp_path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    (tmp_path / "docs" / "reference" / "cli.md").write_text(reference(), encoding="utf-8")
+    command = [sys.executable, "-m", "zensical", "build", "--strict"]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=_alone())
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "Warning" not in built.stdout + built.stderr
+    api = (tmp_path / "site" / "reference" / "api.html").read_text(encoding="utf-8")
+    assert 'id="lhtclip.Segmenter.from_pretrained"' in api
+    for page in (tmp_path / "site").rglob("*.html"):
+        loaded = r"""<(?:script|img|link)\b[^>]*?(?:src|href)=["']?(?:https?:)?//"""
+        assert not re.search(loaded, page.read_text(encoding="utf-8")), page
+
+
+def _alone() -> dict[str, str]:
+    return {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT / "src")}
