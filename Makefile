@@ -18,7 +18,7 @@ test: .venv/dev  ## set up, then lint, check types and run all tests
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/pyright
-	.venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal
 
 docs: .venv/dev  ## set up, then build the documentation site into site/
 	.venv/bin/python -m docs.cli_reference

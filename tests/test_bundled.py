@@ -15,6 +15,7 @@ from lhtclip.evaluation.scenes import scenes_confusion
 from lhtclip.techniques.presets import Preset, preset_for
 
 SCENES = bundled_scenes()
+SOME = SCENES[::3]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -44,7 +45,7 @@ def with_encoder(segmenter: Segmenter, **settings: object) -> Segmenter:
 
 
 def mean_iou(segmenter: Segmenter) -> float:
-    return 100 * scenes_confusion(segmenter, SCENES)[1].mean_iou
+    return 100 * scenes_confusion(segmenter, SOME)[1].mean_iou
 
 
 def test_there_are_scenes_of_ten_classes() -> None:
@@ -61,7 +62,7 @@ def test_methods_and_techniques_are_worth_their_while(segmenter: Segmenter) -> N
     clip = mean_iou(with_encoder(segmenter, method="clip"))
     sclip = mean_iou(with_encoder(segmenter, method="sclip", residual=False, mlp=False))
     lht = mean_iou(segmenter)
-    assert sclip > clip + 5  # measured: 5.8, 13.3 and 19.7
+    assert sclip > clip + 5  # measured: 6.6, 17.6 and 22.0
     assert lht > sclip + 3
 
 
@@ -72,7 +73,7 @@ def test_bfloat16_agrees_with_float32(segmenter: Segmenter) -> None:
             half.segment(scene.image, words(scene)).labels
             == segmenter.segment(scene.image, words(scene)).labels
         ).mean()
-        for scene in SCENES
+        for scene in SCENES[:3]
     ]
     assert np.mean(same) >= 0.99
 

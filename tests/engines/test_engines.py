@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +117,10 @@ def test_one_case_for_every_number_of_windows(monkeypatch: pytest.MonkeyPatch) -
     assert [(each[0], each[2]) for each in seen] == [(3, 32), (2, 32), (2, 40), (4, 40)]
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on CPUs")
 @pytest.mark.filterwarnings("default")  # the compiler warns about its own parts
-def test_compiled_is_equal() -> None:
+def test_compiled_is_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One graph serves every number of windows; the code generator behind it is torch's own."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     encoder = DenseEncoder(tiny_clip(layers=2), lht=LHT)
     compiled = CompiledEncoder(encoder)
     torch._dynamo.utils.counters.clear()
