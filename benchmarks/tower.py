@@ -16,8 +16,8 @@ from benchmarks.harness import Options, Times, Work, measure, ratio, read_option
 from benchmarks.limit import Product, best_rate, products
 from benchmarks.materials import checkpoint_of, clip_of
 from benchmarks.results import Results, dtype_name, spread
-from lhtclip.checkpoints.state_dict import TRANSFORMERS_CLIP, scatter
-from lhtclip.clip.model import Clip
+from lhtclip.checkpoints.state_dict import scatter
+from lhtclip.clip.model import TRANSFORMERS_CLIP, Clip
 from lhtclip.encoder import DenseEncoder
 from lhtclip.paper.efficiency import count_multiply_adds
 

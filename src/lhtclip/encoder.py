@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.clip.model import ImageTextModel
+from lhtclip.clip.towers import ImageTextModel
 from lhtclip.errors import InputError
 from lhtclip.methods import Context, FirstRun, Method, method_named
 from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal

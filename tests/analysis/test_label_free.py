@@ -16,7 +16,7 @@ from lhtclip.analysis.label_free import (
 from lhtclip.analysis.label_free.observation import heads_before
 from lhtclip.analysis.trace import trace
 from lhtclip.clip.config import VisionConfig
-from lhtclip.clip.siglip_vision import SiglipVisionTower
+from lhtclip.clip.siglip.vision import SiglipVisionTower
 from lhtclip.errors import InputError, UnknownNameError
 from tests.models import HEADS, LAYERS, PATCH, tiny_clip, tiny_pixels
 

@@ -20,7 +20,7 @@ from lhtclip.analysis.tokens import (
 from lhtclip.analysis.trace import trace
 from lhtclip.clip.config import VisionConfig
 from lhtclip.clip.model import Clip
-from lhtclip.clip.siglip_vision import SiglipVisionTower
+from lhtclip.clip.siglip.vision import SiglipVisionTower
 from lhtclip.techniques.ssr import SsrSettings
 from tests.models import LAYERS, tiny_clip, tiny_pixels
 

@@ -16,12 +16,12 @@ from torch import Tensor
 from transformers import SiglipConfig, SiglipModel
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.checkpoints.state_dict import TRANSFORMERS_SIGLIP, scatter
-from lhtclip.clip.config import SiglipConfig as OurConfig
-from lhtclip.clip.model import fresh_model
+from lhtclip.checkpoints.state_dict import scatter
 from lhtclip.clip.positions import positions_for_grid
-from lhtclip.clip.siglip import Siglip
-from lhtclip.clip.siglip_vision import SiglipVisionTower
+from lhtclip.clip.siglip import TRANSFORMERS_SIGLIP
+from lhtclip.clip.siglip.config import SiglipConfig as OurConfig
+from lhtclip.clip.siglip.model import Siglip
+from lhtclip.clip.siglip.vision import SiglipVisionTower
 
 PROMPTS = ["A photo of a cat.", "dog", "", "the cat of a dog, of 2 " * 5]
 
@@ -248,7 +248,7 @@ def test_tensors_of_the_whole_depth(config: dict[str, Any], vocabulary: int) -> 
     config = config | {"text_config": config["text_config"] | {"vocab_size": vocabulary}}
     with torch.device("meta"):
         theirs = SiglipModel(SiglipConfig(**config)).state_dict()
-        ours = scatter(fresh_model(OurConfig.from_json(config)), TRANSFORMERS_SIGLIP)
+        ours = scatter(Siglip(OurConfig.from_json(config)), TRANSFORMERS_SIGLIP)
     assert {n: t.shape for n, t in ours.items()} == {n: t.shape for n, t in theirs.items()}
 
 

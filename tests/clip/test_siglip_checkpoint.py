@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lhtclip.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from lhtclip.clip.config import PixelConfig, SiglipConfig
-from lhtclip.clip.siglip import Siglip
+from lhtclip.clip.config import PixelConfig
+from lhtclip.clip.siglip.config import SiglipConfig
+from lhtclip.clip.siglip.model import Siglip
 from lhtclip.errors import CheckpointError
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast, Siglip2Tokenizer
 
-from lhtclip.clip.siglip_tokenizer import SiglipTokenizer, without_punctuation
+from lhtclip.clip.siglip.tokenizer import SiglipTokenizer, without_punctuation
 from lhtclip.errors import CheckpointError
 
 PROMPTS = [

@@ -9,8 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lhtclip.clip.config import PixelConfig, SiglipConfig, SiglipTextConfig, VisionConfig
-from lhtclip.clip.siglip import Siglip
+from lhtclip.clip.config import PixelConfig, VisionConfig
+from lhtclip.clip.siglip.config import SiglipConfig, SiglipTextConfig
+from lhtclip.clip.siglip.model import Siglip
 from lhtclip.encoder import DenseEncoder
 from lhtclip.engines import export as module
 from lhtclip.engines.export import export_graph

@@ -28,12 +28,12 @@ from lhtclip.checkpoints.layout import (
 )
 from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, clip_config, pixel_config
 from lhtclip.checkpoints.openai_archive import is_torchscript, openai_config, read_torchscript
-from lhtclip.checkpoints.state_dict import TensorNames, gather, scatter
-from lhtclip.clip.config import PixelConfig, SiglipConfig, SiglipTextConfig, TextConfig
-from lhtclip.clip.model import ImageTextModel, ModelConfig, fresh_model
-from lhtclip.clip.siglip_tokenizer import SiglipTokenizer
-from lhtclip.clip.text import LEGACY_END_TOKEN
+from lhtclip.checkpoints.state_dict import gather, scatter
+from lhtclip.clip.config import PixelConfig, PromptConfig
+from lhtclip.clip.family import Family, TensorNames
+from lhtclip.clip.model import CLIP, Clip
 from lhtclip.clip.tokenizer import Tokenizer
+from lhtclip.clip.towers import ImageTextModel
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
 from lhtclip.files import write_atomically
 
@@ -71,10 +71,9 @@ def load_checkpoint(
             files do not belong together.
     """
     stored = _read_archive(path) if path.is_file() else _read_folder(path)
-    with torch.device("meta"):  # no memory and no time for weights that are replaced at once
-        model = fresh_model(stored.config)
+    model = stored.model
     state = gather(model, stored.tensors, stored.names, config_file=stored.config_file)
-    fingerprint = _fingerprint(state, stored.config.text, stored.tokenizer_file.read_bytes())
+    fingerprint = _fingerprint(state, model.config.text, stored.tokenizer_file.read_bytes())
     state = {name: tensor.to(device=device, dtype=dtype) for name, tensor in state.items()}
     model.load_state_dict(state, assign=True)
     model.eval().requires_grad_(False)
@@ -97,7 +96,7 @@ def save_checkpoint(model: ImageTextModel, directory: Path, *, dtype: torch.dtyp
 class _Stored:
     """What a checkpoint's files hold; errors refer to `config_file` as what describes the rest."""
 
-    config: ModelConfig
+    model: ImageTextModel
     pixels: PixelConfig
     names: TensorNames
     tensors: Mapping[str, Tensor]
@@ -108,20 +107,22 @@ class _Stored:
 
 def _read_folder(directory: Path) -> _Stored:
     layout = _layout(directory)
-    config, pixels, names = _read_config(directory, layout)
+    family, model, pixels, names = _read_config(directory, layout)
     tokenizer_file = _existing(directory, layout, TOKENIZER_FILE)
-    tokenizer = _read_tokenizer(tokenizer_file, config, config_file=layout.config_file)
+    tokenizer = family.read_tokenizer(tokenizer_file, model.config, layout.config_file)
     weights = _existing(directory, layout, *layout.weight_files)
     tensors = _read_weights(weights, instead=layout.weight_files[0])
-    return _Stored(config, pixels, names, tensors, tokenizer, tokenizer_file, layout.config_file)
+    return _Stored(model, pixels, names, tensors, tokenizer, tokenizer_file, layout.config_file)
 
 
 def _read_archive(path: Path) -> _Stored:
     tensors = _read_weights(path, instead="the archive that OpenAI published")
     config, tokenizer_file = openai_config(tensors, path=path), tokenizer_of(path)
-    tokenizer = _read_tokenizer(tokenizer_file, config, config_file=path.name)
+    tokenizer = CLIP.read_tokenizer(tokenizer_file, config, path.name)
+    with _without_weights():
+        model = Clip(config)
     return _Stored(
-        config, PixelConfig(), OPEN_CLIP_TENSORS, tensors, tokenizer, tokenizer_file, path.name
+        model, CLIP.pixels, OPEN_CLIP_TENSORS, tensors, tokenizer, tokenizer_file, path.name
     )
 
 
@@ -148,14 +149,24 @@ def _absent(directory: Path, layout: Layout, *candidates: str) -> CheckpointNotF
     )
 
 
-def _read_config(directory: Path, layout: Layout) -> tuple[ModelConfig, PixelConfig, TensorNames]:
+def _read_config(
+    directory: Path, layout: Layout
+) -> tuple[Family, ImageTextModel, PixelConfig, TensorNames]:
     content = _read_json(directory / layout.config_file)
     if layout is OPEN_CLIP:
-        return clip_config(content), pixel_config(content), OPEN_CLIP_TENSORS
+        with _without_weights():
+            model = Clip(clip_config(content))
+        return CLIP, model, pixel_config(content), OPEN_CLIP_TENSORS
     family, pixel_file = family_of(content), directory / PIXEL_FILE
-    told = _read_json(pixel_file) if pixel_file.is_file() else {}
-    pixels = PixelConfig.from_json(told, family.pixels)
-    return family.read_config(content), pixels, family.tensors
+    given = _read_json(pixel_file) if pixel_file.is_file() else {}
+    pixels = PixelConfig.from_json(given, family.pixels)
+    with _without_weights():
+        return family, family.build(content), pixels, family.tensors
+
+
+def _without_weights() -> torch.device:
+    """Make modules without memory for their weights, and without the time to fill it."""
+    return torch.device("meta")
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
@@ -195,29 +206,7 @@ def _read_weights(path: Path, *, instead: str) -> Mapping[str, Tensor]:
     return {str(name): tensor for name, tensor in entries.items()}
 
 
-def _read_tokenizer(path: Path, config: ModelConfig, *, config_file: str) -> Tokenizer:
-    context_length = config.text.max_position_embeddings
-    if isinstance(config, SiglipConfig):
-        tokenizer = SiglipTokenizer(path, context_length=context_length)
-        if tokenizer.vocabulary_size > config.text.vocab_size:
-            raise CheckpointError(
-                f"{TOKENIZER_FILE} knows {tokenizer.vocabulary_size} tokens, but the model of "
-                f"{config_file} {config.text.vocab_size}: the files do not belong together."
-            )
-        return tokenizer
-    tokenizer = Tokenizer(path, context_length=context_length)
-    if config.text.eos_token_id not in (tokenizer.end, LEGACY_END_TOKEN):
-        raise CheckpointError(
-            f"{TOKENIZER_FILE} ends prompts with token {tokenizer.end}, but "
-            f"{config_file} has them read out at token {config.text.eos_token_id}: the "
-            "files do not belong together."
-        )
-    return tokenizer
-
-
-def _fingerprint(
-    state: Mapping[str, Tensor], config: TextConfig | SiglipTextConfig, tokenizer: bytes
-) -> str:
+def _fingerprint(state: Mapping[str, Tensor], config: PromptConfig, tokenizer: bytes) -> str:
     digest = hashlib.sha256(json.dumps(asdict(config)).encode())
     digest.update(hashlib.sha256(tokenizer).digest())
     for name in sorted(state):

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from lhtclip.checkpoints.state_dict import TRANSFORMERS_CLIP, TRANSFORMERS_SIGLIP, TensorNames
-from lhtclip.clip.config import ClipConfig, PixelConfig, SiglipConfig
-from lhtclip.clip.model import ModelConfig
+from lhtclip.clip.family import Family
+from lhtclip.clip.model import CLIP
+from lhtclip.clip.siglip import SIGLIP
 from lhtclip.errors import CheckpointError
 
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """How a kind of model is described; `pixels` are those of a folder that does not tell."""
-
-    read_config: Callable[[Mapping[str, Any]], ModelConfig]
-    pixels: PixelConfig
-    tensors: TensorNames
-
-
 FAMILIES: dict[str, Family] = {
-    "clip": Family(ClipConfig.from_json, PixelConfig(), TRANSFORMERS_CLIP),
-    "siglip": Family(
-        SiglipConfig.from_json, PixelConfig((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), TRANSFORMERS_SIGLIP
-    ),
+    "clip": CLIP,
+    "siglip": SIGLIP,
 }
 _NOT_IMPLEMENTED = {
     "siglip2": "a SigLIP 2 of variable resolution (NaFlex), which is not implemented; use one of "

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from lhtclip.checkpoints.layout import OPEN_CLIP
-from lhtclip.checkpoints.state_dict import TensorNames
 from lhtclip.clip.config import (
     CLIP_MEAN,
     CLIP_STD,
@@ -16,6 +15,7 @@ from lhtclip.clip.config import (
     TextConfig,
     VisionConfig,
 )
+from lhtclip.clip.family import TensorNames
 from lhtclip.errors import CheckpointError
 
 # OpenAI's own archives use the same names.

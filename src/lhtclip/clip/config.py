@@ -1,10 +1,10 @@
-"""What a CLIP or a SigLIP is made of, read from a checkpoint's `config.json`."""
+"""What a CLIP is made of, read from a checkpoint's `config.json`; what all families share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from lhtclip.errors import CheckpointError
 
@@ -32,8 +32,8 @@ class VisionConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TextConfig:
-    """Shape of the text tower; names and defaults are those of the `transformers` layout."""
+class PromptConfig:
+    """Shape of any text tower; names and defaults are those of the `transformers` layout."""
 
     vocab_size: int = 49408
     hidden_size: int = 512
@@ -43,7 +43,36 @@ class TextConfig:
     max_position_embeddings: int = 77
     hidden_act: str = "quick_gelu"
     layer_norm_eps: float = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class TextConfig(PromptConfig):
+    """Shape of CLIP's text tower, and the token whose feature is that of the prompt."""
+
     eos_token_id: int = 49407
+
+
+class ModelConfig(Protocol):
+    """Both towers of any family and the width of the space they share."""
+
+    @property
+    def vision(self) -> VisionConfig:
+        """The image tower."""
+        ...
+
+    @property
+    def text(self) -> PromptConfig:
+        """The text tower."""
+        ...
+
+    @property
+    def projection_dim(self) -> int:
+        """Width of the space that both towers share."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of a `config.json` that says the same."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +94,8 @@ class ClipConfig:
             CheckpointError: The file does not describe a CLIP.
         """
         return cls(
-            vision=_read_section(content, "vision_config", VisionConfig()),
-            text=_read_section(content, "text_config", TextConfig()),
+            vision=read_section(content, "vision_config", VisionConfig()),
+            text=read_section(content, "text_config", TextConfig()),
             projection_dim=_checked(content.get("projection_dim", 512), 512, "projection_dim"),
         )
 
@@ -79,70 +108,6 @@ class ClipConfig:
             **shared,
             "vision_config": asdict(self.vision) | {"model_type": "clip_vision_model"} | shared,
             "text_config": asdict(self.text) | {"model_type": "clip_text_model"} | shared,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class SiglipTextConfig:
-    """Shape of SigLIP's text tower; names and defaults are those of the `transformers` layout."""
-
-    vocab_size: int = 32000
-    hidden_size: int = 768
-    intermediate_size: int = 3072
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    max_position_embeddings: int = 64
-    hidden_act: str = "gelu_pytorch_tanh"
-    layer_norm_eps: float = 1e-6
-
-
-SIGLIP_VISION = VisionConfig(patch_size=16, hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6)
-
-
-@dataclass(frozen=True, slots=True)
-class SiglipConfig:
-    """Both towers of a SigLIP; the space they share is as wide as its image tower."""
-
-    vision: VisionConfig
-    text: SiglipTextConfig
-
-    @property
-    def projection_dim(self) -> int:
-        """Width of the space that both towers share."""
-        return self.vision.hidden_size
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> SiglipConfig:
-        """Read the content of a `config.json`.
-
-        Raises:
-            CheckpointError: The file does not describe a SigLIP with its pooling head, or one whose
-                towers end in spaces of different width.
-        """
-        vision = _read_section(content, "vision_config", SIGLIP_VISION)
-        text = _read_section(content, "text_config", SiglipTextConfig())
-        if not _section(content, "vision_config").get("vision_use_head", True):
-            raise CheckpointError(
-                "config.json describes a SigLIP without pooling head (vision_use_head is false); "
-                "without it no patch can be compared with texts. Use a whole SigLIP."
-            )
-        projection = _section(content, "text_config").get("projection_size") or text.hidden_size
-        if projection != vision.hidden_size:
-            raise CheckpointError(
-                f"config.json: text features of width {projection} (text_config.projection_size) "
-                f"cannot be compared with image features of width {vision.hidden_size} "
-                "(vision_config.hidden_size)."
-            )
-        return cls(vision, text)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the content of a `config.json` that says the same."""
-        return {
-            "architectures": ["SiglipModel"],
-            "model_type": "siglip",
-            "vision_config": asdict(self.vision) | {"model_type": "siglip_vision_model"},
-            "text_config": asdict(self.text)
-            | {"model_type": "siglip_text_model", "projection_size": self.projection_dim},
         }
 
 
@@ -166,11 +131,16 @@ class PixelConfig:
         )
 
 
-_Settings = TypeVar("_Settings", VisionConfig, TextConfig, SiglipTextConfig)
+_Settings = TypeVar("_Settings", bound=VisionConfig | PromptConfig)
 _Value = TypeVar("_Value", int, float, str)
 
 
-def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the object that describes a tower.
+
+    Raises:
+        CheckpointError: It is missing, or no object.
+    """
     values = content.get(f"{key}_dict")
     if values is None:
         values = content.get(key)
@@ -180,9 +150,13 @@ def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", values)
 
 
-def _read_section(content: Mapping[str, Any], key: str, default: _Settings) -> _Settings:
-    """Return the settings of a tower; what is not given is as in `default`."""
-    given = _section(content, key)
+def read_section(content: Mapping[str, Any], key: str, default: _Settings) -> _Settings:
+    """Return the settings of a tower; what is not given is as in `default`.
+
+    Raises:
+        CheckpointError: A setting is of another type or out of range.
+    """
+    given = section(content, key)
     settings: dict[str, Any] = asdict(default)
     for name in settings.keys() & given.keys():
         settings[name] = _checked(

@@ -12,7 +12,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from lhtclip.clip.config import SiglipTextConfig, TextConfig, VisionConfig
+from lhtclip.clip.config import ModelConfig, PromptConfig, VisionConfig
 from lhtclip.clip.layers import Block
 
 
@@ -115,7 +115,15 @@ class PromptTower(nn.Module, ABC):
         """Return the prompts' features, (batch, projection_dim), not normalised."""
 
 
-def fresh_blocks(config: VisionConfig | TextConfig | SiglipTextConfig) -> Sequence[Block]:
+class ImageTextModel(nn.Module):
+    """An image tower and a text tower into one space: what every checkpoint becomes."""
+
+    config: ModelConfig
+    vision: ImageTower
+    text: PromptTower
+
+
+def fresh_blocks(config: VisionConfig | PromptConfig) -> Sequence[Block]:
     """Return a tower's blocks, as a module that is a sequence."""
     blocks = nn.ModuleList(
         Block(

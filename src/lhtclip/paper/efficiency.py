@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
-from lhtclip.clip.model import ImageTextModel
+from lhtclip.clip.towers import ImageTextModel
 from lhtclip.decoding.decode import DecodeSettings, decode
 from lhtclip.encoder import DenseEncoder
 from lhtclip.image.pixels import resized_shape, to_pixels

@@ -14,7 +14,7 @@ from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.checkpoints.device import choose_device, choose_dtype
 from lhtclip.checkpoints.hub import BUNDLED, canonical_name, resolve
 from lhtclip.cli.console import Progress, say
-from lhtclip.clip.model import ImageTextModel
+from lhtclip.clip.towers import ImageTextModel
 from lhtclip.datasets import Dataset, open_dataset
 from lhtclip.errors import InputError
 from lhtclip.evaluation.machine import hardware, versions

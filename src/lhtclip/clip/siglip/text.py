@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lhtclip.clip.config import SiglipTextConfig
+from lhtclip.clip.siglip.config import SiglipTextConfig
 from lhtclip.clip.towers import PromptTower, fresh_blocks, fresh_embedding
 
 

@@ -7,12 +7,13 @@ import math
 import torch
 from torch import nn
 
-from lhtclip.clip.config import SiglipConfig
-from lhtclip.clip.siglip_text import SiglipTextTower
-from lhtclip.clip.siglip_vision import SiglipVisionTower
+from lhtclip.clip.siglip.config import SiglipConfig
+from lhtclip.clip.siglip.text import SiglipTextTower
+from lhtclip.clip.siglip.vision import SiglipVisionTower
+from lhtclip.clip.towers import ImageTextModel
 
 
-class Siglip(nn.Module):
+class Siglip(ImageTextModel):
     """A SigLIP: image tower, text tower, and what turns their cosines into logits of a sigmoid."""
 
     def __init__(self, config: SiglipConfig) -> None:

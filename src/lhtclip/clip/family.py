@@ -1,0 +1,56 @@
+"""What a family of models is: how its checkpoints become a model and a tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lhtclip.clip.config import PixelConfig
+from lhtclip.clip.tokenizer import Tokenizer
+from lhtclip.clip.towers import ImageTextModel
+
+
+@dataclass(frozen=True, slots=True)
+class TensorNames:
+    """What a layout calls our tensors.
+
+    `top` has those beside the blocks, ours -> theirs; `towers` what precedes the number of a
+    tower's block; `block` the parts of a block, "{}" being "weight" or "bias", where several of
+    theirs are one of ours, stacked along rows. `transposed` are names of ours; `ignored` names of
+    theirs, of buffers that hold nothing learned.
+    """
+
+    top: Mapping[str, str]
+    towers: Mapping[str, str]
+    block: Mapping[str, tuple[str, ...]]
+    transposed: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
+
+    def of(self, ours: str) -> tuple[str, ...]:
+        """Return the name, or the names of the parts, of one of our tensors."""
+        if ours in self.top:
+            return (self.top[ours],)
+        tower, _, layer, *part, kind = ours.split(".")
+        prefix = f"{self.towers[tower]}{layer}."
+        return tuple(prefix + name.format(kind) for name in self.block[".".join(part)])
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of model, as `config.json` of the `transformers` layout describes it.
+
+    Attributes:
+        build: Makes a model with meaningless weights from the content of `config.json`. Raises
+            CheckpointError if the content does not describe one.
+        read_tokenizer: Reads `tokenizer.json` for a model of this configuration; gets the name of
+            the configuration's file, too. Raises CheckpointError if the two do not fit together.
+        pixels: How pixels are normalised if the checkpoint does not say.
+        tensors: What the layout calls the tensors.
+    """
+
+    build: Callable[[Mapping[str, Any]], ImageTextModel]
+    read_tokenizer: Callable[[Path, Any, str], Tokenizer]
+    pixels: PixelConfig
+    tensors: TensorNames
