@@ -80,7 +80,7 @@ def stages_of(
     if lht is not None:
         with_lht = DenseEncoder(
             segmenter.checkpoint.model,
-            method=plain.rule,
+            method=plain.method,
             lht=lht,
             residual=plain.residual,
             mlp=plain.mlp,

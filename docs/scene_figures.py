@@ -23,7 +23,7 @@ from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.scenes import vocabulary_of
 from lhtclip.files import write_atomically
 from lhtclip.image.pixels import read_image, resized_shape, to_pixels
-from lhtclip.methods.method import Context, LastAttention, Method
+from lhtclip.methods.method import LastBlock, Method
 from lhtclip.output.overlay import draw_classes
 from lhtclip.segmentation import class_colours
 from lhtclip.segmenter import Segmenter
@@ -40,35 +40,35 @@ _CHANNELS, _LARGE = (5, 77, 101), 60.0
 
 
 class Watcher:
-    """A rule of the last block that keeps what it is given."""
+    """A method that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.context: Context | None = None
+        self.last: LastBlock | None = None
 
-    def __call__(self, attention: LastAttention, x: Tensor, context: Context) -> Tensor:
-        """Keep the context; return something of the right shape."""
-        self.context = context
-        return x
+    def __call__(self, last: LastBlock) -> Tensor:
+        """Keep the last block; return something of the right shape."""
+        self.last = last
+        return last.normed
 
 
-def watch(segmenter: Segmenter, image: NDArray[np.uint8], lht: LhtSettings) -> Context:
+def watch(segmenter: Segmenter, image: NDArray[np.uint8], lht: LhtSettings) -> LastBlock:
     """Return what the last block knows of a whole picture where these techniques act."""
     watcher = Watcher()
-    rule = Method("watch", watcher, residual=False, mlp=False, source="this page")
+    method = Method("watch", watcher, residual=False, mlp=False, source="this page")
     levels, windows = segmenter.checkpoint.pixels, segmenter.windows
     size = resized_shape(
         *image.shape[:2], short_side=windows.short_side, long_side=windows.long_side
     )
     pixels = to_pixels(image, size, device="cpu", mean=levels.mean, std=levels.std)
-    DenseEncoder(segmenter.checkpoint.model, method=rule, lht=lht)(pixels[None])
-    if watcher.context is None:
-        raise RuntimeError("The rule of the last block was not asked.")
-    return watcher.context
+    DenseEncoder(segmenter.checkpoint.model, method=method, lht=lht)(pixels[None])
+    if watcher.last is None:
+        raise RuntimeError("The method was not asked.")
+    return watcher.last
 
 
-def entering(context: Context) -> Tensor:
+def entering(last: LastBlock) -> Tensor:
     """Return the patch tokens that enter the last block, (1, patches, width)."""
-    return context.streams[max(context.streams)][:, context.class_tokens :]
+    return last.x[:, last.class_tokens :]
 
 
 def score_map(tokens: Tensor, grid: tuple[int, int]) -> NDArray[np.float32]:
@@ -113,16 +113,16 @@ def scene_figure(
     labels = {"truth": truth, "CLIP as it is": plain.encode(image).label(vocabulary).labels}
     for step in steps:
         labels[step.title] = step.segmenter.encode(image).label(vocabulary).labels
-    contexts = [watch(step.segmenter, image, step.lht) for step in steps]
-    grid = contexts[0].grid
+    blocks = [watch(step.segmenter, image, step.lht) for step in steps]
+    grid = blocks[0].grid
     place = (int(anchor[0] * grid[0]), int(anchor[1] * grid[1]))
 
     figure = _roomy(canvas(2.15 * (2 + len(steps)), 3.75))
     axes = figure.subplots(2, 2 + len(steps))
     _show(axes[0, 0], image, "picture, anchor +", cross=_in_pixels(place, grid, image))
-    _show(axes[0, 1], score_map(entering(contexts[0]), grid), "Hoyer scores", limits=(0, 0.5))
-    for column, (step, context) in enumerate(zip(steps, contexts, strict=True), start=2):
-        values = similarity_map(entering(context), grid, place)
+    _show(axes[0, 1], score_map(entering(blocks[0]), grid), "Hoyer scores", limits=(0, 0.5))
+    for column, (step, last) in enumerate(zip(steps, blocks, strict=True), start=2):
+        values = similarity_map(entering(last), grid, place)
         _show(axes[0, column], values, f"similarity, {step.title}", limits=_SHOWN, cross=place)
     for column, (title, found) in enumerate(labels.items()):
         _show(axes[1, column], draw_classes(image, found, colours, opacity=_OPACITY), title)
@@ -138,9 +138,9 @@ def planted_figure(
 ) -> Figure:
     """Draw what ATR would do if some tokens were abnormal, by putting false ones in."""
     image = read_image(scene.image)
-    context = watch(segmenter, image, LhtSettings(atr=atr))
+    last = watch(segmenter, image, LhtSettings(atr=atr))
     plain = entering(watch(segmenter, image, LhtSettings()))
-    grid = context.grid
+    grid = last.grid
     place = (int(anchor[0] * grid[0]), int(anchor[1] * grid[1]))
     planted = plain.clone()
     for row, column in _PLANTED:
@@ -149,7 +149,7 @@ def planted_figure(
         "Hoyer scores, as they are": (score_map(plain, grid), (0, 1)),
         "... with 6 false tokens put in": (score_map(planted, grid), (0, 1)),
         "similarity to + with them": (similarity_map(planted, grid, place), _SHOWN),
-        "... after ATR": (similarity_map(context.restore(planted), grid, place), _SHOWN),
+        "... after ATR": (similarity_map(last.restore(planted), grid, place), _SHOWN),
     }
     figure = _roomy(canvas(2.15 * (1 + len(panels)), 1.85))
     axes = figure.subplots(1, 1 + len(panels))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,45 +16,23 @@ from torch import Tensor
 from lhtclip import encoder as dense
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError, UnknownNameError
-from lhtclip.methods import METHODS, Context, LastAttention, Method
+from lhtclip.methods import METHODS, LastBlock, Method
 from lhtclip.techniques.atr import AtrSettings, hoyer
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.she import SheSettings
 from lhtclip.techniques.ssr import SsrSettings
-from tests import literal
+from tests.encoders import ALL, ATR, HEADS_CHOSEN, MODEL, SHE, SSR, assert_as_slowly, through
 from tests.models import HEADS, LAYERS, PATCH, tiny_clip, tiny_pixels
 from tests.waiting import Asked, Run
 
-MODEL = tiny_clip()
-WITHOUT_FEEDBACK = [name for name, rule in METHODS.items() if rule.feedback is None]
-CHOSEN = ((3, 2), (2, 4), (3, 1), (4, 3))
-SSR = SsrSettings(layers=(3, 4), alpha=0.2)
-ATR = AtrSettings(threshold=0.24)  # random tokens score about 0.23
-SHE = SheSettings(heads=CHOSEN, beta=0.2)
-ALL = LhtSettings(SSR, ATR, SHE)
-
-
-def slowly(encoder: DenseEncoder, pixels: Tensor) -> Tensor:
-    embeddings = literal.encode(
-        pixels,
-        encoder.model,
-        method=encoder.rule.name,
-        lht=encoder.lht,
-        residual=encoder.residual,
-        mlp_kept=encoder.mlp,
-    )
-    return torch.from_numpy(embeddings).float()
-
-
-def assert_as_slowly(encoder: DenseEncoder, pixels: Tensor) -> None:
-    torch.testing.assert_close(encoder(pixels), slowly(encoder, pixels), rtol=0, atol=1e-5)
+ONE_PASS = [name for name, method in METHODS.items() if method.second_pass is None]
 
 
 # Against the formulas
 
 
 @pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
-@pytest.mark.parametrize("method", WITHOUT_FEEDBACK)
+@pytest.mark.parametrize("method", ONE_PASS)
 def test_methods(method: str, lht: LhtSettings) -> None:
     assert_as_slowly(DenseEncoder(MODEL, method=method, lht=lht), tiny_pixels())
 
@@ -68,8 +48,8 @@ def test_methods(method: str, lht: LhtSettings) -> None:
         LhtSettings(ssr=SSR, atr=ATR),
         LhtSettings(ssr=SSR, she=SHE),
         LhtSettings(atr=ATR, she=SHE),
-        LhtSettings(SSR, ATR, SheSettings(CHOSEN, 0.1, "row", "residual", True, True)),
-        LhtSettings(SSR, ATR, SheSettings(CHOSEN[:1], 0.0, "column", "none")),
+        LhtSettings(SSR, ATR, SheSettings(HEADS_CHOSEN, 0.1, "row", "residual", True, True)),
+        LhtSettings(SSR, ATR, SheSettings(HEADS_CHOSEN[:1], 0.0, "column", "none")),
         LhtSettings(SsrSettings(layers=(1, 2, 3, 4)), ATR, SHE),  # heads inside SSR's layers
     ],
     ids=str,
@@ -106,22 +86,14 @@ def test_every_technique_shows() -> None:
 # Against CLIP itself
 
 
-def through(blocks: int, pixels: Tensor) -> Tensor:
-    x = MODEL.vision.embed(pixels)
-    for block in list(MODEL.vision.blocks)[:blocks]:
-        x = block(x)
-    return x
-
-
 def recorder(seen: list[Tensor]) -> Method:
-    """A rule that notes what enters the last block's attention and adds nothing."""
+    """A method that notes what enters the last block's attention and adds nothing."""
 
-    def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
-        del attention, context
-        seen.append(x)
-        return torch.zeros_like(x)
+    def update(last: LastBlock) -> Tensor:
+        seen.append(last.normed)
+        return torch.zeros_like(last.normed)
 
-    return Method("recorder", mix, residual=True, mlp=False, source="this test")
+    return Method("recorder", update, residual=True, mlp=False, source="this test")
 
 
 def recorded(lht: LhtSettings, pixels: Tensor) -> Tensor:
@@ -156,11 +128,13 @@ def test_method_clip_is_clip() -> None:
     torch.testing.assert_close(given, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", WITHOUT_FEEDBACK)
+@pytest.mark.parametrize("method", ONE_PASS)
 def test_techniques_that_change_nothing_are_off_bitwise(method: str) -> None:
-    pixels, rule = tiny_pixels(), METHODS[method]
+    pixels, published = tiny_pixels(), METHODS[method]
     nothing = LhtSettings(SsrSettings(layers=(1, 2, 3, 4), alpha=0.0), AtrSettings(threshold=1.0))
-    idle = DenseEncoder(MODEL, method=method, lht=nothing, residual=rule.residual, mlp=rule.mlp)
+    idle = DenseEncoder(
+        MODEL, method=method, lht=nothing, residual=published.residual, mlp=published.mlp
+    )
     assert torch.equal(idle(pixels), DenseEncoder(MODEL, method=method)(pixels))
 
 
@@ -217,17 +191,17 @@ def test_embeddings_have_unit_length() -> None:
 
 
 @pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
-@pytest.mark.parametrize("method", WITHOUT_FEEDBACK)
+@pytest.mark.parametrize("method", ONE_PASS)
 def test_batch_is_images_one_by_one(method: str, lht: LhtSettings) -> None:
     encoder, pixels = DenseEncoder(MODEL, method=method, lht=lht), tiny_pixels(5)
     alone = torch.cat([encoder(image[None]) for image in pixels])
     torch.testing.assert_close(encoder(pixels), alone, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", WITHOUT_FEEDBACK)
+@pytest.mark.parametrize("method", ONE_PASS)
 def test_bfloat16_gives_float32_near_the_exact_embeddings(method: str) -> None:
     rounded, pixels = tiny_clip().bfloat16(), tiny_pixels()
-    lht = LhtSettings(SSR, AtrSettings(), SheSettings(CHOSEN, beta=0.0))  # nothing jumps
+    lht = LhtSettings(SSR, AtrSettings(), SheSettings(HEADS_CHOSEN, beta=0.0))  # nothing jumps
     given = DenseEncoder(rounded, method=method, lht=lht)(pixels.bfloat16())
     exact = DenseEncoder(MODEL, method=method, lht=lht)(pixels)
     assert given.dtype == torch.float32
@@ -237,11 +211,10 @@ def test_bfloat16_gives_float32_near_the_exact_embeddings(method: str) -> None:
 # Settings
 
 
-@pytest.mark.parametrize("method", WITHOUT_FEEDBACK)
+@pytest.mark.parametrize("method", ONE_PASS)
 def test_residual_and_mlp_by_default(method: str) -> None:
-    rule = METHODS[method]
-    published = DenseEncoder(MODEL, method=method)
-    assert (published.residual, published.mlp) == (rule.residual, rule.mlp)
+    published, plain = METHODS[method], DenseEncoder(MODEL, method=method)
+    assert (plain.residual, plain.mlp) == (published.residual, published.mlp)
     for lht in (LhtSettings(ssr=SSR), LhtSettings(atr=ATR), LhtSettings(she=SHE), ALL):
         encoder = DenseEncoder(MODEL, method=method, lht=lht)
         assert (encoder.residual, encoder.mlp) == (False, False)
@@ -253,9 +226,45 @@ def test_residual_and_mlp_as_asked(lht: LhtSettings) -> None:
     assert (encoder.residual, encoder.mlp) == (True, False)
     encoder = DenseEncoder(MODEL, method="clearclip", lht=lht, mlp=True)
     assert (encoder.residual, encoder.mlp) == (False, True)
+    other = encoder.with_method(METHODS["sclip"])
+    assert (other.residual, other.mlp, other.lht) == (False, True, lht)
 
 
-def test_a_rule_of_ones_own() -> None:
+def test_settings_tell_encoders_apart() -> None:
+    encoder = DenseEncoder(tiny_clip(), lht=ALL)
+    assert encoder.settings() == DenseEncoder(tiny_clip(), lht=ALL).settings()
+    assert encoder.settings() == json.loads(json.dumps(encoder.settings()))
+    for other in (
+        DenseEncoder(tiny_clip(seed=1), lht=ALL),
+        DenseEncoder(MODEL, lht=replace(ALL, ssr=None)),
+        DenseEncoder(MODEL, lht=ALL, mlp=True),
+        DenseEncoder(MODEL, method="naclip", lht=ALL),
+    ):
+        assert other.settings() != encoder.settings()
+
+
+def test_settings_of_ones_own_method_tell_encoders_apart() -> None:
+    """Whatever the method does with them."""
+
+    @dataclass(frozen=True)
+    class Settings:
+        beta: float
+
+    def update(last: LastBlock, settings: Settings) -> Tensor:
+        return torch.tanh(settings.beta * last.normed)
+
+    one, nine = (
+        DenseEncoder(
+            MODEL, method=Method("mine", update, False, False, "this test", Settings(beta))
+        )
+        for beta in (1.0, 9.0)
+    )
+    assert one.settings()["method_settings"] == {"beta": 1.0}
+    assert one.settings() != nine.settings()
+    assert (one(tiny_pixels()) - nine(tiny_pixels())).abs().max() > 1e-3
+
+
+def test_a_method_of_ones_own() -> None:
     pixels = tiny_pixels()
     given = DenseEncoder(MODEL, method=recorder([]))(pixels)  # keeps the stream as it is
     expected = MODEL.vision.project(through(LAYERS - 1, pixels)[:, 1:])
@@ -291,7 +300,7 @@ def test_one_layer_is_enough() -> None:
 
 
 @pytest.mark.parametrize("lht", [OFF, ALL], ids=str)
-@pytest.mark.parametrize("method", [name for name in WITHOUT_FEEDBACK if name != "scclip"])
+@pytest.mark.parametrize("method", [name for name in ONE_PASS if name != "scclip"])
 @pytest.mark.parametrize("size", [(32, 32), (24, 40)])
 def test_nothing_waits_for_the_device(
     method: str, lht: LhtSettings, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lhtclip.encoder import DenseEncoder
     from lhtclip.errors import LhtClipError
-    from lhtclip.methods import METHODS, Context, Method
+    from lhtclip.methods import METHODS, LastBlock, Method
     from lhtclip.segmentation import Segmentation
     from lhtclip.segmenter import EncodedImage, Segmenter, WindowSettings
     from lhtclip.techniques.atr import AtrSettings
@@ -21,9 +21,9 @@ __version__ = "0.1.0"
 __all__ = [
     "METHODS",
     "AtrSettings",
-    "Context",
     "DenseEncoder",
     "EncodedImage",
+    "LastBlock",
     "LhtClipError",
     "LhtSettings",
     "Method",
@@ -41,9 +41,9 @@ __all__ = [
 _HOMES = {
     "METHODS": "methods",
     "AtrSettings": "techniques.atr",
-    "Context": "methods",
     "DenseEncoder": "encoder",
     "EncodedImage": "encoded_image",
+    "LastBlock": "methods",
     "Method": "methods",
     "LhtClipError": "errors",
     "LhtSettings": "techniques.settings",

@@ -1,50 +1,61 @@
-"""An image after the tower: it answers any words without running the tower again."""
+"""An encoded image: it answers any words without running the image tower again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
-from lhtclip.decoding.decode import DecodeSettings, decode
-from lhtclip.image.pixels import to_pixels
+from lhtclip.errors import InputError
 from lhtclip.image.windows import WindowPlan
-from lhtclip.segmentation import Segmentation, label_dtype
-from lhtclip.text.embeddings import TextEncoder
+from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Classes, Vocabulary
+
+
+class Labels(Protocol):
+    """What labels an encoded image: a `Segmenter`."""
+
+    def segment(
+        self,
+        image: EncodedImage,
+        classes: Classes,
+        *,
+        background: str | Sequence[str] | None = None,
+        threshold: float | None = None,
+    ) -> Segmentation:
+        """Label every pixel with one of the classes."""
+        ...
+
+    def label(
+        self, encoded: EncodedImage, vocabulary: Vocabulary, *, threshold: float | None = None
+    ) -> Segmentation:
+        """Label every pixel with a class of a vocabulary."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedImage:
-    """An image after the tower; words can be changed without running it again.
+    """An image after the tower. The words can be changed without encoding it again.
 
-    image: RGB levels (height, width, 3).
-    plan: Where its windows lie.
-    texts: Makes embeddings of words.
-    decoding: How logits become labels.
-    embed: Gives the patches' embeddings for those of words (queries, E). Only for a method with
-        feedback, "resclip-sfr", do words matter, and None will not do; there the tower runs now.
+    A pickle holds the image, the plan and the embeddings, not the model. Ask a segmenter with the
+    same model and settings about an image from elsewhere: `segmenter.segment(encoded, ["car"])`.
+
+    Attributes:
+        image: RGB levels (height, width, 3).
+        plan: Where its windows lie.
+        embeddings: Of the patches, float32 (window rows, window columns, grid rows, grid columns,
+            E), of unit length.
+        segmenter: What encoded it and labels it; None after unpickling.
     """
 
     image: NDArray[np.uint8]
     plan: WindowPlan
-    texts: TextEncoder
-    decoding: DecodeSettings
-    embed: Callable[[Tensor | None], Tensor]
-
-    @property
-    def embeddings(self) -> Tensor:
-        """Float32 (window rows, window columns, grid rows, grid columns, E), of unit length.
-
-        Raises:
-            InputError: The method gives none without words.
-        """
-        return self.embed(None)
+    embeddings: Tensor
+    segmenter: Labels | None = field(default=None, repr=False)
 
     def segment(
         self,
@@ -53,37 +64,29 @@ class EncodedImage:
         background: str | Sequence[str] | None = None,
         threshold: float | None = None,
     ) -> Segmentation:
-        """Label every pixel with one of the classes; arguments as in `Segmenter.segment`."""
-        threshold = self.decoding.threshold if threshold is None else threshold
-        vocabulary = Vocabulary.of(classes, background=background, threshold=threshold)
-        return self.label(vocabulary, threshold=threshold)
+        """Label every pixel with one of the classes; arguments as in `Segmenter.segment`.
 
-    @torch.inference_mode()
+        Raises:
+            InputError: The words cannot be used, or the image was unpickled.
+        """
+        return self._owner().segment(self, classes, background=background, threshold=threshold)
+
     def label(self, vocabulary: Vocabulary, *, threshold: float | None = None) -> Segmentation:
-        """Label every pixel with a class of a vocabulary that is already checked."""
-        decoding = self.decoding
-        if threshold is not None:
-            decoding = replace(decoding, threshold=threshold)
-        texts = self.texts.encode(vocabulary.queries)
-        seen = (self.plan.height, self.plan.width)
-        colours = (
-            to_pixels(self.image, seen, mean=CLIP_MEAN, std=CLIP_STD, device=texts.device)
-            if decoding.pamr
-            else None
-        )
-        labels, scores = decode(
-            self.embed(texts) @ texts.T,
-            self.plan,
-            self.image.shape[:2],
-            vocabulary.class_of_query,
-            len(vocabulary.names),
-            decoding,
-            image=colours,
-        )
-        return Segmentation(
-            labels=labels.astype(label_dtype(len(vocabulary.names))),
-            scores=scores,
-            names=vocabulary.names,
-            image=self.image,
-            background=vocabulary.background,
-        )
+        """Label every pixel with a class of a vocabulary that is already checked.
+
+        Raises:
+            InputError: The image was unpickled.
+        """
+        return self._owner().label(self, vocabulary, threshold=threshold)
+
+    def _owner(self) -> Labels:
+        if self.segmenter is None:
+            raise InputError(
+                "This encoded image was unpickled and has no model: call "
+                "segmenter.segment(encoded, classes) instead."
+            )
+        return self.segmenter
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave the segmenter out of pickles and deep copies."""
+        return EncodedImage, (self.image, self.plan, self.embeddings)

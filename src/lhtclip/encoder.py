@@ -6,7 +6,7 @@ Read `DenseEncoder.__call__` beside the paper's overview figure (arXiv 2510.2389
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.errors import InputError
-from lhtclip.methods import Context, FirstRun, Method, method_named
+from lhtclip.methods import LastBlock, Method, method_named
 from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.she import Contributions, enhance
@@ -31,8 +31,8 @@ class PatchEncoder(Protocol):
         """What runs it, such as "torch" or "onnx int8"."""
         ...
 
-    def __call__(self, pixels: Tensor, *, texts: Tensor | None = None) -> Tensor:
-        """Encode a batch: as `DenseEncoder.__call__`."""
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Encode a batch, as `DenseEncoder.__call__` does."""
         ...
 
 
@@ -50,15 +50,15 @@ class DenseEncoder:
         residual: bool | None = None,
         mlp: bool | None = None,
     ) -> None:
-        """Choose the rule of the last block and the techniques before it.
+        """Choose the method of the last block and the techniques before it.
 
         Args:
             model: A frozen CLIP.
-            method: A name in `lhtclip.methods.METHODS`, or a rule of your own.
+            method: A name in `lhtclip.methods.METHODS`, or a `Method` of your own.
             lht: The techniques that act; a `Preset` offers those that fit a checkpoint.
-            residual: Keep the last block's residual connection. By default as published; without
-                it and the MLP where a technique acts, as the paper does.
-            mlp: Keep the last block's MLP. Likewise.
+            residual: Keep the last block's residual connection. By default as published, or not
+                at all where a technique acts, as in the paper.
+            mlp: Keep the last block's MLP, with the same default.
 
         Raises:
             UnknownNameError: There is no such method.
@@ -66,41 +66,42 @@ class DenseEncoder:
                 does not suit a model of this depth.
         """
         self.model = model
-        self.rule = method_named(method) if isinstance(method, str) else method
+        self.method = method_named(method) if isinstance(method, str) else method
         self.lht = lht
         published = lht == OFF
-        self.residual = residual if residual is not None else published and self.rule.residual
-        self.mlp = mlp if mlp is not None else published and self.rule.mlp
-        self.reads = frozenset(self.rule.reads(len(model.vision.blocks)))
+        self.residual = residual if residual is not None else published and self.method.residual
+        self.mlp = mlp if mlp is not None else published and self.method.mlp
+        self.reads = frozenset(self.method.layers_read(len(model.vision.blocks)))
         _check_layers(model, lht)
 
     def settings(self) -> dict[str, Any]:
-        """Return all that the embeddings depend on beside the pixels, by name, in JSON types."""
+        """Return everything except pixels that the embeddings depend on, by name, in JSON types."""
         content = {
             "image_tower": self.model.vision.fingerprint(),
-            "method": self.rule.name,
-            "method_settings": self.rule.settings(),
+            "method": self.method.name,
+            "method_settings": self.method.recorded_settings(),
             "residual": self.residual,
             "mlp": self.mlp,
             "techniques": asdict(self.lht),
         }
         return json.loads(json.dumps(content))  # tuples become lists, as in what is read back
 
-    def __call__(self, pixels: Tensor, *, texts: Tensor | None = None) -> Tensor:
-        """Encode a batch.
+    def with_method(self, method: Method) -> DenseEncoder:
+        """Return the same encoder with another method, residual connection and MLP kept as here."""
+        return DenseEncoder(
+            self.model, method=method, lht=self.lht, residual=self.residual, mlp=self.mlp
+        )
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Encode a batch. Of a method with a second pass, this is the first.
 
         Args:
             pixels: normalised, (batch, 3, height, width), at least one patch in each direction;
                 on the model's device and of its dtype.
-            texts: (queries, E), of unit length; only for a method whose first segmentation steers
-                a second.
 
         Returns:
             (batch, rows, columns, E) float32, of unit length, a row and column for each whole
             patch.
-
-        Raises:
-            InputError: The method needs texts and there are none.
         """
         vision, lht = self.model.vision, self.lht
         grid, prefix = vision.grid(pixels), vision.class_tokens
@@ -121,17 +122,19 @@ class DenseEncoder:
         restore = partial(self._restore, contributions=contributions, grid=grid)
         x = torch.cat([x[:, :prefix], restore(x[:, prefix:])], dim=1)
         streams[len(vision.blocks) - 1] = x
-        context = Context(grid, prefix, vision.blocks, streams, restore)
-        embeddings = self._last_block(x, context)
-        if self.rule.feedback is None:
-            return embeddings
-        if texts is None:
-            raise InputError(
-                f"The method {self.rule.name!r} looks at a first segmentation, so it needs texts "
-                "beside the pixels; to encode images without words, choose another."
+        block = vision.blocks[-1]
+        return self._last_block(
+            LastBlock(
+                attention=block.attention,
+                x=x,
+                normed=block.norm1(x),
+                grid=grid,
+                class_tokens=prefix,
+                blocks=vision.blocks,
+                streams=streams,
+                restore=restore,
             )
-        first = FirstRun(embeddings, texts, pixels, vision.config.patch_size)
-        return self._last_block(x, replace(context, feedback=self.rule.feedback(first)))
+        )
 
     def _restore(
         self, patches: Tensor, contributions: list[Contributions], grid: tuple[int, int]
@@ -149,14 +152,14 @@ class DenseEncoder:
             )
         return patches
 
-    def _last_block(self, x: Tensor, context: Context) -> Tensor:
-        """The rule, then the way to the space of the texts: (batch, rows, columns, E) float32."""
+    def _last_block(self, last: LastBlock) -> Tensor:
+        """The method, then the way to the space of the texts: (batch, rows, columns, E) float32."""
         vision, block = self.model.vision, self.model.vision.blocks[-1]
-        update = self.rule.mix(block.attention, block.norm1(x), context)
-        x = x + update if self.residual else update
+        update = self.method.apply(last)
+        x = last.x + update if self.residual else update
         x = x + block.mlp(block.norm2(x)) if self.mlp else x
-        embeddings = vision.project(x[:, context.class_tokens :])
-        return F.normalize(embeddings.float(), dim=-1).unflatten(1, context.grid)
+        embeddings = vision.project(x[:, last.class_tokens :])
+        return F.normalize(embeddings.float(), dim=-1).unflatten(1, last.grid)
 
 
 def _check_layers(model: ImageTextModel, lht: LhtSettings) -> None:

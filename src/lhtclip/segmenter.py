@@ -5,9 +5,8 @@ image → resize → windows → patch embeddings → × text embeddings → dec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
@@ -19,17 +18,20 @@ from torch import Tensor
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.device import choose_device, choose_dtype
 from lhtclip.checkpoints.hub import canonical_name, resolve
-from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
+from lhtclip.decoding.decode import DecodeSettings, decode
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import check_engine, run_by
+from lhtclip.errors import InputError
 from lhtclip.image.files import MAX_PIXELS
 from lhtclip.image.pixels import ImageSource, read_image, resized_shape, to_pixels
 from lhtclip.image.windows import WindowPlan, plan_windows
 from lhtclip.image.windows import WindowSettings as WindowSettings
 from lhtclip.methods import Method
-from lhtclip.segmentation import Segmentation
+from lhtclip.second_pass import encode_again
+from lhtclip.segmentation import Segmentation, label_dtype
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset, preset_for
 from lhtclip.techniques.she import SheSettings
@@ -99,7 +101,7 @@ class Segmenter:
 
         Args:
             model: A short name ("ViT-B-16"), a hub id, a local folder, or "bundled".
-            method: Rule of the last block.
+            method: A name in `lhtclip.methods.METHODS`, or a `Method` of your own.
             lht: Whether the paper's three techniques act; each can be switched alone.
             ssr: True or False to switch it, settings of your own, None to follow `lht`.
             atr: Likewise.
@@ -162,7 +164,7 @@ class Segmenter:
     @overload
     def segment(
         self,
-        image: ImageSource,
+        image: ImageSource | EncodedImage,
         classes: Classes,
         *,
         background: str | Sequence[str] | None = None,
@@ -181,7 +183,7 @@ class Segmenter:
 
     def segment(
         self,
-        image: ImageSource | list[ImageSource],
+        image: ImageSource | EncodedImage | list[ImageSource],
         classes: Classes,
         *,
         background: str | Sequence[str] | None = None,
@@ -191,7 +193,7 @@ class Segmenter:
 
         Args:
             image: A path, a PIL image, an RGB array (height, width, 3) uint8, a tensor
-                (3, height, width), or a list of these.
+                (3, height, width), or a list of these; or an `EncodedImage`.
             classes: A list of words, an inner list holding synonyms of one class, the first its
                 name; or a dict from name to synonyms; or one string "car, road, person|rider".
             background: Words for what is none of the classes; they become class 0, "background".
@@ -207,14 +209,53 @@ class Segmenter:
         threshold = self.decoding.threshold if threshold is None else threshold
         vocabulary = Vocabulary.of(classes, background=background, threshold=threshold)
         if isinstance(image, list):
-            return [x.label(vocabulary, threshold=threshold) for x in self.encode_many(image)]
-        return self.encode(image).label(vocabulary, threshold=threshold)
+            return [
+                self.label(each, vocabulary, threshold=threshold)
+                for each in self.encode_many(image)
+            ]
+        encoded = image if isinstance(image, EncodedImage) else self.encode(image)
+        return self.label(encoded, vocabulary, threshold=threshold)
+
+    @torch.inference_mode()
+    def label(
+        self, encoded: EncodedImage, vocabulary: Vocabulary, *, threshold: float | None = None
+    ) -> Segmentation:
+        """Label every pixel with a class of a vocabulary that is already checked.
+
+        Raises:
+            InputError: The image was encoded by a model with embeddings of another length.
+        """
+        decoding = self.decoding
+        if threshold is not None:
+            decoding = replace(decoding, threshold=threshold)
+        texts = self.texts.encode(vocabulary.queries)
+        if encoded.embeddings.shape[-1] != texts.shape[-1]:
+            raise InputError(
+                f"This image was encoded by another model: its embeddings have length "
+                f"{encoded.embeddings.shape[-1]}, those of the words {texts.shape[-1]}."
+            )
+        labels, scores = decode(
+            self._embeddings(encoded, texts) @ texts.T,
+            encoded.plan,
+            encoded.image.shape[:2],
+            vocabulary.class_of_query,
+            len(vocabulary.names),
+            decoding,
+            image=_colours(encoded, texts.device) if decoding.pamr else None,
+        )
+        return Segmentation(
+            labels=labels.astype(label_dtype(len(vocabulary.names))),
+            scores=scores,
+            names=vocabulary.names,
+            image=encoded.image,
+            background=vocabulary.background,
+        )
 
     def encode(self, image: ImageSource) -> EncodedImage:
         """Run the image tower once; the result can be asked for any words, again and again.
 
-        A method with feedback ("resclip-sfr") looks at the words while it encodes; with it the
-        tower waits, and runs each time it is asked.
+        The method "resclip-sfr" runs the tower once more each time, because its second pass depends
+        on the words.
         """
         return next(self.encode_many([image]))
 
@@ -252,37 +293,32 @@ class Segmenter:
         window = settings.window and max(settings.window, patch)
         return plan_windows(height, width, window=window, stride=settings.stride)
 
-    def _encode_together(self, images: list[_Planned]) -> Iterator[EncodedImage]:
-        embed: Iterable[Callable[[Tensor | None], Tensor]]
-        if self.encoder.rule.feedback:  # the tower waits until the words are known
-            embed = (partial(self._embed_one, planned) for planned in images)
-        else:
-            embed = map(_whatever_the_words, self._embed(images))
-        return (
-            EncodedImage(planned.image, planned.plan, self.texts, self.decoding, its_own)
-            for planned, its_own in zip(images, embed, strict=True)
-        )
-
-    def _embed_one(self, planned: _Planned, texts: Tensor | None) -> Tensor:
-        return self._embed([planned], texts=texts)[0]
-
     @torch.inference_mode()
-    def _embed(self, images: list[_Planned], *, texts: Tensor | None = None) -> list[Tensor]:
-        """Run the tower: of each image (window rows, columns, grid rows, columns, E)."""
-        windows = torch.cat([self._windows(planned) for planned in images])
-        parts = windows.split(self._at_once)
-        embeddings = torch.cat([self.runner(part, texts=texts) for part in parts])
-        plans = [planned.plan for planned in images]
+    def _encode_together(self, images: list[_Planned]) -> list[EncodedImage]:
+        """Run the tower on the windows of all images."""
+        windows = torch.cat([self._windows(each.image, each.plan) for each in images])
+        embeddings = torch.cat([self.runner(part) for part in windows.split(self._at_once)])
+        parts = embeddings.split([each.plan.count for each in images])
         return [
-            own.unflatten(0, (len(plan.tops), len(plan.lefts)))
-            for own, plan in zip(embeddings.split([p.count for p in plans]), plans, strict=True)
+            EncodedImage(each.image, each.plan, _in_rows(part, each.plan), self)
+            for each, part in zip(images, parts, strict=True)
         ]
 
-    def _windows(self, planned: _Planned) -> Tensor:
+    def _embeddings(self, encoded: EncodedImage, texts: Tensor) -> Tensor:
+        """Return the embeddings to compare with texts: those of a second pass, if there is one."""
+        embeddings = encoded.embeddings.to(texts.device)
+        if self.encoder.method.second_pass is None:
+            return embeddings
+        windows = self._windows(encoded.image, encoded.plan).split(self._at_once)
+        first = embeddings.flatten(0, 1).split(self._at_once)
+        parts = zip(windows, first, strict=True)
+        again = [encode_again(self.encoder, part, seen, texts) for part, seen in parts]
+        return _in_rows(torch.cat(again), encoded.plan)
+
+    def _windows(self, image: NDArray[np.uint8], plan: WindowPlan) -> Tensor:
         table, levels = self.checkpoint.model.vision.positions, self.checkpoint.pixels
-        plan = planned.plan
         pixels = to_pixels(
-            planned.image,
+            image,
             (plan.height, plan.width),
             device=table.device,
             dtype=table.dtype,
@@ -290,6 +326,17 @@ class Segmenter:
             std=levels.std,
         )
         return plan.cut(pixels)
+
+
+def _colours(encoded: EncodedImage, device: torch.device) -> Tensor:
+    """The resized image (3, plan.height, plan.width), whose edges PAMR follows."""
+    size = (encoded.plan.height, encoded.plan.width)
+    return to_pixels(encoded.image, size, mean=CLIP_MEAN, std=CLIP_STD, device=device)
+
+
+def _in_rows(embeddings: Tensor, plan: WindowPlan) -> Tensor:
+    """(windows, rows, columns, E) -> (window rows, window columns, rows, columns, E)."""
+    return embeddings.unflatten(0, (len(plan.tops), len(plan.lefts)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -303,7 +350,3 @@ class _Planned:
     def shape(self) -> tuple[int, int]:
         """Height and width of its windows."""
         return self.plan.window_height, self.plan.window_width
-
-
-def _whatever_the_words(embeddings: Tensor) -> Callable[[Tensor | None], Tensor]:
-    return lambda texts: embeddings

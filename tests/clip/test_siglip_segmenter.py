@@ -114,10 +114,9 @@ def test_every_method_with_every_technique(folder: Path, method: str) -> None:
     model = load_checkpoint(folder).model
     she = SheSettings(heads=((6, 11), (8, 12), (6, 1)))
     preset = preset_by_depth(LAYERS)
-    texts = torch.eye(WIDTH)[:3]  # for the method with feedback
-    plain = DenseEncoder(model, method=method)(PIXELS, texts=texts)
+    plain = DenseEncoder(model, method=method)(PIXELS)
     with_lht = DenseEncoder(model, method=method, lht=preset.select(lht=True, she=she))
-    lht = with_lht(PIXELS, texts=texts)
+    lht = with_lht(PIXELS)
     for embeddings in (plain, lht):
         assert embeddings.shape == (2, 4, 6, WIDTH)
         torch.testing.assert_close(embeddings.norm(dim=-1), torch.ones(2, 4, 6))

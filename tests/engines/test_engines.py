@@ -17,13 +17,16 @@ from lhtclip.clip.config import PixelConfig
 from lhtclip.encoder import DenseEncoder
 from lhtclip.engines import ENGINES, ON_GRAPHS, check_engine, run_by
 from lhtclip.engines import compiled as compiled_module
+from lhtclip.engines import graph as graph_module
 from lhtclip.engines.compiled import CompiledEncoder
 from lhtclip.engines.graph import GraphEncoder
 from lhtclip.errors import InputError, MissingDependencyError, UnknownNameError
+from lhtclip.methods import METHODS
+from lhtclip.methods.naclip import NaclipSettings
+from tests.encoders import ALL
 from tests.engines.test_export import LHT
 from tests.evaluation.runs import tiny_segmenter
 from tests.models import tiny_clip, tiny_pixels
-from tests.test_encoder import ALL
 
 
 @pytest.fixture
@@ -183,14 +186,16 @@ def test_windows_are_of_whole_patches_or_not() -> None:
     torch.testing.assert_close(found, encoder(pixels), rtol=0, atol=1e-6)
 
 
-def test_settings_tell_encoders_apart() -> None:
-    encoder = DenseEncoder(tiny_clip(), lht=ALL)
-    same = DenseEncoder(tiny_clip(), lht=ALL)
-    assert encoder.settings() == same.settings()
-    for other in (
-        DenseEncoder(tiny_clip(seed=1), lht=ALL),
-        DenseEncoder(tiny_clip(), lht=replace(ALL, ssr=None)),
-        DenseEncoder(tiny_clip(), lht=ALL, mlp=True),
-        DenseEncoder(tiny_clip(), method="naclip", lht=ALL),
-    ):
-        assert other.settings() != encoder.settings()
+def test_settings_of_a_method_tell_graphs_apart(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(encoder: DenseEncoder, path: Path, **_: Any) -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+
+    monkeypatch.setattr(graph_module, "export_graph", export)
+    for sigma in (5.0, 1.0, 5.0):
+        method = replace(METHODS["naclip"], settings=NaclipSettings(sigma))
+        encoder = DenseEncoder(tiny_clip(), method=method)
+        graph_module.graph_of(encoder, pixels=PixelConfig(), graph=None)
+    assert len(list((cache / "graphs").iterdir())) == 2

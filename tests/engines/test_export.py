@@ -18,6 +18,9 @@ from lhtclip.engines.export import export_graph
 from lhtclip.engines.graph_description import GraphDescription
 from lhtclip.engines.onnx_runtime import open_graph
 from lhtclip.errors import InputError, LhtClipError, MissingDependencyError
+from lhtclip.methods import METHODS, Method
+from lhtclip.methods.resclip import RcsSettings
+from lhtclip.methods.resclip_feedback import SfrSettings, resclip_with_feedback
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.she import SheSettings
@@ -127,9 +130,17 @@ def test_a_graph_that_is_not_equal_is_not_written(
     assert old.read_bytes() == b"a graph"
 
 
-@pytest.mark.parametrize("method", module._NO_GRAPH)
-def test_methods_without_a_graph(method: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"{method}' cannot become a graph: .* Use another"):
+@pytest.mark.parametrize(
+    "method",
+    [
+        METHODS["scclip"],
+        METHODS["resclip-sfr"],
+        resclip_with_feedback(RcsSettings("sclip"), SfrSettings()),  # by property, not by name
+    ],
+    ids=lambda method: method.name,
+)
+def test_methods_without_a_graph(method: Method, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{method.name}' cannot become a graph: use another"):
         export_graph(DenseEncoder(tiny_clip(), method=method), tmp_path / "a", pixels=PIXELS)
     assert not any(tmp_path.iterdir())
 

@@ -7,21 +7,17 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from lhtclip.decoding.decode import DecodeSettings
-from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.protocols import PROTOCOLS, PUBLICATIONS, protocol_for
 from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import METHODS
+from lhtclip.methods.resclip import RcsSettings
+from lhtclip.methods.resclip_feedback import FeedbackSettings, SfrSettings
 from lhtclip.text.templates import TEMPLATE_SETS
-from tests.models import tiny_clip, tiny_pixels
 
-MODEL = tiny_clip()
 DATASETS = (
     "voc21",
     "context60",
@@ -127,33 +123,29 @@ def test_only_resclip_has_its_settings() -> None:
         assert sfr.logit_scale == protocol.decoding.logit_scale == 40.0
 
 
-def test_rules_carry_the_settings_of_the_data_set() -> None:
-    """As a difference in what comes out, for a rule does not show its settings."""
-    pixels = tiny_pixels(1)
-
-    def embeddings(dataset: str, publication: str, method: str | None = None) -> Tensor:
-        rule = PROTOCOLS[dataset, publication].rule(method)
-        texts = F.normalize(torch.eye(5, 24), dim=-1)
-        return DenseEncoder(MODEL, method=rule)(pixels, texts=texts)
-
-    assert torch.equal(embeddings("ade20k", "resclip"), embeddings("voc21", "resclip"))
-    for method in ("resclip", "resclip-sfr"):
-        ade, voc = (embeddings(name, "resclip", method) for name in ("ade20k", "voc20"))
-        assert not torch.allclose(ade, voc, atol=1e-4)
-    assert torch.equal(embeddings("voc20", "resclip", "naclip"), embeddings("voc20", "naclip"))
+def test_methods_have_the_settings_of_the_data_set() -> None:
+    resclip = PROTOCOLS["ade20k", "resclip"]
+    assert resclip.rule() == METHODS["resclip"]
+    for name in ("resclip", "resclip-sfr"):
+        ade, voc = (PROTOCOLS[dataset, "resclip"].rule(name) for dataset in ("ade20k", "voc20"))
+        assert ade.recorded_settings() != voc.recorded_settings()
+    assert PROTOCOLS["voc20", "resclip"].rule("resclip-sfr").settings == FeedbackSettings(
+        RcsSettings(share=0.6), SfrSettings(2.1, 0.6, 0.10)
+    )
+    assert PROTOCOLS["voc20", "resclip"].rule("naclip") is METHODS["naclip"]
     with pytest.raises(UnknownNameError, match="method"):
         PROTOCOLS["voc21", "resclip"].rule("resclop")
 
 
 def test_the_last_block_is_as_published() -> None:
     for (_, publication), protocol in PROTOCOLS.items():
-        rule = METHODS[protocol.method]
+        method = METHODS[protocol.method]
         if publication == "lht":
             assert (protocol.method, protocol.lht) == ("sclip", True)
             assert (protocol.residual, protocol.mlp) == (False, False)
         else:
             assert (protocol.method, protocol.lht) == (publication, False)
-            assert (protocol.residual, protocol.mlp) == (rule.residual, rule.mlp)
+            assert (protocol.residual, protocol.mlp) == (method.residual, method.mlp)
         assert protocol.rule().name == protocol.method
 
 

@@ -19,11 +19,12 @@ from lhtclip.datasets.samples import choose_samples, own_vocabulary, queries_of,
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
+from lhtclip.evaluation.fingerprint import decisive_settings, differences
 from lhtclip.evaluation.runner import Evaluation, Running, evaluate
 from lhtclip.evaluation.scenes import scenes_confusion
 from lhtclip.evaluation.trimap import in_band
 from lhtclip.methods import METHODS
-from lhtclip.methods.resclip import RcsSettings, resclip
+from lhtclip.methods.naclip import NaclipSettings
 from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.text.vocabulary import Vocabulary
 from tests.evaluation.runs import NAMES, Painted, drawn_dataset, painted, tiny_segmenter, words
@@ -220,6 +221,7 @@ _CHILD = """
 import sys, time
 from pathlib import Path
 from lhtclip.datasets import open_dataset
+from lhtclip.evaluation.fingerprint import decisive_settings, differences
 from lhtclip.evaluation.runner import evaluate
 from lhtclip.datasets.samples import own_vocabulary
 from lhtclip.segmenter import Segmenter, WindowSettings
@@ -375,10 +377,16 @@ def test_one_weight_changes_the_fingerprint() -> None:
     assert model.vision.fingerprint() != before
 
 
-def test_settings_of_a_rule_are_told() -> None:
-    assert METHODS["sclip"].settings() == {}
-    own = resclip(RcsSettings(share=0.6)).settings()
-    assert own["settings"]["share"] == 0.6
+def test_settings_of_a_method_are_in_the_fingerprint(tmp_path: Path) -> None:
+    dataset, plain = drawn_dataset(tmp_path, images=1), tiny_segmenter()
+
+    def fingerprint(sigma: float) -> Any:
+        method = replace(METHODS["naclip"], settings=NaclipSettings(sigma))
+        other = Segmenter(plain.checkpoint, plain.encoder.with_method(method), plain.texts)
+        return decisive_settings(other, dataset, words(dataset))
+
+    five, one = fingerprint(5.0), fingerprint(1.0)
+    assert differences(five, one) == "method_settings.sigma 5.0, now 1.0"
 
 
 # What cannot be

@@ -1,4 +1,4 @@
-"""The rules that read more of the tower than the last block, on one image."""
+"""The methods that read more of the tower than the last block, on one image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.literal.techniques import replace
 
 @dataclass(frozen=True)
 class Inside:
-    """What a rule sees; layers are 1-based, and `prefix` tokens stand before the patches."""
+    """What a method sees; layers are 1-based, and `prefix` tokens stand before the patches."""
 
     streams: list[Array]  # X^0 to X^{L-1}, the last one restored
     tensors: Mapping[str, Tensor]  # of the blocks, "0.norm1.weight" and so on

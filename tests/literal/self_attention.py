@@ -1,4 +1,4 @@
-"""Attention, head by head and token by token, and the rules that need no more than that."""
+"""Attention, head by head and token by token, and the methods that need no more than that."""
 
 from __future__ import annotations
 

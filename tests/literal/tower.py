@@ -1,6 +1,8 @@
-"""The tower from pixels to embeddings, with techniques and the last-block rule in their places."""
+"""The tower from pixels to embeddings, with techniques and the method in their places."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from torch import Tensor
@@ -13,6 +15,8 @@ from tests.literal.basics import Array, Grid, array, layer_norm, mlp
 from tests.literal.hosts import Inside, update
 from tests.literal.self_attention import attention, contribution
 from tests.literal.techniques import enhance, judge, replace
+
+LastBlock = str | Callable[[Inside], Array]  # a method's name, or what its attention adds
 
 
 def embed(image: Array, model: Clip, grid: Grid) -> Array:
@@ -30,7 +34,13 @@ def embed(image: Array, model: Clip, grid: Grid) -> Array:
 
 
 def encode(
-    pixels: Tensor, model: Clip, *, method: str, lht: LhtSettings, residual: bool, mlp_kept: bool
+    pixels: Tensor,
+    model: Clip,
+    *,
+    method: LastBlock,
+    lht: LhtSettings,
+    residual: bool,
+    mlp_kept: bool,
 ) -> Array:
     """Patch embeddings of unit length, (batch, rows, columns, E)."""
     return np.stack(
@@ -42,7 +52,13 @@ def encode(
 
 
 def encode_one(
-    image: Array, model: Clip, method: str, lht: LhtSettings, *, residual: bool, mlp_kept: bool
+    image: Array,
+    model: Clip,
+    method: LastBlock,
+    lht: LhtSettings,
+    *,
+    residual: bool,
+    mlp_kept: bool,
 ) -> Array:
     config, tensors = model.config.vision, model.vision.state_dict()
     grid = (image.shape[1] // config.patch_size, image.shape[2] // config.patch_size)
@@ -80,7 +96,7 @@ def encode_one(
         streams.append(x)
     x = np.concatenate([x[:prefix], restore(x[prefix:])])
     streams[-1] = x
-    added = update(method, inside)
+    added = update(method, inside) if isinstance(method, str) else method(inside)
     x = x + added if residual else added
     if mlp_kept:
         block = f"blocks.{last - 1}"

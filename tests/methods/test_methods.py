@@ -1,40 +1,46 @@
-"""Every last-block rule against its formula, written out in loops."""
+"""Every method against its formula, written out in loops."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import pytest
 import torch
 
 from lhtclip.clip.layers import Attention
 from lhtclip.errors import UnknownNameError
-from lhtclip.methods import METHODS, method_named
+from lhtclip.methods import METHODS, Method, method_named
 from lhtclip.methods.method import no_streams
+from lhtclip.methods.naclip import NaclipSettings
 from lhtclip.methods.resclip import RcsSettings, resclip
+from lhtclip.methods.scclip import ScclipSettings
+from lhtclip.methods.second_stream import SecondStreamSettings
 from tests import literal
 from tests.methods import towers
 
 ALL = {
-    rule.name: rule
-    for rule in (
-        *(rule for rule in METHODS.values() if rule.feedback is None),
+    method.name: method
+    for method in (
+        *(method for method in METHODS.values() if method.second_pass is None),
         resclip(RcsSettings(base="sclip")),
         resclip(RcsSettings(base="clearclip")),
     )
 }
-SIMPLE = [name for name, rule in METHODS.items() if rule.reads is no_streams]
+SIMPLE = [name for name, method in METHODS.items() if method.reads is no_streams]
+# Ω is float32 in the package, as are SC-CLIP's similarities; all else is float64.
+TOLERANCES = {"scclip": 1e-5, "naclip": 1e-6, "resclip": 1e-6}
 
 
 @pytest.mark.parametrize("class_tokens", [1, 0])
 @pytest.mark.parametrize("grid", [(3, 5), (4, 4), (4, 2), (1, 1)])
 @pytest.mark.parametrize("method", ALL)
-def test_rule_is_its_formula(method: str, grid: tuple[int, int], class_tokens: int) -> None:
-    context = towers.context(grid, class_tokens=class_tokens)
-    expected = towers.slowly(partial(literal.update, method), context)
-    given = towers.update(ALL[method], context)
-    # Ω is float32 in the package, as are SC-CLIP's similarities; all else is float64.
-    accuracy = 1e-5 if method == "scclip" else 1e-6 if "clip" in method else 1e-12
+def test_method_is_its_formula(method: str, grid: tuple[int, int], class_tokens: int) -> None:
+    tower = towers.tower(grid, class_tokens=class_tokens)
+    expected = towers.slowly(partial(literal.update, method), tower)
+    given = towers.update(ALL[method], tower)
+    accuracy = TOLERANCES.get(method, 1e-12)
     assert given.shape == expected.shape
     patches = slice(class_tokens, None)
     torch.testing.assert_close(given[:, patches], expected[:, patches], rtol=0, atol=accuracy)
@@ -43,22 +49,22 @@ def test_rule_is_its_formula(method: str, grid: tuple[int, int], class_tokens: i
 @pytest.mark.parametrize("depth", [12, 24])
 @pytest.mark.parametrize("method", ["resclip", "scclip", "gem", "clip-surgery"])
 def test_layers_of_published_towers(method: str, depth: int) -> None:
-    context = towers.context((3, 4), depth=depth, batch=1)
-    expected = towers.slowly(partial(literal.update, method), context)
-    torch.testing.assert_close(towers.update(METHODS[method], context), expected, rtol=0, atol=2e-5)
+    tower = towers.tower((3, 4), depth=depth, batch=1)
+    expected = towers.slowly(partial(literal.update, method), tower)
+    torch.testing.assert_close(towers.update(METHODS[method], tower), expected, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("method", ALL)
 def test_batch_is_images_one_by_one(method: str) -> None:
-    context = towers.context((3, 5), batch=4)
-    together = towers.update(ALL[method], context)
-    alone = torch.cat([towers.update(ALL[method], one) for one in towers.one_by_one(context)])
+    tower = towers.tower((3, 5), batch=4)
+    together = towers.update(ALL[method], tower)
+    alone = torch.cat([towers.update(ALL[method], one) for one in towers.one_by_one(tower)])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
 
 
 def test_rules_differ() -> None:
-    context = towers.context((3, 5))
-    outputs = [towers.update(rule, context) for rule in ALL.values()]
+    tower = towers.tower((3, 5))
+    outputs = [towers.update(method, tower) for method in ALL.values()]
     for i, one in enumerate(outputs):
         for other in outputs[:i]:
             assert (one - other)[:, 1:].abs().max() > 0.05
@@ -67,56 +73,66 @@ def test_rules_differ() -> None:
 @pytest.mark.parametrize("method", SIMPLE)
 def test_rows_sum_to_one_and_those_of_sclip_to_two(method: str) -> None:
     """With the same value everywhere, the output is that value times the sum of a row."""
-    context = towers.context((3, 5))
-    layer = context.blocks[-1].attention
+    tower = towers.tower((3, 5))
+    layer = tower.blocks[-1].attention
     assert isinstance(layer, Attention)
     value = towers.same_value(layer)
     rows = 2 if method == "sclip" else 1
     expected = rows * (layer.out_projection.weight @ value) + layer.out_projection.bias
-    given = towers.update(method_named(method), context)
+    given = towers.update(method_named(method), tower)
     torch.testing.assert_close(given, expected.expand_as(given))
 
 
 @pytest.mark.parametrize("method", ALL)
 def test_class_token_takes_part(method: str) -> None:
-    context = towers.context((3, 5))
-    before = towers.update(ALL[method], context)
-    for stream in context.streams.values():
+    tower = towers.tower((3, 5))
+    before = towers.update(ALL[method], tower)
+    for stream in tower.streams.values():
         stream[:, 0] += torch.linspace(-2, 2, towers.WIDTH)
-    after = towers.update(ALL[method], context)
+    after = towers.update(ALL[method], tower)
     assert torch.equal(before[:, 1:], after[:, 1:]) == (method == "maskclip")
 
 
+def test_methods_are_filed_under_their_names() -> None:
+    for name, method in METHODS.items():
+        assert method.name == name
+        assert "arXiv" in method.source
+
+
+@pytest.mark.parametrize("base", ["naclip", "sclip", "clearclip"])
+def test_resclip_keeps_what_its_base_keeps(base: Literal["naclip", "sclip", "clearclip"]) -> None:
+    method = resclip(RcsSettings(base=base))
+    assert (method.residual, method.mlp) == (METHODS[base].residual, METHODS[base].mlp)
+
+
+# Settings
+
+
 @pytest.mark.parametrize(
-    ("method", "residual", "mlp"),
+    ("method", "settings"),
     [
-        ("clip", True, True),
-        ("maskclip", True, True),
-        ("sclip", True, True),
-        ("clearclip", False, False),
-        ("naclip", False, False),
-        ("resclip", False, False),
-        ("resclip-sclip", True, True),
-        ("resclip-clearclip", False, False),
-        ("scclip", False, False),
-        ("gem", False, False),
-        ("clip-surgery", False, False),
+        ("naclip", NaclipSettings(sigma=1.0)),
+        ("resclip", RcsSettings(share=0.9)),
+        ("resclip", RcsSettings(sigma=1.0)),
+        ("resclip", RcsSettings(layers=(1,))),
+        ("scclip", ScclipSettings(beta=0.9)),
+        ("gem", SecondStreamSettings(blocks=2)),
+        ("clip-surgery", SecondStreamSettings(blocks=2)),
     ],
 )
-def test_what_the_published_code_keeps(method: str, residual: bool, mlp: bool) -> None:
-    rule = ALL[method]
-    assert (rule.name, rule.residual, rule.mlp) == (method, residual, mlp)
-    assert "arXiv" in rule.source
-    assert (rule.note == "") == (method in SIMPLE)
+def test_settings_change_what_comes_out_and_what_is_recorded(method: str, settings: object) -> None:
+    tower = towers.tower((3, 5))
+    published, other = METHODS[method], replace(METHODS[method], settings=settings)
+    assert (towers.update(published, tower) - towers.update(other, tower)).abs().max() > 0.01
+    assert published.recorded_settings() != other.recorded_settings()
 
 
-def test_table_of_rules() -> None:
-    assert SIMPLE == ["clip", "maskclip", "sclip", "clearclip", "naclip"]
-    assert [name for name in ALL if name in METHODS] == [
-        *SIMPLE,
-        *("resclip", "scclip", "gem", "clip-surgery"),
-    ]
-    assert all(rule.name == name for name, rule in METHODS.items())
+def test_settings_that_could_not_be_recorded_are_refused() -> None:
+    for settings in ({"beta": 1.0}, RcsSettings, lambda: 9):
+        with pytest.raises(TypeError, match="settings of the method 'mine' must be a frozen data"):
+            Method("mine", METHODS["sclip"].update, True, True, "this test", settings=settings)
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        replace(METHODS["scclip"], settings=ScclipSettings(levels=torch.ones(2)))  # pyright: ignore
 
 
 def test_unknown_method_gets_a_hint() -> None:

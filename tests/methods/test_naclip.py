@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
-from lhtclip.methods.naclip import SIGMA, neighbourhood
+from lhtclip.errors import InputError
+from lhtclip.methods.naclip import NaclipSettings, neighbourhood
 
 
 @pytest.mark.parametrize("grid", [(6, 6), (3, 7), (7, 3), (1, 6), (1, 1)])
-@pytest.mark.parametrize("sigma", [0.7, SIGMA])
+@pytest.mark.parametrize("sigma", [0.7, 5.0])
 def test_neighbourhood_is_two_nested_loops(grid: tuple[int, int], sigma: float) -> None:
     rows, columns = grid
     expected = torch.zeros(1 + rows * columns, 1 + rows * columns, dtype=torch.float64)
@@ -25,18 +27,24 @@ def test_neighbourhood_is_two_nested_loops(grid: tuple[int, int], sigma: float) 
 
 
 def test_published_width() -> None:
-    assert SIGMA == 5.0
+    assert NaclipSettings().sigma == 5.0
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, "wide"])
+def test_widths_that_are_none(sigma: Any) -> None:
+    with pytest.raises(InputError, match=f"sigma must be above 0 patches, not {sigma!r}"):
+        NaclipSettings(sigma)
 
 
 def test_class_token_has_no_neighbourhood() -> None:
-    omega = neighbourhood((3, 4), SIGMA, class_tokens=1)
+    omega = neighbourhood((3, 4), 5.0, class_tokens=1)
     assert not omega[0].any()
     assert not omega[:, 0].any()
     assert omega[1:, 1:].all()
 
 
 def test_peak_is_one_and_the_bias_symmetric() -> None:
-    omega = neighbourhood((3, 4), SIGMA, class_tokens=1)
+    omega = neighbourhood((3, 4), 5.0, class_tokens=1)
     assert torch.equal(omega.diagonal(), torch.tensor([0.0] + [1.0] * 12))
     assert torch.equal(omega, omega.T)
 

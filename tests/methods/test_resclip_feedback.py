@@ -1,8 +1,8 @@
-"""SFR of ResCLIP: each step against loops, and the rule against the literal second run."""
+"""SFR of ResCLIP: which patches belong together, and what the second pass makes of it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,19 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.errors import InputError
-from lhtclip.methods import METHODS
-from lhtclip.methods.method import FirstRun
+from lhtclip.methods import METHODS, Method
 from lhtclip.methods.resclip import RcsSettings
 from lhtclip.methods.resclip_feedback import (
+    FeedbackSettings,
     SfrSettings,
     belonging,
     blur_matrix,
-    feedback,
-    most_frequent,
-    patch_labels,
     resclip_with_feedback,
+    second_pass,
     unbroken,
 )
 from tests.literal import feedback as literal
@@ -36,58 +33,6 @@ GRIDS = [(1, 1), (1, 6), (5, 1), (3, 4), (5, 5), (4, 9)]
 def some_labels(rows: int, columns: int, queries: int = 3, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(queries, (rows, columns), generator=generator)
-
-
-# Labels of patches
-
-
-@pytest.mark.parametrize("size", [(12, 16), (13, 18), (4, 4)])
-def test_most_frequent_label_of_each_patch(size: tuple[int, int]) -> None:
-    labels = some_labels(*size, queries=7)
-    expected = literal.patch_labels(labels.numpy(), 4)
-    np.testing.assert_array_equal(most_frequent(labels, 4, 7).numpy(), expected)
-
-
-def test_of_equally_frequent_labels_the_lowest_counts() -> None:
-    labels = torch.tensor([[3, 3, 5, 0], [1, 1, 5, 0]])
-    assert most_frequent(labels, 2, 6).tolist() == [[1, 0]]
-
-
-def first_run(size: tuple[int, int], *, batch: int = 2, queries: int = 4) -> FirstRun:
-    """Noise whose cosines are spread about as widely as CLIP's, patches of 4 pixels."""
-    generator = torch.Generator().manual_seed(0)
-    texts = F.normalize(torch.randn(queries, 8, generator=generator), dim=1)
-    noise = torch.randn(batch, size[0] // 4, size[1] // 4, 8, generator=generator)
-    embeddings = F.normalize(texts.mean(dim=0) + 0.3 * noise, dim=-1)
-    coarse = torch.randn(batch, 3, 3, 3, generator=generator)
-    return FirstRun(embeddings, texts, F.interpolate(coarse, size), 4)
-
-
-@pytest.mark.parametrize("size", [(12, 16), (14, 19)])
-@pytest.mark.parametrize("threshold", [0.0, 0.6])
-def test_labels_are_those_of_the_protocol(size: tuple[int, int], threshold: float) -> None:
-    """Cosines, upsampled, refined, softmax, threshold, mode."""
-    first = first_run(size)
-    how = SfrSettings(threshold=threshold, logit_scale=20.0, pamr=PamrSettings(2, (1, 2)))
-    logits = (first.embeddings.double() @ first.texts.double().T).permute(0, 3, 1, 2)
-    upsampled = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-    found = list(patch_labels(first, how))
-    for planes, image, labels in zip(upsampled, first.pixels, found, strict=True):
-        pixels = literal.pixel_labels(
-            planes.numpy(),
-            image.double().numpy(),
-            scale=20.0,
-            threshold=threshold,
-            iterations=2,
-            dilations=(1, 2),
-        )
-        np.testing.assert_array_equal(labels.numpy(), literal.patch_labels(pixels, 4))
-    everywhere = torch.stack(found)
-    assert len(everywhere.unique()) > 1
-    if threshold:
-        assert (everywhere == 0).sum() > (
-            torch.stack(list(patch_labels(first, replace(how, threshold=0.0)))) == 0
-        ).sum()
 
 
 # Which patches belong together
@@ -146,53 +91,72 @@ def test_blur_is_a_padded_convolution(length: int) -> None:
     torch.testing.assert_close(rows @ blur_matrix(length, 5.0), expected)
 
 
-# The rule
+# The two passes
 
 
-def test_feedback_is_that_of_each_window() -> None:
-    first = first_run((12, 16), batch=3)
-    how = SfrSettings(pamr=PamrSettings(2, (1, 2)))
-    found = feedback(first, settings=how)
-    assert found.shape == (3, 12, 12)
-    torch.testing.assert_close(found.amax(dim=(1, 2)), torch.ones(3))
-    for i, labels in enumerate(patch_labels(first, how)):
-        torch.testing.assert_close(found[i], belonging(labels))
+class Given:
+    """The labels of a first pass, and what it was asked for."""
+
+    def __init__(self, labels: Tensor) -> None:
+        self.labels = labels
+        self.asked: dict[str, float] = {}
+
+    def __call__(self, *, logit_scale: float, threshold: float) -> Tensor:
+        self.asked = {"logit_scale": logit_scale, "threshold": threshold}
+        return self.labels
+
+
+def second(method: Method, labels: Tensor) -> Method:
+    assert method.second_pass is not None
+    return method.second_pass(Given(labels), method.settings)
+
+
+def test_labels_are_asked_for_by_the_settings() -> None:
+    given = Given(some_labels(3, 4)[None])
+    settings = FeedbackSettings(RcsSettings(), SfrSettings(threshold=0.1, logit_scale=30.0))
+    second_pass(given, settings)
+    assert given.asked == {"logit_scale": 30.0, "threshold": 0.1}
 
 
 @pytest.mark.parametrize("class_tokens", [1, 0])
 @pytest.mark.parametrize("base", ["naclip", "sclip", "clearclip"])
-def test_second_run_is_its_formula(base: str, class_tokens: int) -> None:
+def test_second_pass_is_its_formula(base: Any, class_tokens: int) -> None:
     """τ_s [(1 - λ_s) s K Kᵀ + λ_s F] + Ω in place of s K Kᵀ + Ω, and RCS as before."""
-    rcs, sfr = RcsSettings(base=base), SfrSettings(scale=2.1, share=0.6)  # type: ignore[arg-type]
-    found = torch.rand(2, 12, 12, generator=torch.Generator().manual_seed(3)).double()
-    context = towers.context((3, 4), class_tokens=class_tokens)
-    rule = resclip_with_feedback(rcs, sfr)
-    given = towers.update(rule, replace(context, feedback=found))
-    maps = iter(found.numpy())
+    labels = torch.stack([some_labels(3, 4, seed=seed) for seed in range(2)])
+    tower = towers.tower((3, 4), class_tokens=class_tokens)
+    method = resclip_with_feedback(RcsSettings(base), SfrSettings(scale=2.1, share=0.6))
+    given = towers.update(second(method, labels), tower)
+    maps = (literal.belonging(window.numpy()) for window in labels)
     expected = towers.slowly(
         lambda inside: literal.second_run(inside, next(maps), base=base, scale=2.1, share=0.6),
-        context,
+        tower,
     )
     assert given.shape == expected.shape
     patches = slice(class_tokens, None)
     torch.testing.assert_close(given[:, patches], expected[:, patches], rtol=0, atol=1e-6)
 
 
-def test_first_run_is_rcs_alone() -> None:
-    context = towers.context((3, 4))
+def test_first_pass_is_rcs_alone() -> None:
+    tower = towers.tower((3, 4))
     alone, both = METHODS["resclip"], METHODS["resclip-sfr"]
-    assert torch.equal(towers.update(both, context), towers.update(alone, context))
-    assert (both.residual, both.mlp, both.feedback is None) == (alone.residual, alone.mlp, False)
+    assert torch.equal(towers.update(both, tower), towers.update(alone, tower))
+    assert (both.residual, both.mlp) == (alone.residual, alone.mlp)
+    assert both.layers_read(12) == alone.layers_read(12)
 
 
 def test_share_of_zero_and_scale_of_one_is_rcs_alone() -> None:
-    context = towers.context((3, 4))
-    found = torch.rand(2, 12, 12, generator=torch.Generator().manual_seed(3))
-    rule = resclip_with_feedback(RcsSettings(), SfrSettings(scale=1.0, share=0.0))
+    tower = towers.tower((3, 4))
+    method = resclip_with_feedback(RcsSettings(), SfrSettings(scale=1.0, share=0.0))
     torch.testing.assert_close(
-        towers.update(rule, replace(context, feedback=found)),
-        towers.update(METHODS["resclip"], context),
+        towers.update(second(method, torch.stack([some_labels(3, 4)] * 2)), tower),
+        towers.update(METHODS["resclip"], tower),
     )
+
+
+def test_settings_of_both_halves_are_recorded() -> None:
+    recorded = resclip_with_feedback(RcsSettings(share=0.6), SfrSettings(share=0.2))
+    assert recorded.recorded_settings()["rcs"]["share"] == 0.6
+    assert recorded.recorded_settings()["sfr"]["share"] == 0.2
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from lhtclip.errors import InputError
-from lhtclip.methods import METHODS
+from lhtclip.methods import METHODS, Method
 from lhtclip.methods.scclip import (
     PUBLISHED,
     Levels,
     ScclipSettings,
     guidance,
     outliers,
-    scclip,
     similarity,
     smooth,
 )
@@ -27,6 +26,10 @@ from tests.methods import towers
 
 GRID = (6, 6)  # more patches than neighbours
 SETTINGS = ScclipSettings()
+
+
+def scclip(settings: ScclipSettings) -> Method:
+    return dataclasses.replace(METHODS["scclip"], settings=settings)
 
 
 def tokens(count: int, *, batch: int = 3, seed: int = 0) -> Tensor:
@@ -38,34 +41,34 @@ def tokens(count: int, *, batch: int = 3, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("class_tokens", [1, 0])
 def test_more_patches_than_neighbours(class_tokens: int) -> None:
-    context = towers.context(GRID, class_tokens=class_tokens)
-    expected = towers.slowly(partial(literal.update, "scclip"), context)
-    given = towers.update(METHODS["scclip"], context)
+    tower = towers.tower(GRID, class_tokens=class_tokens)
+    expected = towers.slowly(partial(literal.update, "scclip"), tower)
+    given = towers.update(METHODS["scclip"], tower)
     torch.testing.assert_close(given, expected, rtol=0, atol=1e-5)
 
 
 def test_without_outliers_patches_have_no_places() -> None:
-    rule = scclip(ScclipSettings(outliers=0.0))
+    method = scclip(ScclipSettings(outliers=0.0))
     order = torch.randperm(36, generator=torch.Generator().manual_seed(3))
-    context = towers.context(GRID)
-    given = towers.update(rule, towers.permuted(context, order))
-    expected = towers.update(rule, context)
+    tower = towers.tower(GRID)
+    given = towers.update(method, towers.permuted(tower, order))
+    expected = towers.update(method, tower)
     torch.testing.assert_close(given[:, 1:], expected[:, 1:][:, order], rtol=0, atol=1e-5)
 
 
 def test_class_token_only_adds_itself() -> None:
     """With no share it might as well not be there."""
-    rule = scclip(ScclipSettings(levels=Levels(3, 1, (1, 4), class_share=0.0)))
-    context = towers.context(GRID)
-    streams = {layer: stream[:, 1:] for layer, stream in context.streams.items()}
-    headless = dataclasses.replace(context, class_tokens=0, streams=streams)
-    given, expected = towers.update(rule, context), towers.update(rule, headless)
+    method = scclip(ScclipSettings(levels=Levels(3, 1, (1, 4), class_share=0.0)))
+    tower = towers.tower(GRID)
+    streams = {layer: stream[:, 1:] for layer, stream in tower.streams.items()}
+    headless = dataclasses.replace(tower, class_tokens=0, streams=streams)
+    given, expected = towers.update(method, tower), towers.update(method, headless)
     torch.testing.assert_close(given[:, 1:], expected)
 
 
 def test_every_setting_counts() -> None:
-    context = towers.context(GRID)
-    published = towers.update(METHODS["scclip"], context)
+    tower = towers.tower(GRID)
+    published = towers.update(METHODS["scclip"], tower)
     for settings in (
         ScclipSettings(neighbours=3),
         ScclipSettings(outliers=0.3),
@@ -76,7 +79,7 @@ def test_every_setting_counts() -> None:
         ScclipSettings(levels=Levels(3, 1, (1, 3), 0.3)),
         ScclipSettings(levels=Levels(3, 1, (1, 4), 0.1)),
     ):
-        assert (towers.update(scclip(settings), context) - published).abs().max() > 0.01
+        assert (towers.update(scclip(settings), tower) - published).abs().max() > 0.01
 
 
 # Outliers
@@ -169,7 +172,7 @@ def test_levels_by_depth(depth: int, levels: Levels) -> None:
 
 
 def test_levels_that_are_read() -> None:
-    assert sorted(METHODS["scclip"].reads(12)) == [4, 5, 6, 7, 8, 9, 10]
+    assert sorted(METHODS["scclip"].layers_read(12)) == [4, 5, 6, 7, 8, 9, 10]
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ GRID = (3, 5)
 SECOND_STREAM = ["gem", "clip-surgery"]
 
 
-def attentions(context: towers.Context) -> list[Attention]:
-    return [block.attention for block in context.blocks if isinstance(block.attention, Attention)]
+def attentions(tower: towers.Tower) -> list[Attention]:
+    return [block.attention for block in tower.blocks if isinstance(block.attention, Attention)]
 
 
 @pytest.mark.parametrize(
@@ -27,15 +27,15 @@ def attentions(context: towers.Context) -> list[Attention]:
 )
 @pytest.mark.parametrize("method", SECOND_STREAM)
 def test_the_last_six_blocks_and_no_others(method: str, depth: int, layers: list[int]) -> None:
-    """`towers.update` shows a rule nothing else; X^{L-1} is there for all."""
-    assert list(METHODS[method].reads(depth)) == layers
+    """`towers.update` shows a method nothing else; X^{L-1} is there for all."""
+    assert list(METHODS[method].layers_read(depth)) == layers
 
 
 @pytest.mark.parametrize("method", SECOND_STREAM)
 def test_a_tower_of_one_block(method: str) -> None:
-    context = towers.context(GRID, depth=1, restore=lambda patches: patches * torch.nan)
-    expected = towers.slowly(partial(literal.update, method), context)
-    given = towers.update(METHODS[method], context)
+    tower = towers.tower(GRID, depth=1, restore=lambda patches: patches * torch.nan)
+    expected = towers.slowly(partial(literal.update, method), tower)
+    given = towers.update(METHODS[method], tower)
     torch.testing.assert_close(given, expected)
     assert given.isfinite().all()  # its only stream is restored before it gets here
 
@@ -47,70 +47,70 @@ def test_patches_are_restored_before_the_last_block(method: str, class_tokens: i
         assert patches.shape[1:] == (15, towers.WIDTH)
         return patches.roll(1, dims=1) * 3
 
-    context = towers.context(GRID, class_tokens=class_tokens, restore=restore)
-    expected = towers.slowly(partial(literal.update, method), context)
-    given = towers.update(METHODS[method], context)
+    tower = towers.tower(GRID, class_tokens=class_tokens, restore=restore)
+    expected = towers.slowly(partial(literal.update, method), tower)
+    given = towers.update(METHODS[method], tower)
     torch.testing.assert_close(given, expected)
-    plain = towers.update(METHODS[method], towers.context(GRID, class_tokens=class_tokens))
+    plain = towers.update(METHODS[method], towers.tower(GRID, class_tokens=class_tokens))
     assert torch.equal(given[:, :class_tokens], plain[:, :class_tokens])
     assert (given - plain)[:, class_tokens:].abs().max() > 1
 
 
 @pytest.mark.parametrize("method", SECOND_STREAM)
 def test_attention_that_writes_nothing_leaves_the_stream_it_began_with(method: str) -> None:
-    context = towers.context(GRID, depth=8)
-    for attention in attentions(context):
+    tower = towers.tower(GRID, depth=8)
+    for attention in attentions(tower):
         for weight in attention.out_projection.parameters():
             weight.zero_()
-    assert torch.equal(towers.update(METHODS[method], context), context.streams[2])
+    assert torch.equal(towers.update(METHODS[method], tower), tower.streams[2])
 
 
 @pytest.mark.parametrize("method", SECOND_STREAM)
 def test_patches_have_no_places(method: str) -> None:
     order = torch.randperm(15, generator=torch.Generator().manual_seed(3))
-    context = towers.context(GRID)
-    given = towers.update(METHODS[method], towers.permuted(context, order))
-    expected = towers.update(METHODS[method], context)
+    tower = towers.tower(GRID)
+    given = towers.update(METHODS[method], towers.permuted(tower, order))
+    expected = towers.update(METHODS[method], tower)
     torch.testing.assert_close(given[:, 1:], expected[:, 1:][:, order])
 
 
 def test_surgery_asks_neither_queries_nor_keys() -> None:
-    context = towers.context(GRID)
-    expected = towers.update(METHODS["clip-surgery"], context)
-    for attention in attentions(context):
+    tower = towers.tower(GRID)
+    expected = towers.update(METHODS["clip-surgery"], tower)
+    for attention in attentions(tower):
         attention.in_projection.weight[: 2 * towers.WIDTH] = 0
-    assert torch.equal(towers.update(METHODS["clip-surgery"], context), expected)
+    assert torch.equal(towers.update(METHODS["clip-surgery"], tower), expected)
 
 
 def test_gem_does_not_ask_how_long_queries_and_keys_are() -> None:
-    context = towers.context(GRID)
-    expected = towers.update(METHODS["gem"], context)
-    for attention in attentions(context):
+    tower = towers.tower(GRID)
+    expected = towers.update(METHODS["gem"], tower)
+    for attention in attentions(tower):
         for weight in attention.in_projection.parameters():
             weight[: 2 * towers.WIDTH] *= 7
-    torch.testing.assert_close(towers.update(METHODS["gem"], context), expected)
+    torch.testing.assert_close(towers.update(METHODS["gem"], tower), expected)
 
 
 def test_gem_treats_queries_and_keys_alike() -> None:
-    context = towers.context(GRID)
-    expected = towers.update(METHODS["gem"], context)
-    for attention in attentions(context):
+    tower = towers.tower(GRID)
+    expected = towers.update(METHODS["gem"], tower)
+    for attention in attentions(tower):
         for weight in attention.in_projection.parameters():
             weight[: 2 * towers.WIDTH] = weight[: 2 * towers.WIDTH].roll(towers.WIDTH, dims=0)
-    torch.testing.assert_close(towers.update(METHODS["gem"], context), expected)
+    torch.testing.assert_close(towers.update(METHODS["gem"], tower), expected)
 
 
 def test_gem_with_one_token_takes_its_value() -> None:
-    context = towers.context((1, 1), class_tokens=0)
-    attention, x = context.blocks[-1].attention, context.streams[4]
+    tower = towers.tower((1, 1), class_tokens=0)
+    attention, x = tower.blocks[-1].attention, tower.streams[4]
     expected = attention.merge(attention.values(x))
-    torch.testing.assert_close(gem.update(attention, x), expected)
+    torch.testing.assert_close(gem.self_self(attention, x), expected)
 
 
 def test_temperature_of_gem_is_each_image_s_own() -> None:
-    context = towers.context(GRID)
-    attention, x = context.blocks[-1].attention, context.streams[4]
+    tower = towers.tower(GRID)
+    attention, x = tower.blocks[-1].attention, tower.streams[4]
     longer = torch.cat([x[:1], 4 * x[1:]])
-    given, plain = gem.update(attention, longer), gem.update(attention, x)
+    given, plain = gem.self_self(attention, longer), gem.self_self(attention, x)
     torch.testing.assert_close(given[0], plain[0])
     assert (given[1] - plain[1]).abs().max() > 0.05

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lhtclip.clip.layers import Attention, Block
-from lhtclip.methods import Context, Method
+from lhtclip.methods import LastBlock, Method
 from tests import literal
 
 WIDTH, HEADS = 24, 3
@@ -29,7 +30,33 @@ def blocks(depth: int, *, seed: int = 0) -> list[Block]:
     return made
 
 
-def context(
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """Blocks and the streams between them, the last one restored."""
+
+    grid: tuple[int, int]
+    class_tokens: int
+    blocks: Sequence[Block]
+    streams: Mapping[int, Tensor]  # X^0 to X^{L-1}
+    restore: Callable[[Tensor], Tensor]
+
+    def last(self, method: Method | None = None) -> LastBlock:
+        """Return the last block, with all streams or only those that the method says it reads."""
+        depth, block = len(self.blocks), self.blocks[-1]
+        layers = range(depth) if method is None else {depth - 1, *method.layers_read(depth)}
+        return LastBlock(
+            attention=block.attention,
+            x=self.streams[depth - 1],
+            normed=block.norm1(self.streams[depth - 1]),
+            grid=self.grid,
+            class_tokens=self.class_tokens,
+            blocks=self.blocks,
+            streams={layer: self.streams[layer] for layer in layers},
+            restore=self.restore,
+        )
+
+
+def tower(
     grid: tuple[int, int],
     *,
     depth: int = 5,
@@ -37,26 +64,22 @@ def context(
     batch: int = 2,
     seed: int = 1,
     restore: Callable[[Tensor], Tensor] = lambda patches: patches,
-) -> Context:
+) -> Tower:
     """Return all blocks and all streams, each stream a step away from the one before it."""
     generator = torch.Generator().manual_seed(seed)
     shape = (batch, class_tokens + grid[0] * grid[1], WIDTH)
     steps = torch.randn((depth, *shape), generator=generator, dtype=torch.float64)
-    return Context(grid, class_tokens, blocks(depth), dict(enumerate(steps.cumsum(dim=0))), restore)
+    return Tower(grid, class_tokens, blocks(depth), dict(enumerate(steps.cumsum(dim=0))), restore)
 
 
-def update(rule: Method, given: Context) -> Tensor:
-    """Apply a rule, which gets to see no streams but those it says it reads."""
-    depth = len(given.blocks)
-    last, entering = given.blocks[-1], given.streams[depth - 1]
-    seen = {depth - 1: entering} | {layer: given.streams[layer] for layer in rule.reads(depth)}
-    given = dataclasses.replace(given, streams=seen)
-    return rule.mix(last.attention, last.norm1(entering), given)
+def update(method: Method, given: Tower) -> Tensor:
+    """Apply a method, which gets to see no streams but those it says it reads."""
+    return method.apply(given.last(method))
 
 
-def slowly(method: Callable[[literal.Inside], literal.Array], given: Context) -> Tensor:
+def slowly(method: Callable[[literal.Inside], literal.Array], given: Tower) -> Tensor:
     """Apply the literal version, image by image; `restore` must not look across them."""
-    made = nn.ModuleList(block for block in given.blocks if isinstance(block, Block))
+    made = nn.ModuleList(given.blocks)
     tensors = made.state_dict()
 
     def restore(patches: literal.Array) -> literal.Array:
@@ -70,7 +93,7 @@ def slowly(method: Callable[[literal.Inside], literal.Array], given: Context) ->
     return torch.from_numpy(np.stack(images))
 
 
-def one_by_one(given: Context) -> list[Context]:
+def one_by_one(given: Tower) -> list[Tower]:
     """Split a batch."""
     return [
         dataclasses.replace(given, streams={n: x[i : i + 1] for n, x in given.streams.items()})
@@ -78,7 +101,7 @@ def one_by_one(given: Context) -> list[Context]:
     ]
 
 
-def permuted(given: Context, order: Tensor) -> Context:
+def permuted(given: Tower, order: Tensor) -> Tower:
     """Put the patches, not the class token, into another order."""
     places = torch.cat([torch.arange(given.class_tokens), given.class_tokens + order])
     streams = {layer: stream[:, places] for layer, stream in given.streams.items()}

@@ -175,7 +175,7 @@ def preset_of(
         pictures: Both.
         grid: What was tried.
         model: As the user calls it.
-        method: Rule of the last block.
+        method: Name of the method.
     """
     best, ranking = found.best, measured.survey.ranking()
     data = pictures.for_heads.name

@@ -39,7 +39,7 @@ class Scorer:
             checkpoint: A frozen CLIP.
             dataset: The pictures; resized, cut and worded by the protocol of LHT-CLIP, that of
                 ResCLIP for its method.
-            method: Rule of the last block.
+            method: Name of the method.
             folder: Keeps the counts of each candidate, so that a search that was stopped goes on
                 where it was; None keeps nothing.
             overwrite: Start over, whatever the folder holds.

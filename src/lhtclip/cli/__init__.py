@@ -22,7 +22,7 @@ COMMANDS = {
     "segment": "Label every pixel of images with your words.",
     "reproduce": "Measure the rows of the paper's tables.",
     "models": "List the models that have a short name.",
-    "methods": "List the last-block rules there are.",
+    "methods": "List the methods for the last block.",
     "download": "Fetch models into the local cache.",
     "demo": "Segment the scenes that come with the package.",
     "evaluate": "Measure mIoU on labelled data sets, by the published protocols.",

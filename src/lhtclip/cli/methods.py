@@ -1,4 +1,4 @@
-"""`lhtclip methods`: the last-block rules and what each keeps of the block."""
+"""`lhtclip methods`: the methods and what each keeps of the last block."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lhtclip.cli.console import print_table, say
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> None:
-    """List the last-block rules there are.
+    """List the methods for CLIP's last block.
 
-    "residual" and "mlp" say whether a rule keeps them as published. Where a technique of LHT-CLIP
-    acts, neither is kept unless asked for. The techniques go with every rule; where they reach one
-    in a way of its own, a note says so.
+    "residual" and "mlp" say whether the published method keeps them. If a technique of LHT-CLIP is
+    on, neither is kept unless you ask for it. The techniques work with every method; a note says
+    where they reach one differently.
     """
     from lhtclip.methods import METHODS
 
@@ -24,25 +24,25 @@ def command(*, as_json: bool) -> None:
         entries = [
             {
                 "name": name,
-                "source": rule.source,
-                "residual": rule.residual,
-                "mlp": rule.mlp,
-                "note": rule.note,
+                "source": method.source,
+                "residual": method.residual,
+                "mlp": method.mlp,
+                "note": method.note,
             }
-            for name, rule in METHODS.items()
+            for name, method in METHODS.items()
         ]
         click.echo(json.dumps(entries, indent=2))
         return
     print_table(
         ("name", "residual", "mlp", "source"),
         [
-            (name, _kept(rule.residual), _kept(rule.mlp), rule.source)
-            for name, rule in METHODS.items()
+            (name, _kept(method.residual), _kept(method.mlp), method.source)
+            for name, method in METHODS.items()
         ],
     )
-    for name, rule in METHODS.items():
-        if rule.note:
-            say(f"{name}: {rule.note}")
+    for name, method in METHODS.items():
+        if method.note:
+            say(f"{name}: {method.note}")
 
 
 def _kept(value: bool) -> str:

@@ -20,20 +20,19 @@ class CompiledEncoder:
         """Get ready; the first batch of a shape is what takes its time.
 
         Raises:
-            InputError: The method looks at the words while it encodes, which cannot be compiled.
+            InputError: The method has a second pass, which differs from image to image.
         """
-        if encoder.rule.feedback is not None:
+        if encoder.method.second_pass is not None:
             raise InputError(
-                f"The method {encoder.rule.name!r} segments once before it encodes and cannot be "
-                "compiled: use the engine 'torch'."
+                f"The method {encoder.method.name!r} has a second pass and cannot be compiled: use "
+                "the engine 'torch'."
             )
         self._encoder = encoder
         self._compiled = torch.compile(encoder.__call__, dynamic=False)
         self._shapes: set[torch.Size] = set()
 
-    def __call__(self, pixels: Tensor, *, texts: Tensor | None = None) -> Tensor:
-        """Encode a batch, as `DenseEncoder` does; texts are not looked at."""
-        del texts
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Encode a batch, as `DenseEncoder` does."""
         shape = pixels.shape[1:]
         if shape not in self._shapes and len(self._shapes) == _MOST_SHAPES:
             return self._encoder(pixels)

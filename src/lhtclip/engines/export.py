@@ -32,10 +32,6 @@ PIXELS, TEXTS, LOGITS = "pixels", "texts", "logits"
 TOLERANCE = 1e-3  # between the cosines of a graph and of torch
 _MOST_PATCHES = 4096  # along one side of a window
 _MOST_BYTES = 1.9e9  # of weights in one file; protobuf ends at 2 GB
-_NO_GRAPH = {
-    "scclip": "how many neighbours and outliers there are depends on the number of patches",
-    "resclip-sfr": "it segments once before it encodes",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +117,11 @@ def check_exportable(encoder: DenseEncoder) -> None:
     Raises:
         InputError: Says why there is none.
     """
-    rule, table = encoder.rule, encoder.model.vision.positions
-    if rule.name in _NO_GRAPH:
+    method, table = encoder.method, encoder.model.vision.positions
+    if not method.exportable:
         raise InputError(
-            f"The method {rule.name!r} cannot become a graph: {_NO_GRAPH[rule.name]}. "
-            "Use another method, or the engine 'torch'."
+            f"The method {method.name!r} cannot become a graph: use another method, or the engine "
+            "'torch'."
         )
     if (table.dtype, table.device.type) != (torch.float32, "cpu"):
         raise InputError(

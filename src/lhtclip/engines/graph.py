@@ -42,9 +42,8 @@ class GraphEncoder:
         self._run, self._patch = run, config.vision.patch_size
         self._identity = np.eye(config.projection_dim, dtype=np.float32)
 
-    def __call__(self, pixels: Tensor, *, texts: Tensor | None = None) -> Tensor:
-        """Encode a batch, as `DenseEncoder` does; texts are not looked at."""
-        del texts
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Encode a batch, as `DenseEncoder` does."""
         height, width = (length - length % self._patch for length in pixels.shape[-2:])
         whole = pixels[..., :height, :width].contiguous()
         return torch.from_numpy(self._run(whole.numpy(), self._identity))

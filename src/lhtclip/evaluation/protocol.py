@@ -21,7 +21,7 @@ class Protocol:
 
     dataset: Name of the data set.
     publication: A name in `PUBLICATIONS`.
-    method: Rule of the last block, a name in `lhtclip.methods.METHODS`.
+    method: A name in `lhtclip.methods.METHODS`.
     residual, mlp: Whether it keeps the last block's residual connection and its MLP.
     lht: Whether SSR, ATR and SHE act, as the checkpoint's preset has them.
     class_list: Its words, a name in `SHIPPED_CLASS_LISTS`; None where the data set brings its own.
@@ -69,7 +69,7 @@ class Protocol:
         )
 
     def rule(self, method: str | None = None) -> Method:
-        """Return a rule of the last block, ResCLIP's with the settings of this data set.
+        """Return a method, ResCLIP's with the settings of this data set.
 
         Args:
             method: Its name; None for the record's own.

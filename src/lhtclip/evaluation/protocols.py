@@ -14,7 +14,7 @@ from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.errors import unknown
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.image.windows import WindowSettings
-from lhtclip.methods.naclip import SIGMA
+from lhtclip.methods.naclip import NaclipSettings
 from lhtclip.methods.resclip import RcsSettings
 from lhtclip.methods.resclip_feedback import SfrSettings
 from lhtclip.text.vocabulary import SHIPPED_CLASS_LISTS
@@ -94,7 +94,7 @@ class _Publication:
     notes: tuple[str, ...] = ()
 
 
-_GAUSSIAN = f"The Gaussian on the attention has σ = {SIGMA:g} patches."
+_GAUSSIAN = f"The Gaussian on the attention has σ = {NaclipSettings().sigma:g} patches."
 
 _PUBLICATIONS: Mapping[str, _Publication] = {
     "sclip": _Publication(

@@ -52,8 +52,8 @@ def describe(
         "images_per_second": evaluation.images_per_second,
         "model": model,
         "method": {
-            "name": encoder.rule.name,
-            "source": encoder.rule.source,
+            "name": encoder.method.name,
+            "source": encoder.method.source,
             "techniques": str(encoder.lht),
             "residual": encoder.residual,
             "mlp": encoder.mlp,

@@ -1,4 +1,4 @@
-"""Last-block rules of the published methods, one paper a file."""
+"""The published methods, one paper a file."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from lhtclip.methods.clip import CLIP
 from lhtclip.methods.clip_surgery import CLIP_SURGERY
 from lhtclip.methods.gem import GEM
 from lhtclip.methods.maskclip import MASKCLIP
-from lhtclip.methods.method import Context, FirstRun, LastAttention, Method
+from lhtclip.methods.method import LastBlock, Method
 from lhtclip.methods.naclip import NACLIP
 from lhtclip.methods.resclip import RESCLIP
 from lhtclip.methods.resclip_feedback import RESCLIP_SFR
 from lhtclip.methods.scclip import SCCLIP
 from lhtclip.methods.sclip import SCLIP
 
-__all__ = ["METHODS", "Context", "FirstRun", "LastAttention", "Method", "method_named"]
+__all__ = ["METHODS", "LastBlock", "Method", "method_named"]
 
 METHODS: dict[str, Method] = {
     "clip": CLIP,

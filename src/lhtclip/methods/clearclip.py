@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lhtclip.methods.method import Context, LastAttention, Method
+from lhtclip.methods.method import LastBlock, Method
 
 
-def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+def update(last: LastBlock) -> Tensor:
     """A = softmax(s Q Qᵀ)."""
-    del context
+    attention, x = last.attention, last.normed
     queries, values = attention.queries(x), attention.values(x)
     return attention.merge(attention.mix(queries, queries, values))
 
 
 CLEARCLIP = Method(
-    "clearclip", mix, residual=False, mlp=False, source="ClearCLIP, arXiv 2407.12442"
+    "clearclip", update, residual=False, mlp=False, source="ClearCLIP, arXiv 2407.12442"
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lhtclip.methods.method import Context, LastAttention, Method
+from lhtclip.methods.method import LastBlock, Method
 
 
-def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+def update(last: LastBlock) -> Tensor:
     """A = softmax(s Q Kᵀ)."""
-    del context
+    attention, x = last.attention, last.normed
     queries, keys, values = attention.queries(x), attention.keys(x), attention.values(x)
     return attention.merge(attention.mix(queries, keys, values))
 
 
-CLIP = Method("clip", mix, residual=True, mlp=True, source="CLIP, arXiv 2103.00020")
+CLIP = Method("clip", update, residual=True, mlp=True, source="CLIP, arXiv 2103.00020")

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lhtclip.methods.method import Context, LastAttention, Method
-from lhtclip.methods.second_stream import NOTE, collect, reads
+from lhtclip.methods.method import LastAttention, LastBlock, Method
+from lhtclip.methods.second_stream import NOTE, SecondStreamSettings, collect, reads
 
 
-def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+def update(last: LastBlock, settings: SecondStreamSettings) -> Tensor:
     """X^{L-6} and the last 6 updates with A = softmax(s V Vᵀ)."""
-    del attention
-    return collect(x, context, update)
+    return collect(last, settings, values_with_values)
 
 
-def update(attention: LastAttention, x: Tensor) -> Tensor:
+def values_with_values(attention: LastAttention, x: Tensor) -> Tensor:
     """Return what a block adds to the second stream: A = softmax(s V Vᵀ)."""
     values = attention.values(x)
     return attention.merge(attention.mix(values, values, values))
@@ -28,10 +27,11 @@ def update(attention: LastAttention, x: Tensor) -> Tensor:
 
 CLIP_SURGERY = Method(
     "clip-surgery",
-    mix,
+    update,
     residual=False,  # the second stream has its own
     mlp=False,
     source="CLIP Surgery, arXiv 2304.05653",
+    settings=SecondStreamSettings(),
     reads=reads,
     note=NOTE,
 )

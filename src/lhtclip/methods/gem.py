@@ -10,17 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.methods.method import Context, LastAttention, Method
-from lhtclip.methods.second_stream import NOTE, collect, reads
+from lhtclip.methods.method import LastAttention, LastBlock, Method
+from lhtclip.methods.second_stream import NOTE, SecondStreamSettings, collect, reads
 
 
-def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+def update(last: LastBlock, settings: SecondStreamSettings) -> Tensor:
     """X^{L-6} and the last 6 updates with self-self attention."""
-    del attention
-    return collect(x, context, update)
+    return collect(last, settings, self_self)
 
 
-def update(attention: LastAttention, x: Tensor) -> Tensor:
+def self_self(attention: LastAttention, x: Tensor) -> Tensor:
     """Return what a block adds to the second stream: A = ⅓ Σ softmax(τ p pᵀ), p of q, k, v.
 
     τ is s times the mean length of the image's normed tokens, so it needs no tuning by model.
@@ -37,10 +36,11 @@ def update(attention: LastAttention, x: Tensor) -> Tensor:
 
 GEM = Method(
     "gem",
-    mix,
+    update,
     residual=False,  # the second stream has its own
     mlp=False,
     source="GEM, arXiv 2312.00878",
+    settings=SecondStreamSettings(),
     reads=reads,
     note=NOTE,
 )

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lhtclip.methods.method import Context, LastAttention, Method
+from lhtclip.methods.method import LastBlock, Method
 
 
-def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+def update(last: LastBlock) -> Tensor:
     """A = I."""
-    del context
-    return attention.merge(attention.values(x))
+    return last.attention.merge(last.attention.values(last.normed))
 
 
-MASKCLIP = Method("maskclip", mix, residual=True, mlp=True, source="MaskCLIP, arXiv 2112.01071")
+MASKCLIP = Method("maskclip", update, residual=True, mlp=True, source="MaskCLIP, arXiv 2112.01071")

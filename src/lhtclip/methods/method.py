@@ -1,25 +1,25 @@
-"""What a last-block rule is: how the last block mixes its patch tokens, and what it keeps.
+"""What a method is: how CLIP's last block mixes its patch tokens, and what it keeps.
 
-A published method replaces CLIP's last block. Its `mix` says what stands in place of attention with
-softmax(s Q Kᵀ); `residual` and `mlp` say whether the block's residual connection and feed-forward
-network stay. These are the published defaults, and both can be overridden.
+A published method replaces CLIP's last block. Its `update` stands in place of attention with
+softmax(s Q Kᵀ); `residual` and `mlp` say whether the block keeps its residual connection and its
+feed-forward network. These two are the published defaults, and both can be overridden.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor
 
 
 class LastAttention(Protocol):
-    """What a rule may use of a block's attention.
+    """The attention of a block, as methods use it.
 
-    x is the normed residual stream (batch, class tokens + patches, width), class token first;
-    everything per head is (batch, heads, class tokens + patches, head width).
+    Tokens x are the normed residual stream (batch, class tokens + patches, width), class token
+    first; everything per head is (batch, heads, class tokens + patches, head width).
     """
 
     scale: float  # s = d^-1/2
@@ -48,7 +48,7 @@ class LastAttention(Protocol):
 
 
 class BlockParts(Protocol):
-    """What a rule may use of a block: its first norm and its attention."""
+    """The parts of a block that methods use: its first norm and its attention."""
 
     @property
     def norm1(self) -> Callable[[Tensor], Tensor]:
@@ -62,80 +62,118 @@ class BlockParts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What a rule may know beside the tokens of the last block.
+class LastBlock:
+    """Everything that a method may use: the last block, its input, and the tower before it.
 
-    grid: Rows and columns of patches.
-    class_tokens: How many tokens stand before the patches, 1 or 0.
-    blocks: All blocks of the tower, first to last.
-    streams: The residual stream after layer l (X^l), by 1-based layer, of the layers that the rule
-        `reads`; 0 is what enters the first block. The one that enters the last block (X^{L-1}) is
-        always there, as ATR and SHE left it.
-    restore: ATR and SHE as they are set, for patch tokens (batch, patches, width) that a rule
-        itself carries into the last block.
-    feedback: What the rule's own `feedback` made of a first run, in the second; otherwise None.
+    Attributes:
+        attention: The last block's attention.
+        x: The residual stream that enters the last block (X^{L-1}) after ATR and SHE, (batch,
+            class tokens + patches, width).
+        normed: LN1(x), the same shape.
+        grid: Rows and columns of patches.
+        class_tokens: How many tokens stand before the patches, 1 or 0.
+        blocks: All blocks of the tower, first to last.
+        streams: The residual stream after layer l (X^l), by 1-based layer, for the layers that the
+            method `reads`; 0 is the input of the first block. X^{L-1} is always there.
+        restore: Applies ATR and SHE, as they are set, to patch tokens (batch, patches, width) that
+            a method carries into the last block itself.
     """
 
+    attention: LastAttention
+    x: Tensor
+    normed: Tensor
     grid: tuple[int, int]
     class_tokens: int
     blocks: Sequence[BlockParts]
     streams: Mapping[int, Tensor]
     restore: Callable[[Tensor], Tensor]
-    feedback: Tensor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FirstRun:
-    """What a rule with feedback may know of its first run through the last block.
+class LabelPatches(Protocol):
+    """Labels the patches of some windows by their first embeddings."""
 
-    embeddings: Of all patches, (batch, rows, columns, E), of unit length.
-    texts: The queries' embeddings, (queries, E), of unit length.
-    pixels: What was encoded, normalised, (batch, 3, height, width).
-    patch: Side of a patch in pixels.
-    """
+    def __call__(self, *, logit_scale: float, threshold: float) -> Tensor:
+        """Segment each window, refined by PAMR, and give each patch its most frequent label.
 
-    embeddings: Tensor
-    texts: Tensor
-    pixels: Tensor
-    patch: int
+        Args:
+            logit_scale: Factor on the cosines before the softmax.
+            threshold: A pixel whose winner has less than this probability counts as query 0.
 
-
-Mix = Callable[[LastAttention, Tensor, Context], Tensor]
+        Returns:
+            Indices of queries, (windows, rows, columns).
+        """
+        ...
 
 
-def no_streams(depth: int) -> Collection[int]:
-    """Read no layer but the last block's own input."""
-    del depth
+def no_streams(*_: object) -> Collection[int]:
+    """Read no layer except the last block's own input."""
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One published method: its attention, what it keeps of the block, and where it stands.
+    """A published method: its attention, what it keeps of the last block, and its source.
 
-    mix: What the block's attention adds, (batch, class tokens + patches, width), from the
-        attention, the normed residual stream of the same shape, and the context. Whatever it has
-        for class tokens, only the patches are read.
-    reads: For a tower of so many layers, after which of them (1-based; 0 is before the first) the
-        rule needs the residual stream. Raises InputError where the tower does not suit the rule.
-    note: How LHT-CLIP's techniques reach the rule, where that is not as everywhere.
-    feedback: Where a rule has it, the last block runs twice: this turns the first run into what the
-        second finds in its context, (batch, ...). Such a rule needs texts to encode an image.
+    `replace(METHODS["naclip"], settings=NaclipSettings(sigma=3.0))` changes its settings. The
+    functions get everything that a user can set from `settings`, which is part of every
+    fingerprint; so they must not be closures over settings of their own.
+
+    Attributes:
+        name: How users call it.
+        update: `update(last)`, or `update(last, settings)` for a method with settings. Returns what
+            the attention adds to the residual stream, (batch, class tokens + patches, width). Only
+            the patches are used.
+        residual: Whether the published code keeps the last block's residual connection.
+        mlp: Whether it keeps the last block's MLP.
+        source: The publication.
+        settings: A frozen dataclass of JSON types, or None.
+        reads: `reads(depth)`, or `reads(depth, settings)`. The layers whose residual stream the
+            method needs, in a tower of so many layers (1-based; 0 is the input of the first block).
+            Raises InputError if the method does not fit such a tower.
+        note: Where LHT-CLIP's techniques reach this method differently from others.
+        exportable: Whether it can become an ONNX graph; if not, `note` or `source` says more.
+        second_pass: For a method that looks at an image twice, `second_pass(label, settings)`: the
+            method of the second pass, from the labels of the first. The segmenter runs it.
     """
 
     name: str
-    mix: Mix
+    update: Callable[..., Tensor]
     residual: bool
     mlp: bool
     source: str
-    reads: Callable[[int], Collection[int]] = no_streams
+    settings: object = None
+    reads: Callable[..., Collection[int]] = no_streams
     note: str = ""
-    feedback: Callable[[FirstRun], Tensor] | None = None
+    exportable: bool = True
+    second_pass: Callable[[LabelPatches, Any], Method] | None = None
 
-    def settings(self) -> dict[str, Any]:
-        """Return the settings that the rule was built with, by name; most rules have none."""
-        given = self.mix.keywords if isinstance(self.mix, partial) else {}
-        return {
-            name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-            for name, value in given.items()
-        }
+    def __post_init__(self) -> None:
+        """Refuse settings that a fingerprint could not hold."""
+        self.recorded_settings()
+
+    def apply(self, last: LastBlock) -> Tensor:
+        """Return the update of the last block, (batch, class tokens + patches, width)."""
+        return self.update(last) if self.settings is None else self.update(last, self.settings)
+
+    def layers_read(self, depth: int) -> Collection[int]:
+        """Return the layers whose residual stream the method needs.
+
+        Raises:
+            InputError: The method does not fit a tower of this depth.
+        """
+        return self.reads(depth) if self.settings is None else self.reads(depth, self.settings)
+
+    def recorded_settings(self) -> dict[str, Any]:
+        """Return the settings by name, in JSON types, as they go into every fingerprint.
+
+        Raises:
+            TypeError: The settings are not a frozen dataclass of JSON types.
+        """
+        if self.settings is None:
+            return {}
+        if not (is_dataclass(self.settings) and not isinstance(self.settings, type)):
+            raise TypeError(
+                f"The settings of the method {self.name!r} must be a frozen dataclass, so that "
+                f"they are part of every fingerprint, not {self.settings!r}."
+            )
+        return json.loads(json.dumps(asdict(self.settings)))

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.methods.method import Context, LastAttention, Method
+from lhtclip.errors import InputError, is_number
+from lhtclip.methods.method import LastBlock, Method
 
-SIGMA = 5.0  # patches
+
+@dataclass(frozen=True, slots=True)
+class NaclipSettings:
+    """Settings of NACLIP.
+
+    Attributes:
+        sigma: Width of the neighbourhood's Gaussian, in patches, above 0.
+    """
+
+    sigma: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse a width that is not above 0."""
+        if not (is_number(self.sigma) and self.sigma > 0):
+            raise InputError(f"NACLIP's sigma must be above 0 patches, not {self.sigma!r}.")
 
 
-def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+def update(last: LastBlock, settings: NaclipSettings) -> Tensor:
     """A = softmax(s K Kᵀ + Ω)."""
+    attention, x = last.attention, last.normed
     keys, values = attention.keys(x), attention.values(x)
     bias = neighbourhood(
-        context.grid, SIGMA, class_tokens=context.class_tokens, device=x.device
+        last.grid, settings.sigma, class_tokens=last.class_tokens, device=x.device
     ).to(x.dtype)
     return attention.merge(attention.mix(keys, keys, values, bias=bias))
 
@@ -35,9 +53,16 @@ def neighbourhood(
         (class tokens + patches, class tokens + patches) float32.
     """
     rows, columns = (torch.arange(length, dtype=torch.float32, device=device) for length in grid)
-    places = torch.cartesian_prod(rows, columns)
-    squared = (places[:, None] - places).square().sum(dim=-1)
+    positions = torch.cartesian_prod(rows, columns)
+    squared = (positions[:, None] - positions).square().sum(dim=-1)
     return F.pad(torch.exp(-squared / (2 * sigma**2)), (class_tokens, 0) * 2)
 
 
-NACLIP = Method("naclip", mix, residual=False, mlp=False, source="NACLIP, arXiv 2404.08181")
+NACLIP = Method(
+    "naclip",
+    update,
+    residual=False,
+    mlp=False,
+    source="NACLIP, arXiv 2404.08181",
+    settings=NaclipSettings(),
+)

@@ -1,15 +1,14 @@
 """ResCLIP: the last block borrows the attention of middle layers (arXiv 2411.15851).
 
 This is residual cross-correlation self-attention (RCS). The paper's other half, semantic feedback
-(SFR), changes the base's scores from a first segmentation; `mix` takes that change as a gain and a
-bias, and knows nothing of where it comes from.
+(SFR), changes the base's scores by a first segmentation; `update` takes that change as a gain and a
+bias and does not know where it comes from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, cast
 
 import torch
@@ -17,8 +16,8 @@ from torch import Tensor
 
 from lhtclip.errors import InputError, is_number, unknown
 from lhtclip.methods.clearclip import CLEARCLIP
-from lhtclip.methods.method import Context, LastAttention, Method
-from lhtclip.methods.naclip import NACLIP, SIGMA, neighbourhood
+from lhtclip.methods.method import LastBlock, Method
+from lhtclip.methods.naclip import NACLIP, NaclipSettings, neighbourhood
 from lhtclip.methods.sclip import SCLIP
 
 BASES = {"naclip": NACLIP, "sclip": SCLIP, "clearclip": CLEARCLIP}
@@ -28,24 +27,31 @@ BASES = {"naclip": NACLIP, "sclip": SCLIP, "clearclip": CLEARCLIP}
 class RcsSettings:
     """Settings of RCS.
 
-    base: The method whose attention is mixed with the borrowed one.
-    scale: τ, which the mixture is multiplied by; 2 in all published settings.
-    share: λ, how much is borrowed, 0 to 1. Published are 0.2 to 0.6 by data set, mostly 0.3 or 0.4.
-    layers: 1-based layers that are borrowed from. None takes the third of the tower that the
-        paper's 6 to 9 of 12 are, which is 11 to 18 of 24; the released code takes 6 to 9 always.
+    Attributes:
+        base: The method whose attention is mixed with the borrowed one.
+        scale: τ, which the mixture is multiplied by; 2 in all published settings.
+        share: λ, how much is borrowed, 0 to 1. The published values are 0.2 to 0.6 by data set,
+            mostly 0.3 or 0.4.
+        layers: 1-based layers that are borrowed from. None takes the third of the tower that the
+            paper's 6 to 9 of 12 are, which is 11 to 18 of 24; the released code always takes 6 to
+            9.
+        sigma: Width in patches of the base's neighbourhood, for the base "naclip" only.
     """
 
     base: Literal["naclip", "sclip", "clearclip"] = "naclip"
     scale: float = 2.0
     share: float = 0.3
     layers: tuple[int, ...] | None = None
+    sigma: float = NaclipSettings().sigma
 
     def __post_init__(self) -> None:
-        """Refuse bases that cannot be, and a share that is none."""
+        """Refuse unknown bases and numbers outside their range."""
         if cast("str", self.base) not in BASES:
             raise unknown("base of ResCLIP", self.base, BASES)
-        if not (is_number(self.scale) and self.scale > 0):
-            raise InputError(f"ResCLIP's scale must be above 0, not {self.scale!r}.")
+        for name in ("scale", "sigma"):
+            value = getattr(self, name)
+            if not (is_number(value) and value > 0):
+                raise InputError(f"ResCLIP's {name} must be above 0, not {value!r}.")
         if not (is_number(self.share) and 0 <= self.share <= 1):
             raise InputError(f"ResCLIP's share must be from 0 to 1, not {self.share!r}.")
 
@@ -65,57 +71,45 @@ class RcsSettings:
             )
         return layers
 
-    def reads(self, depth: int) -> Collection[int]:
-        """Return the layers whose outputs are needed: the inputs of those borrowed from."""
-        return {layer - 1 for layer in self.layers_of(depth)}
+
+def reads(depth: int, settings: RcsSettings) -> Collection[int]:
+    """Return the layers whose outputs are needed: the inputs of those borrowed from."""
+    return {layer - 1 for layer in settings.layers_of(depth)}
 
 
-def mix(
-    attention: LastAttention,
-    x: Tensor,
-    context: Context,
-    *,
-    settings: RcsSettings,
-    gain: float = 1.0,
-    bias: Tensor | None = None,
+def update(
+    last: LastBlock, settings: RcsSettings, *, gain: float = 1.0, bias: Tensor | None = None
 ) -> Tensor:
     """A = τ [(1 - λ) A_s + λ A_c], A_s of the base, A_c the mean over layers of softmax(s Q Kᵀ).
 
     Args:
-        attention: The last block's.
-        x: What enters it, normed.
-        context: Where the streams before it are.
+        last: The last block and the streams before it.
         settings: The base, τ, λ and the layers.
-        gain: Passed on to `base_outputs`.
-        bias: Likewise.
+        gain: What the base's scores are multiplied by, as in `base_outputs`.
+        bias: What is then added to them, as in `base_outputs`.
     """
-    own = base_outputs(attention, x, context, settings.base, gain=gain, bias=bias)
-    borrowed = borrowed_outputs(attention, x, context, settings.layers_of(len(context.blocks)))
-    return attention.merge(settings.scale * torch.lerp(own, borrowed, settings.share))
+    own = base_outputs(last, settings, gain=gain, bias=bias)
+    borrowed = borrowed_outputs(last, settings.layers_of(len(last.blocks)))
+    return last.attention.merge(settings.scale * torch.lerp(own, borrowed, settings.share))
 
 
 def base_outputs(
-    attention: LastAttention,
-    x: Tensor,
-    context: Context,
-    base: str,
-    *,
-    gain: float = 1.0,
-    bias: Tensor | None = None,
+    last: LastBlock, settings: RcsSettings, *, gain: float = 1.0, bias: Tensor | None = None
 ) -> Tensor:
     """Return A_s V: softmax(gain s F Fᵀ + bias + Ω) V, summed over the base's features F.
 
+    "naclip" takes keys and is the only base with Ω, "clearclip" takes queries, "sclip" both.
+
     Args:
-        attention: The last block's.
-        x: What enters it, normed.
-        context: The grid.
-        base: "naclip" takes keys and alone has Ω, "clearclip" queries, "sclip" both.
+        last: The last block.
+        settings: The base and its neighbourhood.
         gain: What the scores are multiplied by.
         bias: What is then added to them, broadcast to (batch, heads, tokens, tokens).
 
     Returns:
         (batch, heads, tokens, head width).
     """
+    attention, x, base = last.attention, last.normed, settings.base
     features: list[Tensor] = []
     if base in ("sclip", "clearclip"):
         features.append(attention.queries(x))
@@ -123,7 +117,7 @@ def base_outputs(
         features.append(attention.keys(x))
     if base == "naclip":
         omega = neighbourhood(
-            context.grid, SIGMA, class_tokens=context.class_tokens, device=x.device
+            last.grid, settings.sigma, class_tokens=last.class_tokens, device=x.device
         ).to(x.dtype)
         bias = omega if bias is None else bias + omega
     values = attention.values(x)
@@ -131,9 +125,7 @@ def base_outputs(
     return torch.stack(outputs).sum(dim=0)
 
 
-def borrowed_outputs(
-    attention: LastAttention, x: Tensor, context: Context, layers: Collection[int]
-) -> Tensor:
+def borrowed_outputs(last: LastBlock, layers: Collection[int]) -> Tensor:
     """Return A_c V: earlier layers say where to look, the last one what is there.
 
     Heads correspond by their number, and all layers share one s, the heads being equally wide.
@@ -141,26 +133,27 @@ def borrowed_outputs(
     Returns:
         (batch, heads, tokens, head width).
     """
-    values = attention.values(x)
+    values = last.attention.values(last.normed)
     total = torch.zeros_like(values)
     for layer in layers:
-        block = context.blocks[layer - 1]
-        normed = block.norm1(context.streams[layer - 1])
+        block = last.blocks[layer - 1]
+        normed = block.norm1(last.streams[layer - 1])
         queries, keys = block.attention.queries(normed), block.attention.keys(normed)
-        total = total + attention.mix(queries, keys, values)
+        total = total + last.attention.mix(queries, keys, values)
     return total / len(layers)
 
 
 def resclip(settings: RcsSettings) -> Method:
-    """Build the rule; residual connection and MLP stay where the base keeps them."""
+    """Build the method; it keeps the residual connection and the MLP if its base does."""
     base = BASES[settings.base]
     return Method(
         "resclip" if settings.base == "naclip" else f"resclip-{settings.base}",
-        partial(mix, settings=settings),
+        update,
         residual=base.residual,
         mlp=base.mlp,
         source="ResCLIP without SFR, arXiv 2411.15851",
-        reads=settings.reads,
+        settings=settings,
+        reads=reads,
         note="Borrowed maps are those of CLIP's stream, which ATR and SHE do not reach.",
     )
 

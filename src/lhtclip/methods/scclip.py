@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lhtclip.errors import InputError, is_number
-from lhtclip.methods.method import Context, LastAttention, Method
+from lhtclip.methods.method import LastAttention, LastBlock, Method
 from lhtclip.techniques.atr import AtrSettings, replace_abnormal
 
 _EVENLY = AtrSettings(sigma=1e6)  # so wide that all normal neighbours weigh 1
@@ -31,10 +30,11 @@ _EVENLY = AtrSettings(sigma=1e6)  # so wide that all normal neighbours weigh 1
 class Levels:
     """Which layers SC-CLIP reads, 1-based, and how much of the class token it adds.
 
-    deep: The layer whose similarity smooths the stream and guides the attention.
-    shallow: The layer whose similarity smooths the result.
-    fused: First and last of the layers that the second pass sums up.
-    class_share: How much of the class token is added.
+    Attributes:
+        deep: The layer whose similarity smooths the stream and guides the attention.
+        shallow: The layer whose similarity smooths the result.
+        fused: First and last of the layers that the second pass sums up.
+        class_share: How much of the class token is added.
     """
 
     deep: int
@@ -53,12 +53,14 @@ PUBLISHED = {  # by depth of the tower: ViT-B/16 by the paper, ViT-L/14 as its a
 class ScclipSettings:
     """Settings of SC-CLIP, the published ones by default.
 
-    neighbours: k, how many nearest tokens a token's density is measured by.
-    outliers: The share of patches that is taken for outlying, by an image's own quantile.
-    beta: β, similarities below it do not smooth.
-    sharpness: What similarities are multiplied by before they become attention.
-    levels: Layers and class share. None takes those published for the depth; towers of another
-        depth take ViT-B/16's by proportion, rounded down, or ViT-L/14's if deeper than 12.
+    Attributes:
+        neighbours: k, how many nearest tokens a token's density is measured by, 1 or more.
+        outliers: The share of patches that is taken for outlying, by an image's own quantile, 0 to
+            1.
+        beta: β, similarities below it do not smooth, 0 to 1.
+        sharpness: What similarities are multiplied by before they become attention, 0 or more.
+        levels: Layers and class share. None takes those published for the depth; towers of another
+            depth take ViT-B/16's by proportion, rounded down, or ViT-L/14's if deeper than 12.
     """
 
     neighbours: int = 30
@@ -95,36 +97,33 @@ class ScclipSettings:
             )
         return levels
 
-    def reads(self, depth: int) -> Collection[int]:
-        """Return the layers whose outputs are needed."""
-        levels = self.levels_of(depth)
-        return {levels.deep, levels.shallow, *_fused(levels)}
 
-
-def mix(
-    attention: LastAttention, x: Tensor, context: Context, *, settings: ScclipSettings
-) -> Tensor:
-    """Y = M' (out(½ [softmax(M) + softmax(s K Kᵀ)]) + share CLS), over both passes."""
-    del x  # it is normed too early: patches change before
-    depth, prefix, norm = len(context.blocks), context.class_tokens, context.blocks[-1].norm1
+def reads(depth: int, settings: ScclipSettings) -> Collection[int]:
+    """Return the layers whose outputs are needed."""
     levels = settings.levels_of(depth)
-    stream = context.streams[depth - 1]
-    outlying = outliers(stream[:, prefix:], settings)
+    return {levels.deep, levels.shallow, *_fused(levels)}
+
+
+def update(last: LastBlock, settings: ScclipSettings) -> Tensor:
+    """Y = M' (out(½ [softmax(M) + softmax(s K Kᵀ)]) + share CLS), over both passes."""
+    prefix, norm = last.class_tokens, last.blocks[-1].norm1
+    levels = settings.levels_of(len(last.blocks))
+    outlying = outliers(last.x[:, prefix:], settings)
 
     def mended(patches: Tensor) -> Tensor:
-        return replace_abnormal(patches, context.grid, _EVENLY, abnormal=outlying)
+        return replace_abnormal(patches, last.grid, _EVENLY, abnormal=outlying)
 
-    deep = similarity(mended(context.streams[levels.deep][:, prefix:]))  # M
-    shallow = similarity(context.streams[levels.shallow][:, prefix:])  # M'
-    adjusted = smooth(mended(stream[:, prefix:]), deep, settings.beta)
-    fused = torch.stack([context.streams[layer] for layer in _fused(levels)]).sum(dim=0)
+    deep = similarity(mended(last.streams[levels.deep][:, prefix:]))  # M
+    shallow = similarity(last.streams[levels.shallow][:, prefix:])  # M'
+    adjusted = smooth(mended(last.x[:, prefix:]), deep, settings.beta)
+    fused = torch.stack([last.streams[layer] for layer in _fused(levels)]).sum(dim=0)
     guide = guidance(deep, settings.sharpness)
     total = torch.zeros_like(adjusted)
-    for patches, whole in ((adjusted, stream), (fused[:, prefix:], fused)):
-        update = guided(attention, norm(patches), guide)
+    for patches, whole in ((adjusted, last.x), (fused[:, prefix:], fused)):
+        added = guided(last.attention, norm(patches), guide)
         class_token = whole[:, :prefix].sum(dim=1, keepdim=True)  # zeros where there is none
-        total = total + smooth(update + levels.class_share * class_token, shallow, settings.beta)
-    return torch.cat([stream[:, :prefix], total], dim=1)
+        total = total + smooth(added + levels.class_share * class_token, shallow, settings.beta)
+    return torch.cat([last.x[:, :prefix], total], dim=1)
 
 
 def outliers(patches: Tensor, settings: ScclipSettings) -> Tensor:
@@ -201,18 +200,15 @@ def _fused(levels: Levels) -> range:
     return range(first, last + 1)
 
 
-def scclip(settings: ScclipSettings) -> Method:
-    """Build the rule."""
-    return Method(
-        "scclip",
-        partial(mix, settings=settings),
-        residual=False,
-        mlp=False,
-        source="SC-CLIP, arXiv 2411.15869",
-        reads=settings.reads,
-        note="ATR and SHE act before its own outlier step and smoothing, which do much the same; "
-        "not on the levels that its second pass adds.",
-    )
-
-
-SCCLIP = scclip(ScclipSettings())
+SCCLIP = Method(
+    "scclip",
+    update,
+    residual=False,
+    mlp=False,
+    source="SC-CLIP, arXiv 2411.15869",
+    settings=ScclipSettings(),
+    reads=reads,
+    note="ATR and SHE act before its own outlier step and smoothing, which do much the same; "
+    "not on the levels that its second pass adds.",
+    exportable=False,  # how many neighbours and outliers there are depends on the number of patches
+)

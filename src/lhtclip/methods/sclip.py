@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lhtclip.methods.method import Context, LastAttention, Method
+from lhtclip.methods.method import LastBlock, Method
 
 
-def mix(attention: LastAttention, x: Tensor, context: Context) -> Tensor:
+def update(last: LastBlock) -> Tensor:
     """A = softmax(s Q Qᵀ) + softmax(s K Kᵀ), the sum, so rows sum to 2."""
-    del context
+    attention, x = last.attention, last.normed
     queries, keys, values = attention.queries(x), attention.keys(x), attention.values(x)
     return attention.merge(
         attention.mix(queries, queries, values) + attention.mix(keys, keys, values)
     )
 
 
-SCLIP = Method("sclip", mix, residual=True, mlp=True, source="SCLIP, arXiv 2312.01597")
+SCLIP = Method("sclip", update, residual=True, mlp=True, source="SCLIP, arXiv 2312.01597")

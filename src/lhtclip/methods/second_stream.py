@@ -1,4 +1,4 @@
-"""A second residual stream beside CLIP's own: it takes attention's updates and skips the MLPs.
+"""A second residual stream next to CLIP's own: it collects attention's updates and skips the MLPs.
 
 CLIP Surgery and GEM differ only in the attention that feeds it. CLIP's own stream runs on as it is,
 and all attention is computed from that one; the second stream only collects.
@@ -7,48 +7,71 @@ and all attention is computed from that one; the second stream only collects.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lhtclip.methods.method import Context, LastAttention
+from lhtclip.errors import InputError
+from lhtclip.methods.method import LastAttention, LastBlock
 
-BLOCKS = 6  # both papers take the last 6, of 12 layers and of 24
-NOTE = "ATR and SHE act on its second stream too, before the last block; SSR on CLIP's own alone."
+NOTE = "ATR and SHE also act on its second stream, before the last block; SSR on CLIP's own alone."
 
 
-def reads(depth: int) -> Collection[int]:
-    """Return the layers whose streams are needed; a tower of fewer blocks gives all it has."""
-    return range(_start(depth), depth - 1)
+@dataclass(frozen=True, slots=True)
+class SecondStreamSettings:
+    """Settings of CLIP Surgery and of GEM.
+
+    Attributes:
+        blocks: How many blocks, counted from the last, the second stream collects from. Both
+            papers take 6, of 12 layers and of 24. A tower of fewer blocks gives all that it has.
+    """
+
+    blocks: int = 6
+
+    def __post_init__(self) -> None:
+        """Refuse a number of blocks below 1."""
+        if not (type(self.blocks) is int and self.blocks >= 1):
+            raise InputError(
+                f"The blocks of a second stream are a whole number from 1 on, not {self.blocks!r}."
+            )
+
+    def start(self, depth: int) -> int:
+        """Return the layer whose output the stream begins with, in a tower of `depth` layers."""
+        return max(depth - self.blocks, 0)
+
+
+def reads(depth: int, settings: SecondStreamSettings) -> Collection[int]:
+    """Return the layers whose streams are needed."""
+    return range(settings.start(depth), depth - 1)
 
 
 def collect(
-    x: Tensor, context: Context, update: Callable[[LastAttention, Tensor], Tensor]
+    last: LastBlock,
+    settings: SecondStreamSettings,
+    added_by: Callable[[LastAttention, Tensor], Tensor],
 ) -> Tensor:
-    """Return X^{L-6} + Σ update_l(LN1 X^{l-1}) over the last 6 layers.
+    """Return X^{L-6} + Σ added_by(attention_l, LN1 X^{l-1}) over the last 6 layers.
 
     ATR and SHE restore what has been collected when it enters the last block, as they do with
-    CLIP's own stream: the papers know nothing of them, and only so do they reach the result.
+    CLIP's own stream. The papers do not describe the combination, and otherwise the techniques
+    would not reach the result.
 
     Args:
-        x: CLIP's normed stream that enters the last block, (batch, tokens, width).
-        context: Where the streams before it are.
-        update: What a block's attention adds, from normed tokens, same shape as x.
+        last: The last block and the streams before it.
+        settings: How many blocks.
+        added_by: What a block's attention adds, from normed tokens, (batch, tokens, width).
 
     Returns:
         (batch, tokens, width). Its class token is of this stream, not CLIP's.
     """
-    depth, prefix = len(context.blocks), context.class_tokens
-    start = _start(depth)
-    collected = context.streams[start]
+    depth, prefix = len(last.blocks), last.class_tokens
+    start = settings.start(depth)
+    collected = last.streams[start]
     for layer in range(start + 1, depth):
-        block = context.blocks[layer - 1]
-        collected = collected + update(block.attention, block.norm1(context.streams[layer - 1]))
+        block = last.blocks[layer - 1]
+        collected = collected + added_by(block.attention, block.norm1(last.streams[layer - 1]))
     if start < depth - 1:  # otherwise it begins with X^{L-1}, which is restored already
-        patches = context.restore(collected[:, prefix:])
+        patches = last.restore(collected[:, prefix:])
         collected = torch.cat([collected[:, :prefix], patches], dim=1)
-    return collected + update(context.blocks[-1].attention, x)
-
-
-def _start(depth: int) -> int:
-    return max(depth - BLOCKS, 0)
+    return collected + added_by(last.attention, last.normed)

@@ -161,9 +161,9 @@ def protocol_of(row: Row, dataset: str) -> Protocol:
 def _place(encoder: DenseEncoder) -> str:
     """Name a folder after all that decides a row."""
     content = json.dumps(
-        [encoder.rule.name, encoder.residual, encoder.mlp, asdict(encoder.lht)], default=str
+        [encoder.method.name, encoder.residual, encoder.mlp, asdict(encoder.lht)], default=str
     )
-    return f"{encoder.rule.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    return f"{encoder.method.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def reference_of(row: Row, table: Sequence[Row]) -> Row | None:

@@ -55,7 +55,7 @@ class Row:
     """A row of a table.
 
     title: As it is printed.
-    method: Rule of the last block.
+    method: Name of the method.
     ssr, atr, she: None for off, "preset" for as the checkpoint's preset has it, or what is changed
         against the preset; for ATR that is τ.
     bare: Without the last block's residual connection and MLP, whatever was published.

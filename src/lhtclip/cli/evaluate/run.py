@@ -95,7 +95,7 @@ def default_publication(method: str, *, lht: bool) -> str:
     ResCLIP's.
 
     Args:
-        method: Rule of the last block.
+        method: Name of the method.
         lht: Whether a technique acts.
     """
     method = method.removesuffix("-sfr")  # ResCLIP's other half is of the same publication

@@ -1,0 +1,99 @@
+"""The second pass of a method that looks at an image twice, ResCLIP's semantic feedback (SFR).
+
+The first pass is segmented window by window (arXiv 2411.15851). The method turns the labels of the
+patches into the method of the second pass, and the windows are encoded once more with that.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.encoder import DenseEncoder
+from lhtclip.image.windows import WindowPlan
+
+
+def encode_again(
+    encoder: DenseEncoder, pixels: Tensor, embeddings: Tensor, texts: Tensor
+) -> Tensor:
+    """Encode windows a second time, or return the first embeddings if the method needs no more.
+
+    Args:
+        encoder: The encoder of the first pass.
+        pixels: Normalised windows, (windows, 3, height, width).
+        embeddings: Of the first pass, (windows, rows, columns, E), of unit length.
+        texts: Of the queries, (queries, E), of unit length.
+
+    Returns:
+        (windows, rows, columns, E) float32, of unit length.
+    """
+    method, patch = encoder.method, encoder.model.config.vision.patch_size
+    if method.second_pass is None:
+        return embeddings
+    label = partial(label_patches, embeddings, texts, pixels, patch=patch)
+    return encoder.with_method(method.second_pass(label, method.settings))(pixels)
+
+
+def label_patches(
+    embeddings: Tensor,
+    texts: Tensor,
+    pixels: Tensor,
+    *,
+    patch: int,
+    logit_scale: float,
+    threshold: float,
+    pamr: PamrSettings | None = None,
+) -> Tensor:
+    """Give each patch the query that most of its pixels have, each window by itself.
+
+    Args:
+        embeddings: (windows, rows, columns, E), of unit length.
+        texts: (queries, E), of unit length.
+        pixels: Normalised windows, (windows, 3, height, width); PAMR follows their edges.
+        patch: Side of a patch in pixels.
+        logit_scale: Factor on the cosines before the softmax.
+        threshold: A pixel whose winner has less than this probability counts as query 0.
+        pamr: How the logits are refined; None as published.
+
+    Returns:
+        Indices of queries, (windows, rows, columns). Of those that are equally frequent, the
+        lowest.
+    """
+    height, width = pixels.shape[-2:]
+    window = WindowPlan(height, width, (0,), (0,), height, width)
+    queries = len(texts)
+    how = DecodeSettings(logit_scale, threshold, pamr=pamr or PamrSettings())
+    logits = embeddings @ texts.to(embeddings).T
+    labels: list[Tensor] = []
+    for own, image in zip(logits, pixels, strict=True):
+        found, _ = decode(
+            own[None, None],
+            window,
+            (height, width),
+            tuple(range(queries)),
+            queries,
+            how,
+            image=image,
+        )
+        labels.append(most_frequent(torch.from_numpy(found).to(own.device), patch, queries))
+    return torch.stack(labels)
+
+
+def most_frequent(labels: Tensor, patch: int, queries: int) -> Tensor:
+    """Return the most frequent label of each whole patch, the lowest where several are.
+
+    Args:
+        labels: (height, width), from 0 to queries - 1.
+        patch: Side of a patch in pixels.
+        queries: How many labels there can be.
+
+    Returns:
+        (height // patch, width // patch).
+    """
+    blocks = labels.unfold(0, patch, patch).unfold(1, patch, patch).flatten(2)
+    counts = torch.zeros(*blocks.shape[:2], queries, dtype=torch.int32, device=labels.device)
+    return counts.scatter_add_(2, blocks, torch.ones_like(blocks, dtype=torch.int32)).argmax(dim=2)
