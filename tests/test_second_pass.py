@@ -11,9 +11,10 @@ from torch import Tensor
 from lhtclip import Segmenter, WindowSettings
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.patch_labels import label_patches, most_frequent
 from lhtclip.encoder import DenseEncoder
 from lhtclip.methods import METHODS
-from lhtclip.second_pass import encode_again, label_patches, most_frequent
+from lhtclip.segmenter import encode_again
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.she import SheSettings

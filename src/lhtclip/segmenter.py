@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import overload
 
@@ -21,6 +22,7 @@ from lhtclip.checkpoints.hub import canonical_name, resolve
 from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from lhtclip.decoding.decode import DecodeSettings, decode
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.patch_labels import label_patches
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import check_engine, run_by
@@ -30,7 +32,6 @@ from lhtclip.image.pixels import ImageSource, read_image, resized_shape, to_pixe
 from lhtclip.image.windows import WindowPlan, plan_windows
 from lhtclip.image.windows import WindowSettings as WindowSettings
 from lhtclip.methods import Method
-from lhtclip.second_pass import encode_again
 from lhtclip.segmentation import Segmentation, label_dtype
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset, preset_for
@@ -326,6 +327,27 @@ class Segmenter:
             std=levels.std,
         )
         return plan.cut(pixels)
+
+
+def encode_again(
+    encoder: DenseEncoder, pixels: Tensor, embeddings: Tensor, texts: Tensor
+) -> Tensor:
+    """Encode windows a second time, or return the first embeddings if the method has one pass.
+
+    Args:
+        encoder: The encoder of the first pass.
+        pixels: Normalised windows, (windows, 3, height, width).
+        embeddings: Of the first pass, (windows, rows, columns, E), of unit length.
+        texts: Of the queries, (queries, E), of unit length.
+
+    Returns:
+        (windows, rows, columns, E) float32, of unit length.
+    """
+    method, patch = encoder.method, encoder.model.config.vision.patch_size
+    if method.second_pass is None:
+        return embeddings
+    label = partial(label_patches, embeddings, texts, pixels, patch=patch)
+    return encoder.with_method(method.second_pass(label, method.settings))(pixels)
 
 
 def _colours(encoded: EncodedImage, device: torch.device) -> Tensor:

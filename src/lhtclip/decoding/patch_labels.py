@@ -1,41 +1,16 @@
-"""The second pass of a method that looks at an image twice, ResCLIP's semantic feedback (SFR).
+"""One label a patch instead of a pixel, each window by itself: the first pass of two.
 
-The first pass is segmented window by window (arXiv 2411.15851). The method turns the labels of the
-patches into the method of the second pass, and the windows are encoded once more with that.
+ResCLIP's semantic feedback (SFR, arXiv 2411.15851) starts from these.
 """
 
 from __future__ import annotations
-
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from lhtclip.decoding.decode import DecodeSettings, decode
 from lhtclip.decoding.pamr import PamrSettings
-from lhtclip.encoder import DenseEncoder
 from lhtclip.image.windows import WindowPlan
-
-
-def encode_again(
-    encoder: DenseEncoder, pixels: Tensor, embeddings: Tensor, texts: Tensor
-) -> Tensor:
-    """Encode windows a second time, or return the first embeddings if the method needs no more.
-
-    Args:
-        encoder: The encoder of the first pass.
-        pixels: Normalised windows, (windows, 3, height, width).
-        embeddings: Of the first pass, (windows, rows, columns, E), of unit length.
-        texts: Of the queries, (queries, E), of unit length.
-
-    Returns:
-        (windows, rows, columns, E) float32, of unit length.
-    """
-    method, patch = encoder.method, encoder.model.config.vision.patch_size
-    if method.second_pass is None:
-        return embeddings
-    label = partial(label_patches, embeddings, texts, pixels, patch=patch)
-    return encoder.with_method(method.second_pass(label, method.settings))(pixels)
 
 
 def label_patches(
