@@ -1,0 +1,94 @@
+"""Small regions give way to the neighbour that they share the longest border with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.regions.components import Components, check_connectivity, join
+from lhtclip.regions.runs import (
+    Contacts,
+    Integers,
+    Labels,
+    contacts_between_columns,
+    contacts_within_columns,
+    runs_of,
+)
+
+
+def merge_small(
+    labels: Labels, least_area: int, *, ignored: int | None = None, connectivity: int = 4
+) -> Labels:
+    """Merge regions below an area into their neighbours, the smallest first.
+
+    A region takes the label of the neighbour with the longest shared border; among equals the
+    larger neighbour wins, then the one that comes first in column-major order. A region that
+    touches nothing but ignored pixels stays.
+
+    Args:
+        labels: (height, width).
+        least_area: Pixels that a region must have to stay.
+        ignored: Label of pixels that neither give way nor take in.
+        connectivity: What makes a region, as in `components_of`.
+
+    Raises:
+        InputError: Another connectivity than 4 or 8.
+    """
+    check_connectivity(connectivity)
+    runs = runs_of(labels)
+    touching = contacts_between_columns(runs, connectivity=connectivity)
+    stacked = contacts_within_columns(runs)
+    borders = Contacts(
+        *(
+            np.concatenate([getattr(touching, name), getattr(stacked, name)])
+            for name in ("first", "second", "border")
+        )
+    )
+    while True:  # each round leaves fewer regions
+        components = join(runs, borders)
+        small = components.area < least_area
+        if ignored is not None:
+            small &= components.label != ignored
+        giving, taking = _targets(components, borders, small, ignored)
+        if not len(giving):
+            return runs.paint(runs.label)
+        label = components.label.copy()
+        label[giving] = components.label[taking]
+        runs = replace(runs, label=label[components.of_run])
+
+
+def _targets(
+    components: Components, borders: Contacts, small: NDArray[np.bool_], ignored: int | None
+) -> tuple[Integers, Integers]:
+    """Return the small regions whose turn it is, and for each the neighbour that takes it in.
+
+    It is the turn of those that are smaller than each of their small neighbours.
+    """
+    one, other, length = _shared(components, borders)
+    area = components.area
+    rank = np.empty(len(area), dtype=np.int64)  # by area, then by number
+    rank[np.argsort(area, kind="stable")] = np.arange(len(area))
+    blocked = small[one] & small[other] & (rank[other] < rank[one])
+    turn = small.copy()
+    turn[one[blocked]] = False
+    wanted = turn[one]
+    if ignored is not None:
+        wanted &= components.label[other] != ignored
+    one, other, length = one[wanted], other[wanted], length[wanted]
+    order = np.lexsort((other, -area[other], -length, one))
+    giving, first = np.unique(one[order], return_index=True)
+    return giving, other[order][first]
+
+
+def _shared(components: Components, borders: Contacts) -> tuple[Integers, Integers, Integers]:
+    """Return pairs of neighbouring regions in both directions, with the length of their border."""
+    first, second = components.of_run[borders.first], components.of_run[borders.second]
+    apart = (first != second) & (borders.border > 0)
+    count, first, second = len(components), first[apart], second[apart]
+    keys = np.concatenate([first * count + second, second * count + first])
+    pairs, place = np.unique(keys, return_inverse=True)
+    length = np.bincount(place, weights=np.tile(borders.border[apart], 2)).astype(np.int64)
+    one, other = np.divmod(pairs, count)
+    return one, other, length

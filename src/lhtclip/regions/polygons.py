@@ -1,0 +1,127 @@
+"""Regions as polygons: an outer outline and the holes in it, along pixel sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.errors import InputError
+from lhtclip.regions.components import Components, components_of
+from lhtclip.regions.contours import Contours, trace
+from lhtclip.regions.runs import Integers, Labels
+from lhtclip.regions.simplify import kept_points
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Polygon:
+    """One connected region.
+
+    Attributes:
+        label: Its class index.
+        outer: Points of the outline, clockwise on the screen: x, y in pixels from the upper left
+            corner of the image, where a pixel is a square of side 1 (points, 2).
+        holes: Those of the holes, anticlockwise.
+        area: Pixels of the region, before any simplification.
+        box: x, y, width and height of the region in pixels.
+    """
+
+    label: int
+    outer: NDArray[np.integer[Any]]
+    holes: tuple[NDArray[np.integer[Any]], ...]
+    area: int
+    box: tuple[int, int, int, int]
+
+    def keyhole(self) -> NDArray[np.float64]:
+        """Return one outline (points, 2) that walks into each hole and back along the same line.
+
+        For formats that know no holes; filled by any rule it covers the same area.
+        """
+        ring = self.outer.astype(np.float64)
+        for hole in sorted(self.holes, key=lambda each: tuple(each.min(axis=0).tolist())):
+            ring = _cut(ring, hole.astype(np.float64))
+        return ring
+
+
+def polygons_of(
+    labels: Labels,
+    *,
+    components: Components | None = None,
+    tolerance: float = 0.0,
+    ignored: int | None = None,
+    connectivity: int = 4,
+) -> list[Polygon]:
+    """Turn the connected regions of a label map into polygons, in the order of `components_of`.
+
+    Args:
+        labels: (height, width).
+        components: Those of `labels` and `connectivity`, if they are known.
+        tolerance: Largest distance in pixels that an outline may move to have fewer points; at 0
+            the polygons are exact. Neighbours stay neighbours: their common border moves for both.
+        ignored: Label of pixels that are no region.
+        connectivity: 4 or 8, as in `components_of`.
+
+    Raises:
+        InputError: Another connectivity, or a tolerance below 0.
+    """
+    if not 0 <= tolerance < np.inf:
+        raise InputError(f"The tolerance must be 0 or more pixels, got {tolerance}.")
+    if components is None:
+        components = components_of(labels, connectivity=connectivity)
+    contours = trace(labels, connectivity=connectivity)
+    owner = components.of_run[components.runs.at(*contours.inside.T)]
+    rings = _rings(contours, tolerance)
+    order = np.lexsort((~_outer(contours), owner)).tolist()
+    first = np.searchsorted(owner[order], np.arange(len(components) + 1)).tolist()
+    label, area, box = (
+        values.tolist() for values in (components.label, components.area, components.box)
+    )
+    return [
+        Polygon(
+            label[index],
+            rings[order[begin]],
+            tuple(rings[place] for place in order[begin + 1 : end]),
+            area[index],
+            tuple(box[index]),
+        )
+        for index, (begin, end) in enumerate(zip(first[:-1], first[1:], strict=True))
+        if label[index] != ignored
+    ]
+
+
+def _rings(contours: Contours, tolerance: float) -> list[Integers]:
+    kept = kept_points(contours, tolerance)
+    counts = np.add.reduceat(kept, contours.bounds[:-1])
+    points, ends = contours.points[kept], np.cumsum(counts).tolist()
+    return [points[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _outer(contours: Contours) -> NDArray[np.bool_]:
+    """Return which outlines run clockwise: their area has a plus sign."""
+    x, y = contours.points.T
+    after = np.arange(1, len(x) + 1)
+    after[contours.bounds[1:] - 1] = contours.bounds[:-1]
+    return np.add.reduceat(x * y[after] - y * x[after], contours.bounds[:-1]) > 0
+
+
+def _cut(ring: NDArray[np.float64], hole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Join a hole to an outline around it, by a cut from its leftmost point to the left.
+
+    Holes are joined from left to right, so that a cut ends at the outline or at a joined hole.
+    """
+    start = int(np.lexsort((hole[:, 1], hole[:, 0]))[0])
+    x, y = hole[start]
+    following = np.roll(ring, -1, axis=0)
+    crossing = np.flatnonzero((ring[:, 1] <= y) != (following[:, 1] <= y))
+    (from_x, from_y), (to_x, to_y) = ring[crossing].T, following[crossing].T
+    places = from_x + (y - from_y) / (to_y - from_y) * (to_x - from_x)
+    places[places > x] = -np.inf
+    if not np.any(np.isfinite(places)):
+        return ring  # simplified beyond its outline
+    nearest = int(np.argmax(places))
+    gate = np.array([[places[nearest], y]])
+    around = np.roll(hole, -start, axis=0)
+    edge = int(crossing[nearest]) + 1
+    return np.concatenate([ring[:edge], gate, around, around[:1], gate, ring[edge:]])

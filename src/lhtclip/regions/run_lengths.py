@@ -1,0 +1,104 @@
+"""COCO's run lengths: a mask as counts of pixels outside and inside by turns, down its columns.
+
+The compressed text is that of the COCO API (maskApi.c): from the fourth count on differences to the
+last but one, in groups of 5 bits, low ones first, a sixth bit for "more follows", plus 48.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.regions.components import Components
+from lhtclip.regions.runs import Integers, Runs, runs_of
+
+
+def counts_of_components(components: Components) -> list[Integers]:
+    """Return the run lengths of every component's mask, in their order."""
+    return _split(*_counts(components.runs, components.order, components.bounds))
+
+
+def texts_of_components(components: Components) -> list[str]:
+    """Return the compressed run lengths of every component's mask, in their order."""
+    return _compress(*_counts(components.runs, components.order, components.bounds))
+
+
+def texts_of_labels(runs: Runs, classes: int) -> list[str]:
+    """Return the compressed run lengths of every class's mask, absent classes too."""
+    order = np.argsort(runs.label, kind="stable")
+    bounds = np.searchsorted(runs.label[order], np.arange(classes + 1))
+    return _compress(*_counts(runs, order[: bounds[-1]], bounds))
+
+
+def counts_of_mask(mask: NDArray[np.bool_]) -> Integers:
+    """Return the run lengths of one mask (height, width)."""
+    runs = runs_of(mask.view(np.uint8))
+    inside = np.flatnonzero(runs.label)
+    return _counts(runs, inside, np.array([0, len(inside)]))[0]
+
+
+def text_of_mask(mask: NDArray[np.bool_]) -> str:
+    """Return the compressed run lengths of one mask (height, width)."""
+    counts = counts_of_mask(mask)
+    return _compress(counts, np.array([0, len(counts)]))[0]
+
+
+def _counts(runs: Runs, order: Integers, bounds: Integers) -> tuple[Integers, Integers]:
+    """Return the run lengths of many masks one after the other, and where each begins.
+
+    Args:
+        runs: Of the label map.
+        order: The runs inside the masks, mask after mask, ascending in each.
+        bounds: Where each mask begins in `order`, and the end (masks + 1,).
+    """
+    pixels, masks = runs.size[0] * runs.size[1], len(bounds) - 1
+    start, stop = runs.start[order], runs.stop[order]
+    mask = np.repeat(np.arange(masks), np.diff(bounds))
+    # Runs that continue at the top of the next column are one in column-major order.
+    follows = np.zeros(len(start), dtype=np.bool_)
+    follows[1:] = (start[1:] == stop[:-1]) & (mask[1:] == mask[:-1])
+    last = np.append(~follows[1:], True)[: len(start)]
+    start, stop, mask = start[~follows], stop[last], mask[~follows]
+    # The turns of every mask: 0, then start and stop of each run, then the number of pixels.
+    many = np.bincount(mask, minlength=masks)
+    ends = np.cumsum(2 * many + 2)
+    begins = ends - (2 * many + 2)
+    turns = np.zeros(int(ends[-1]) if masks else 0, dtype=np.int64)
+    place = begins[mask] + 1 + 2 * (np.arange(len(mask)) - (np.cumsum(many) - many)[mask])
+    turns[place], turns[place + 1] = start, stop
+    turns[ends - 1] = pixels
+    counts = np.diff(turns, prepend=0)
+    kept = np.ones(len(turns), dtype=np.bool_)
+    kept[begins] = False
+    kept[ends - 1] &= counts[ends - 1] > 0  # a mask that reaches the last pixel ends there
+    return counts[kept], np.concatenate([[0], np.cumsum(np.add.reduceat(kept, begins))])
+
+
+def _split(values: Integers, bounds: Integers) -> list[Integers]:
+    return np.split(values, bounds[1:-1])
+
+
+def _compress(counts: Integers, bounds: Integers) -> list[str]:
+    """Compress the run lengths of many masks, one after the other, to one text each."""
+    if not len(counts):
+        return []
+    place = np.arange(len(counts)) - np.repeat(bounds[:-1], np.diff(bounds))
+    values = counts.copy()
+    later = np.flatnonzero(place > 2)
+    values[later] -= counts[later - 2]
+    magnitude = np.where(values < 0, ~values, values)
+    groups = np.ones(len(values), dtype=np.int64)  # of 5 bits, the sign bit among them
+    bits = 4
+    while bool(np.any(longer := magnitude >= 1 << bits)):
+        groups += longer
+        bits += 5
+    ends = np.cumsum(groups)
+    characters = np.empty(int(ends[-1]), dtype=np.uint8)
+    place, left = ends - groups, groups
+    while len(place):
+        more = left > 1
+        characters[place] = (values & 31) + 32 * more + 48
+        place, left, values = place[more] + 1, left[more] - 1, values[more] >> 5
+    text = characters.tobytes().decode("ascii")
+    cuts = np.append(0, ends)[bounds].tolist()
+    return [text[first:last] for first, last in zip(cuts[:-1], cuts[1:], strict=True)]

@@ -1,0 +1,114 @@
+"""A label map as runs of equal labels down its columns: what all region code works on.
+
+There are far fewer runs than pixels, and COCO's run lengths go down columns too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Labels: TypeAlias = NDArray[np.integer[Any]]
+Integers: TypeAlias = NDArray[np.int64]
+
+_ROWS = 128  # transposed at once: a line of each fits into a cache
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Runs of equal labels in column-major order; none crosses the end of a column.
+
+    Attributes:
+        size: Height and width of the label map.
+        start: Place of each run's first pixel, column · height + row; ascending (runs,).
+        label: Label of each run (runs,).
+    """
+
+    size: tuple[int, int]
+    start: Integers
+    label: Labels
+
+    @property
+    def stop(self) -> Integers:
+        """Place behind each run's last pixel (runs,)."""
+        return np.append(self.start[1:], self.size[0] * self.size[1])
+
+    def paint(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Give every pixel the value of its run: (runs,) becomes (height, width)."""
+        height, width = self.size
+        columns = np.repeat(values, self.stop - self.start).reshape(width, height)
+        return np.ascontiguousarray(columns.T)
+
+    def at(self, rows: Integers, columns: Integers) -> Integers:
+        """Return the index of the run that holds each pixel."""
+        places = columns * self.size[0] + rows
+        return np.searchsorted(self.start, places, side="right") - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contacts:
+    """Pairs of runs that touch.
+
+    Attributes:
+        first, second: Indices of the runs; the first comes before the second (pairs,).
+        border: Length of the shared border in pixel sides; 0 where only corners touch (pairs,).
+    """
+
+    first: Integers
+    second: Integers
+    border: Integers
+
+
+def runs_of(labels: Labels) -> Runs:
+    """Cut a label map (height, width) into runs; that of the transposed map runs along rows."""
+    height, width = labels.shape
+    columns = _down_columns(labels)
+    first = np.empty(columns.shape, dtype=np.bool_)
+    np.not_equal(columns[1:], columns[:-1], out=first[1:])
+    first[::height] = True
+    start = np.flatnonzero(first)
+    return Runs((height, width), start, columns[start])
+
+
+def _down_columns(labels: Labels) -> Labels:
+    """Return the pixels in column-major order, a few rows at a time: six times as fast as at once."""
+    height, width = labels.shape
+    columns = np.empty((width, height), dtype=labels.dtype)
+    for top in range(0, height, _ROWS):
+        columns[:, top : top + _ROWS] = labels[top : top + _ROWS].T
+    return columns.ravel()
+
+
+def contacts_between_columns(runs: Runs, *, connectivity: int = 4) -> Contacts:
+    """List the pairs of runs in neighbouring columns that touch.
+
+    Args:
+        runs: Of a label map.
+        connectivity: 4 counts shared sides, 8 counts shared corners as well.
+    """
+    height, width = runs.size
+    start, stop = runs.start, runs.stop
+    count = int(np.searchsorted(start, height * (width - 1)))  # the last column has no neighbour
+    above, below = start[:count] + height, stop[:count] + height
+    if connectivity == 8:
+        column = start[:count] // height * height + height
+        above, below = np.maximum(above - 1, column), np.minimum(below + 1, column + height)
+    first = np.searchsorted(start, above, side="right") - 1
+    last = np.searchsorted(start, below, side="left")
+    many = last - first
+    left = np.repeat(np.arange(count), many)
+    step = np.arange(len(left)) - np.repeat(np.cumsum(many) - many, many)
+    right = first[left] + step
+    overlap = np.minimum(stop[left] + height, stop[right]) - np.maximum(
+        start[left] + height, start[right]
+    )
+    return Contacts(left, right, np.maximum(overlap, 0))
+
+
+def contacts_within_columns(runs: Runs) -> Contacts:
+    """List the pairs of runs that follow each other down a column."""
+    second = np.flatnonzero(runs.start % runs.size[0])
+    return Contacts(second - 1, second, np.ones_like(second))

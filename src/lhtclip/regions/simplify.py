@@ -1,0 +1,98 @@
+"""Fewer points on an outline: Douglas and Peucker's rule, for all outlines of a map at once.
+
+Points where more than two outlines meet stay, and everything in between is decided by exact
+integers that do not depend on the direction of the walk. Two neighbours therefore keep the same
+points of their common border: nothing gapes or overlaps between them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.regions.contours import Contours
+from lhtclip.regions.runs import Integers
+
+
+def kept_points(contours: Contours, tolerance: float) -> NDArray[np.bool_]:
+    """Return the points (points,) that an outline needs to stay within a distance of itself.
+
+    An outline of which fewer than 3 points would be left keeps all its turns.
+
+    Args:
+        contours: As traced.
+        tolerance: Largest distance in pixels between a point and the simplified outline; at 0 only
+            points on straight lines go.
+    """
+    if tolerance <= 0:
+        return contours.turns
+    sequence, ends = _closed(contours)
+    points = contours.points[sequence]
+    kept = contours.fixed[sequence]
+    kept[ends] = True
+    rank = points[:, 1] * (int(points[:, 0].max()) + 1) + points[:, 0]
+    open_ = np.flatnonzero(~kept)
+    while len(open_):
+        farthest, distance, open_ = _farthest(points, rank, kept, open_, tolerance)
+        kept[farthest[distance > tolerance]] = True
+        open_ = open_[~kept[open_]]
+    chosen = np.zeros(len(contours.points), dtype=np.bool_)
+    chosen[sequence[kept]] = True
+    left = np.add.reduceat(chosen, contours.bounds[:-1])
+    lost = np.repeat(left < 3, np.diff(contours.bounds))
+    return np.where(lost, contours.turns, chosen)
+
+
+def _closed(contours: Contours) -> tuple[Integers, Integers]:
+    """Return the points of every outline from a fixed one around to itself, and both its ends."""
+    bounds, many = contours.bounds, np.diff(contours.bounds)
+    outline = np.repeat(np.arange(len(many)), many)
+    place = np.arange(len(outline)) - bounds[outline]
+    shift = np.minimum.reduceat(np.where(contours.fixed, place, len(place)), bounds[:-1])
+    shift[shift == len(place)] = 0
+    closed = np.repeat(np.arange(len(many)), many + 1)
+    start = bounds[:-1] + np.arange(len(many))
+    step = np.arange(len(closed)) - start[closed]
+    sequence = bounds[closed] + (step + shift[closed]) % many[closed]
+    return sequence, np.concatenate([start, start + many])
+
+
+def _farthest(
+    points: Integers, rank: Integers, kept: NDArray[np.bool_], open_: Integers, tolerance: float
+) -> tuple[Integers, NDArray[np.float64], Integers]:
+    """Return the farthest point of each stretch between kept ones, and its distance.
+
+    Also the open points that are still to be judged: those of stretches that are not done. Among
+    equally far points that of the lowest rank is taken, whatever the direction of the walk.
+    """
+    place = np.cumsum(kept) - 1
+    ends = np.flatnonzero(kept)
+    stretch = place[open_]
+    squared = _squared_distance(points, ends[stretch], ends[stretch + 1], open_)
+    first = np.flatnonzero(np.diff(stretch, prepend=-1))
+    most = np.maximum.reduceat(squared, first)
+    own = np.repeat(most, np.diff(first, append=len(open_)))
+    far = np.where(squared == own, rank[open_], np.iinfo(np.int64).max)
+    lowest = np.minimum.reduceat(far, first)
+    is_farthest = far == np.repeat(lowest, np.diff(first, append=len(open_)))
+    # A point may lie twice in a stretch that passes a corner twice; the first will do.
+    candidates = np.flatnonzero(is_farthest)
+    _, once = np.unique(stretch[candidates], return_index=True)
+    return open_[candidates[once]], np.sqrt(most), open_[own > tolerance**2]
+
+
+def _squared_distance(
+    points: Integers, first: Integers, last: Integers, between: Integers
+) -> NDArray[np.float64]:
+    """Return the squared distances of points to the straight lines from first to last."""
+    chord = points[last] - points[first]
+    offset = points[between] - points[first]
+    length = (chord**2).sum(axis=1)
+    along = (chord * offset).sum(axis=1)
+    across = chord[:, 0] * offset[:, 1] - chord[:, 1] * offset[:, 0]
+    beside = across.astype(np.float64) ** 2 / np.maximum(length, 1)
+    to_first = (offset**2).sum(axis=1)
+    to_last = ((points[between] - points[last]) ** 2).sum(axis=1)
+    return np.where(along < 0, to_first, np.where(along > length, to_last, beside)) + np.where(
+        length == 0, to_first, 0
+    )
