@@ -84,9 +84,7 @@ def test_simplified_neighbours_share_their_border(tolerance: float) -> None:
     }
     lonely = [side for side in sides if (*side[2:], *side[:2]) not in sides]
     height, width = labels.shape
-    assert all(
-        x == to_x in (0, width) or y == to_y in (0, height) for x, y, to_x, to_y in lonely
-    )
+    assert all(x == to_x in (0, width) or y == to_y in (0, height) for x, y, to_x, to_y in lonely)
 
 
 @pytest.mark.parametrize("tolerance", [0.8, 2.0, 5.0])

@@ -60,7 +60,9 @@ def trace(labels: Labels, *, connectivity: int = 4) -> Contours:
     order, bounds = _walk(number[follow[steps]])
     node, direction = np.divmod(steps[order], 4)
     before = direction[_before(bounds)]
-    edge = ((rows == 0) | (rows == labels.shape[0])) & ((columns == 0) | (columns == labels.shape[1]))
+    edge = ((rows == 0) | (rows == labels.shape[0])) & (
+        (columns == 0) | (columns == labels.shape[1])
+    )
     fixed = (cracks.sum(axis=1) > 2) | edge
     first = bounds[:-1]
     return Contours(
@@ -109,8 +111,10 @@ def _follow(
     below[by_column[:-1]], above[by_column[1:]] = by_column[1:], by_column[:-1]
     target = np.stack([np.minimum(here + 1, count - 1), below, np.maximum(here - 1, 0), above], 1)
     follow = np.empty((count, 4), dtype=np.int64)
-    joined = np.zeros((count, 2), dtype=np.bool_) if labels is None else _joined(
-        rows, columns, cracks, labels
+    joined = (
+        np.zeros((count, 2), dtype=np.bool_)
+        if labels is None
+        else _joined(rows, columns, cracks, labels)
     )
     for direction in range(4):
         arrived = target[:, direction]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from lhtclip.errors import InputError
 from lhtclip.regions.components import Components, components_of
 from lhtclip.regions.contours import Contours, trace
 from lhtclip.regions.runs import Integers, Labels
-from lhtclip.regions.simplify import kept_points
+from lhtclip.regions.simplify import kept_points, signed_areas
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +74,7 @@ def polygons_of(
     contours = trace(labels, connectivity=connectivity)
     owner = components.of_run[components.runs.at(*contours.inside.T)]
     rings = _rings(contours, tolerance)
-    order = np.lexsort((~_outer(contours), owner)).tolist()
+    order = np.lexsort((signed_areas(contours, contours.turns) < 0, owner)).tolist()
     first = np.searchsorted(owner[order], np.arange(len(components) + 1)).tolist()
     label, area, box = (
         values.tolist() for values in (components.label, components.area, components.box)
@@ -86,7 +87,7 @@ def polygons_of(
             area[index],
             tuple(box[index]),
         )
-        for index, (begin, end) in enumerate(zip(first[:-1], first[1:], strict=True))
+        for index, (begin, end) in enumerate(pairwise(first))
         if label[index] != ignored
     ]
 
@@ -95,15 +96,7 @@ def _rings(contours: Contours, tolerance: float) -> list[Integers]:
     kept = kept_points(contours, tolerance)
     counts = np.add.reduceat(kept, contours.bounds[:-1])
     points, ends = contours.points[kept], np.cumsum(counts).tolist()
-    return [points[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
-
-
-def _outer(contours: Contours) -> NDArray[np.bool_]:
-    """Return which outlines run clockwise: their area has a plus sign."""
-    x, y = contours.points.T
-    after = np.arange(1, len(x) + 1)
-    after[contours.bounds[1:] - 1] = contours.bounds[:-1]
-    return np.add.reduceat(x * y[after] - y * x[after], contours.bounds[:-1]) > 0
+    return [points[begin:end] for begin, end in pairwise([0, *ends])]
 
 
 def _cut(ring: NDArray[np.float64], hole: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,6 +6,8 @@ last but one, in groups of 5 bits, low ones first, a sixth bit for "more follows
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -101,4 +103,4 @@ def _compress(counts: Integers, bounds: Integers) -> list[str]:
         place, left, values = place[more] + 1, left[more] - 1, values[more] >> 5
     text = characters.tobytes().decode("ascii")
     cuts = np.append(0, ends)[bounds].tolist()
-    return [text[first:last] for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [text[first:last] for first, last in pairwise(cuts)]

@@ -17,7 +17,8 @@ from lhtclip.regions.runs import Integers
 def kept_points(contours: Contours, tolerance: float) -> NDArray[np.bool_]:
     """Return the points (points,) that an outline needs to stay within a distance of itself.
 
-    An outline of which fewer than 3 points would be left keeps all its turns.
+    An outline that would be turned inside out, or to nothing, keeps all its points, and so do its
+    neighbours along it.
 
     Args:
         contours: As traced.
@@ -26,29 +27,53 @@ def kept_points(contours: Contours, tolerance: float) -> NDArray[np.bool_]:
     """
     if tolerance <= 0:
         return contours.turns
-    sequence, ends = _closed(contours)
-    points = contours.points[sequence]
-    kept = contours.fixed[sequence]
-    kept[ends] = True
+    points = contours.points
     rank = points[:, 1] * (int(points[:, 0].max()) + 1) + points[:, 0]
-    open_ = np.flatnonzero(~kept)
-    while len(open_):
-        farthest, distance, open_ = _farthest(points, rank, kept, open_, tolerance)
+    fixed = contours.fixed
+    while True:
+        kept = _kept(contours, fixed, rank, tolerance)
+        lost = signed_areas(contours, kept) * signed_areas(contours, contours.turns) <= 0
+        if not np.any(lost):
+            return kept
+        of_lost = np.repeat(lost, np.diff(contours.bounds))
+        fixed = fixed | np.isin(rank, rank[of_lost])
+
+
+def signed_areas(contours: Contours, kept: NDArray[np.bool_]) -> Integers:
+    """Return twice the area within each outline (outlines,); it is below 0 for holes."""
+    counts = np.add.reduceat(kept, contours.bounds[:-1])
+    bounds = np.append(0, np.cumsum(counts))
+    x, y = contours.points[kept].T
+    after = np.arange(1, len(x) + 1)
+    some = counts > 0
+    after[bounds[1:][some] - 1] = bounds[:-1][some]
+    totals = np.append(0, np.cumsum(x * y[after] - y * x[after]))
+    return np.diff(totals[bounds])
+
+
+def _kept(
+    contours: Contours, fixed: NDArray[np.bool_], rank: Integers, tolerance: float
+) -> NDArray[np.bool_]:
+    sequence, ends = _closed(contours, fixed)
+    points, rank = contours.points[sequence], rank[sequence]
+    kept = fixed[sequence]
+    kept[ends] = True
+    undecided = np.flatnonzero(~kept)
+    while len(undecided):
+        farthest, distance, undecided = _farthest(points, rank, kept, undecided, tolerance)
         kept[farthest[distance > tolerance]] = True
-        open_ = open_[~kept[open_]]
+        undecided = undecided[~kept[undecided]]
     chosen = np.zeros(len(contours.points), dtype=np.bool_)
     chosen[sequence[kept]] = True
-    left = np.add.reduceat(chosen, contours.bounds[:-1])
-    lost = np.repeat(left < 3, np.diff(contours.bounds))
-    return np.where(lost, contours.turns, chosen)
+    return chosen
 
 
-def _closed(contours: Contours) -> tuple[Integers, Integers]:
+def _closed(contours: Contours, fixed: NDArray[np.bool_]) -> tuple[Integers, Integers]:
     """Return the points of every outline from a fixed one around to itself, and both its ends."""
     bounds, many = contours.bounds, np.diff(contours.bounds)
     outline = np.repeat(np.arange(len(many)), many)
     place = np.arange(len(outline)) - bounds[outline]
-    shift = np.minimum.reduceat(np.where(contours.fixed, place, len(place)), bounds[:-1])
+    shift = np.minimum.reduceat(np.where(fixed, place, len(place)), bounds[:-1])
     shift[shift == len(place)] = 0
     closed = np.repeat(np.arange(len(many)), many + 1)
     start = bounds[:-1] + np.arange(len(many))
@@ -58,27 +83,27 @@ def _closed(contours: Contours) -> tuple[Integers, Integers]:
 
 
 def _farthest(
-    points: Integers, rank: Integers, kept: NDArray[np.bool_], open_: Integers, tolerance: float
+    points: Integers, rank: Integers, kept: NDArray[np.bool_], undecided: Integers, tolerance: float
 ) -> tuple[Integers, NDArray[np.float64], Integers]:
     """Return the farthest point of each stretch between kept ones, and its distance.
 
-    Also the open points that are still to be judged: those of stretches that are not done. Among
+    Also the points that are still to be judged: those of stretches that are not done. Among
     equally far points that of the lowest rank is taken, whatever the direction of the walk.
     """
     place = np.cumsum(kept) - 1
     ends = np.flatnonzero(kept)
-    stretch = place[open_]
-    squared = _squared_distance(points, ends[stretch], ends[stretch + 1], open_)
+    stretch = place[undecided]
+    squared = _squared_distance(points, ends[stretch], ends[stretch + 1], undecided)
     first = np.flatnonzero(np.diff(stretch, prepend=-1))
     most = np.maximum.reduceat(squared, first)
-    own = np.repeat(most, np.diff(first, append=len(open_)))
-    far = np.where(squared == own, rank[open_], np.iinfo(np.int64).max)
+    own = np.repeat(most, np.diff(first, append=len(undecided)))
+    far = np.where(squared == own, rank[undecided], np.iinfo(np.int64).max)
     lowest = np.minimum.reduceat(far, first)
-    is_farthest = far == np.repeat(lowest, np.diff(first, append=len(open_)))
+    is_farthest = far == np.repeat(lowest, np.diff(first, append=len(undecided)))
     # A point may lie twice in a stretch that passes a corner twice; the first will do.
     candidates = np.flatnonzero(is_farthest)
     _, once = np.unique(stretch[candidates], return_index=True)
-    return open_[candidates[once]], np.sqrt(most), open_[own > tolerance**2]
+    return undecided[candidates[once]], np.sqrt(most), undecided[own > tolerance**2]
 
 
 def _squared_distance(
