@@ -1,4 +1,4 @@
-"""Put what `lhtclip reproduce` wrote into docs/reports/results.md.
+"""Fill docs/reports/results.md with the tables that `lhtclip reproduce` wrote.
 
 `python -m docs.results runs/results` fills the tables between their marks.
 """
@@ -42,7 +42,7 @@ def _body(folder: Path, name: str) -> str:
     threads = f"{machine['threads']} thread{'s' * (machine['threads'] > 1)}"
     place = f"{threads} of {machine['gpu'] or machine['cpu']}, {about['dtype']}"
     counts = about.get("images", {}).items()
-    images = "".join(f", {count} pictures of {key}" for key, count in counts)
+    images = "".join(f", {count} images of {key}" for key, count in counts)
     return f"*{about['model']}{images}; {place}, torch {about['versions']['torch']}.*\n\n{table}"
 
 

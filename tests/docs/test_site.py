@@ -41,6 +41,12 @@ def test_every_command_is_in_its_reference() -> None:
     assert r"\[default: ViT-B-16\]" in page
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = set(re.findall(r'"([\w/-]+\.md)"', (ROOT / "zensical.toml").read_text("utf-8")))
+    pages = {str(each.relative_to(ROOT / "docs")) for each in (ROOT / "docs").rglob("*.md")}
+    assert navigation == pages | {"reference/cli.md"}
+
+
 def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path: Path) -> None:
     pytest.importorskip("zensical")
     shutil.copy(ROOT / "zensical.toml", tmp_path)
