@@ -75,13 +75,13 @@ def test_every_block_runs(
 ) -> None:
     furnish(tmp_path)
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, object] = {"__name__": "__docs__"}
+    namespace: dict[str, object] = {"__name__": "__main__"}
     for block in RUNNABLE[page]:
         if block.reason:
             continue
         if block.language == "python":
             code = "\n" * block.line + block.code  # so that a traceback has the line of the page
-            exec(compile(code, page, "exec"), namespace)
+            exec(compile(code, page, "exec", dont_inherit=True), namespace)
             continue
         for command in commands(block.code):
             assert main(command) == 0, f"{page}:{block.line}\n{capsys.readouterr().err}"
