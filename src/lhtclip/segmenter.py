@@ -27,8 +27,9 @@ from lhtclip.encoded_image import EncodedImage
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import check_engine, run_by
 from lhtclip.errors import InputError
-from lhtclip.image.files import MAX_PIXELS
+from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.pixels import ImageSource, read_image, resized_shape, to_pixels
+from lhtclip.image.settings import PLAIN, ReadingSettings
 from lhtclip.image.windows import WindowPlan, plan_windows
 from lhtclip.image.windows import WindowSettings as WindowSettings
 from lhtclip.methods import Method
@@ -53,6 +54,7 @@ class Segmenter:
         windows: WindowSettings | None = None,
         decoding: DecodeSettings | None = None,
         max_pixels: int = MAX_PIXELS,
+        reading: ReadingSettings = PLAIN,
         runner: PatchEncoder | None = None,
     ) -> None:
         """Put the parts together; `from_pretrained` does it from a name.
@@ -64,6 +66,7 @@ class Segmenter:
             windows: How images are resized and cut.
             decoding: How logits become labels.
             max_pixels: Larger images are refused.
+            reading: How values of images become levels.
             runner: An engine that runs the encoder; None runs it as it is.
         """
         self.checkpoint = checkpoint
@@ -73,6 +76,7 @@ class Segmenter:
         self.windows = windows or WindowSettings()
         self.decoding = decoding or DecodeSettings()
         self.max_pixels = max_pixels
+        self.reading = reading
 
     @classmethod
     def from_pretrained(
@@ -97,6 +101,7 @@ class Segmenter:
         graph: str | Path | None = None,
         text_cache: bool | Path = True,
         max_pixels: int = MAX_PIXELS,
+        reading: ReadingSettings = PLAIN,
     ) -> Segmenter:
         """Load a checkpoint and get ready.
 
@@ -124,6 +129,7 @@ class Segmenter:
                 default one is made once and kept in the cache.
             text_cache: Keep text embeddings on disk; a path says where.
             max_pixels: Larger images are refused.
+            reading: How values of images become levels: a range, bands, what to do with alpha.
 
         Raises:
             LhtClipError: In one of its kinds, each saying what to do.
@@ -157,6 +163,7 @@ class Segmenter:
                 pamr=(PamrSettings() if pamr else None) if isinstance(pamr, bool) else pamr,
             ),
             max_pixels=max_pixels,
+            reading=reading,
             runner=run_by(
                 engine, encoder, pixels=checkpoint.pixels, graph=Path(graph) if graph else None
             ),
@@ -267,7 +274,7 @@ class Segmenter:
         """
         waiting: list[_Planned] = []
         for source in images:
-            image = read_image(source, max_pixels=self.max_pixels)
+            image = read_image(source, max_pixels=self.max_pixels, settings=self.reading)
             planned = _Planned(image, self._plan(image))
             if waiting and not self._fits(planned, waiting):
                 yield from self._encode_together(waiting)

@@ -12,7 +12,7 @@ from lhtclip.checkpoints.hub import KNOWN_MODELS
 from lhtclip.cli import COMMANDS, group
 from lhtclip.cli.segment import command as segment_command
 from lhtclip.datasets.scene_files import save_scenes
-from lhtclip.image.files import MAX_PIXELS
+from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.methods import METHODS
 from lhtclip.segmenter import WindowSettings
 

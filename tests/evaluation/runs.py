@@ -18,7 +18,7 @@ from lhtclip.clip.config import PixelConfig
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.datasets.dataset import IGNORED, Dataset, Sample
 from lhtclip.encoder import DenseEncoder
-from lhtclip.image.files import MAX_PIXELS
+from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.windows import WindowSettings
 from lhtclip.segmentation import Segmentation, label_dtype
 from lhtclip.segmenter import Segmenter

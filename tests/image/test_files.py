@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from lhtclip.errors import InputError
-from lhtclip.image import files as pictures
+from lhtclip.image import opening as pictures
 from lhtclip.image.files import find_images
 from lhtclip.image.pixels import read_image
 

@@ -14,7 +14,7 @@ from lhtclip.datasets.samples import own_vocabulary
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.protocols import protocol_for
 from lhtclip.evaluation.runner import Running, evaluate
-from lhtclip.image.files import MAX_PIXELS
+from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.settings import LhtSettings
 from lhtclip.text.embeddings import TextEncoder

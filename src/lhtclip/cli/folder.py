@@ -9,6 +9,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.image.pixels import read_image
+from lhtclip.image.settings import ReadingSettings
 from lhtclip.output.jpeg import encode_photo
 from lhtclip.output.png import encode_binary, encode_labels
 from lhtclip.output.scores import encode_scores
@@ -52,13 +54,16 @@ class _Reader:
     `failures` tells of these by path; `read` holds the jobs of the others until they are taken out.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, jobs: Sequence[Job], *, max_pixels: int) -> None:
+    def __init__(
+        self,
+        pool: ThreadPoolExecutor,
+        jobs: Sequence[Job],
+        read: Callable[[Job], NDArray[np.uint8] | str],
+    ) -> None:
         self.failures: dict[Path, str] = {}
         self.read: deque[Job] = deque()
         self._jobs = jobs
-        self._results = in_order(
-            (pool.submit(_read, job, max_pixels) for job in jobs), most=_IN_FLIGHT
-        )
+        self._results = in_order((pool.submit(read, job) for job in jobs), most=_IN_FLIGHT)
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         for job, image in zip(self._jobs, self._results, strict=True):
@@ -69,10 +74,10 @@ class _Reader:
                 yield image
 
 
-def _read(job: Job, max_pixels: int) -> NDArray[np.uint8] | str:
+def _read(job: Job, *, max_pixels: int, settings: ReadingSettings) -> NDArray[np.uint8] | str:
     """Return an image, or why it cannot be read."""
     try:
-        return read_image(job.source, max_pixels=max_pixels)
+        return read_image(job.source, max_pixels=max_pixels, settings=settings)
     except InputError as error:
         return str(error)
 
@@ -93,7 +98,8 @@ def segment_all(options: SegmentOptions, vocabulary: Vocabulary, jobs: Sequence[
     entries = {job.source: _entry(job) | {"skipped": job not in waiting} for job in jobs}
     pool = ThreadPoolExecutor(_WORKERS)
     try:
-        reader = _Reader(pool, waiting, max_pixels=options.max_pixels)
+        read = partial(_read, max_pixels=options.max_pixels, settings=options.reading())
+        reader = _Reader(pool, waiting, read)
         images = iter(reader)
         first = next(images, None)
         if reader.failures and len(jobs) == 1:

@@ -33,6 +33,9 @@ _DECISIVE = (
     "pamr",
     "threshold",
     "graph",
+    "range",
+    "bands",
+    "alpha",
 )
 
 
@@ -45,6 +48,7 @@ def settings_of(options: SegmentOptions) -> dict[str, Any]:
     check_model(options)
     resolve_templates(options.templates)
     _windows(options)
+    options.reading()
     preset = _preset(options)
     return (
         {"model": canonical_name(options.model)}
@@ -81,6 +85,7 @@ def load_segmenter(options: SegmentOptions) -> Segmenter:
         windows=_windows(options),
         logit_scale=options.logit_scale,
         pamr=options.pamr,
+        reading=options.reading(),
     )
 
 

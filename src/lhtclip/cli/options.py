@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
 from lhtclip.errors import InputError
-from lhtclip.image.files import MAX_PIXELS
+from lhtclip.image.opening import MAX_PIXELS
+from lhtclip.image.settings import ReadingSettings
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -43,6 +44,17 @@ _MACHINE = (
     click.option("--max-pixels", type=int, default=MAX_PIXELS, help="Larger images are refused."),
 )
 
+_READING = (
+    click.option(
+        "--range",
+        metavar="LOW,HIGH",
+        help="Values that become black and white: 0,3000, or 2%,98% of each band's values.",
+    ),
+    click.option(
+        "--bands", metavar="LIST", help="Bands that are red, green and blue, from 1: 4,3,2."
+    ),
+    click.option("--alpha", default="white", help="Transparency is laid on white, or ignore it."),
+)
 _ENGINE = (
     click.option(
         "--engine", default="torch", help="torch, compile, onnx or openvino runs the image tower."
@@ -63,6 +75,11 @@ def model_options(command: Command) -> Command:
 def machine_options(command: Command) -> Command:
     """Add the options that choose where and how exactly it is computed."""
     return _add(command, _MACHINE)
+
+
+def reading_options(command: Command) -> Command:
+    """Add the options that choose how values of images become levels."""
+    return _add(command, _READING)
 
 
 def engine_options(command: Command) -> Command:
@@ -113,10 +130,21 @@ class SegmentOptions(ModelOptions):
     batch: int | None
     logit_scale: float
     pamr: bool
+    range: str | None
+    bands: str | None
+    alpha: str
     out: str
     formats: str
     overwrite: bool
     as_json: bool
+
+    def reading(self) -> ReadingSettings:
+        """Check how images are read.
+
+        Raises:
+            InputError: One of the three cannot be used.
+        """
+        return ReadingSettings(range=self.range, bands=self.bands, alpha=cast(Any, self.alpha))
 
     def vocabulary(self) -> Vocabulary:
         """Read and check the words.

@@ -8,7 +8,13 @@ from typing import Any
 import click
 
 from lhtclip.batch.plan import FORMATS, check_folder, parse_formats, plan_jobs
-from lhtclip.cli.options import SegmentOptions, engine_options, machine_options, model_options
+from lhtclip.cli.options import (
+    SegmentOptions,
+    engine_options,
+    machine_options,
+    model_options,
+    reading_options,
+)
 
 
 @click.command()
@@ -46,6 +52,7 @@ from lhtclip.cli.options import SegmentOptions, engine_options, machine_options,
 )
 @click.option("--logit-scale", type=float, default=40.0, help="Factor before the softmax.")
 @click.option("--pamr", is_flag=True, help="Refine along the edges of the image (PAMR).")
+@reading_options
 @click.option("--out", metavar="DIR", default="lhtclip-out", help="Where the results go.")
 @click.option(
     "--format",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lhtclip.datasets.dataset import IGNORED, Truth
 from lhtclip.errors import InputError
-from lhtclip.image.files import open_picture
+from lhtclip.image.opening import open_picture
 
 _SHOWN = 8  # ids in a message
 

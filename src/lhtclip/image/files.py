@@ -1,89 +1,40 @@
-"""Image files: which formats are read, how one is opened safely, and which lie where."""
+"""Which image files there are below what a user gives, and what was left out."""
 
 from __future__ import annotations
 
 import glob
-import io
+import logging
 import os
-import threading
-import warnings
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from lhtclip.errors import InputError
+from lhtclip.image.opening import SUFFIXES_OF_FORMAT, SUFFIXES_OF_HEIF, has_heif, printable
+from lhtclip.reading.regular_files import special_kind
 
-MAX_PIXELS = 178_956_970  # the count at which Pillow itself takes a file for a decompression bomb
+SUFFIXES = tuple(suffix for suffixes in SUFFIXES_OF_FORMAT.values() for suffix in suffixes)
 
-# Formats that are raster images and decoded by Pillow alone (EPS, say, would start Ghostscript).
-_SUFFIXES_OF_FORMAT = {
-    "AVIF": (".avif",),
-    "BMP": (".bmp", ".dib"),
-    "GIF": (".gif",),
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "JPEG2000": (".jp2", ".j2k", ".jpx"),
-    "PNG": (".png", ".apng"),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-}
-SUFFIXES = tuple(suffix for suffixes in _SUFFIXES_OF_FORMAT.values() for suffix in suffixes)
-
-_PILLOW_LIMIT = 89_478_485  # above this many pixels Pillow warns, at opening and at loading
-_limit_lock = threading.Lock()
+# Other formats that a user would call images.
+_NOT_READ = (
+    *(".arw", ".bpg", ".cr2", ".cr3", ".dng", ".eps", ".exr", ".fits", ".fit", ".hdr", ".ico"),
+    *(".jpf", ".jxl", ".jxr", ".mpo", ".nef", ".orf", ".pcx", ".pdf", ".pfm", ".psd"),
+    *(".raf", ".raw", ".rw2", ".sgi", ".svg", ".tga", ".vrt", ".wdp", ".xcf", ".dcm", ".dicom"),
+    *(".nii", ".npy", ".jp2k", ".img", ".heics", ".heifs", ".qoi", ".cur", ".icns"),
+)
+_logger = logging.getLogger("lhtclip")
 
 
-@contextmanager
-def open_picture(
-    source: str | Path | bytes,
-    *,
-    formats: Sequence[str] = tuple(_SUFFIXES_OF_FORMAT),
-    max_pixels: int = MAX_PIXELS,
-) -> Generator[Image.Image, None, None]:
-    """Decode an image file (a path or its bytes) in its own mode, first frame, as it is stored.
-
-    Args:
-        source: The file.
-        formats: Names of the Pillow formats that are tried, whatever the suffix says.
-        max_pixels: Largest height x width that is decoded.
-
-    Raises:
-        InputError: The file is missing, not an image of these formats, damaged or too large.
-    """
-    name = "The image" if isinstance(source, bytes) else str(source)
-    Image.init()
-    installed = [each for each in formats if each in Image.OPEN]
-    with ExitStack() as stack:
-        try:
-            file = (
-                io.BytesIO(source)
-                if isinstance(source, bytes)
-                else stack.enter_context(Path(source).open("rb"))
-            )
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"Cannot open {name}: {reason}; give an image file.") from error
-        try:
-            with _pillow_limited_to(max_pixels):
-                picture = Image.open(file, formats=installed)
-                if picture.width * picture.height > _PILLOW_LIMIT:
-                    picture.load()
-            picture.load()
-        except UnidentifiedImageError:
-            raise InputError(
-                f"{name} is not an image that can be read; readable: {', '.join(formats)}."
-            ) from None
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise too_large(name, max_pixels) from None
-        except Exception as error:  # decoders raise whatever the damage makes them trip over
-            raise InputError(f"{name} is damaged or incomplete: {error}.") from error
-        yield picture
+def suffixes_read() -> tuple[str, ...]:
+    """Return the suffixes of image files in folders, those of installed extras included."""
+    return (*SUFFIXES, *SUFFIXES_OF_HEIF) if has_heif() else SUFFIXES
 
 
 def find_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """List the image files that the paths stand for, each once, in the order of the paths.
+
+    What else looks like an image in a folder (a format that is not read, a linked folder, a FIFO)
+    is left out with a warning.
 
     Args:
         paths: Files, taken whatever their suffix; folders, searched with all their subfolders for
@@ -97,49 +48,63 @@ def find_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return list(found.values())
 
 
-def too_large(name: str, max_pixels: int) -> InputError:
-    """Build the error for an image `name` of more than `max_pixels` pixels."""
-    return InputError(
-        f"{name} has more than max_pixels={max_pixels} pixels; make it smaller, or raise "
-        "max_pixels if you trust it."
-    )
-
-
-@contextmanager
-def _pillow_limited_to(max_pixels: int) -> Generator[None, None, None]:
-    """Let Pillow raise above `max_pixels` and be silent below, about odd metadata too.
-
-    Its limit and Python's warning filters belong to the whole process, hence the lock; pictures
-    within Pillow's own limit are decoded outside of it.
-    """
-    with _limit_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
-
-
 def _expand(path: str | Path) -> list[Path]:
-    matches = [Path(path)]
-    if not os.path.exists(path):
-        matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-    nested = [_images_below(match) if match.is_dir() else [match] for match in matches]
+    try:
+        matches = [Path(path)]
+        if not os.path.exists(path):
+            matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+        left_out: Counter[str] = Counter()
+        nested = [_below(match, left_out) if match.is_dir() else [match] for match in matches]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"Cannot look for images in {printable(path)}: {reason}.") from error
     files = [file for group in nested for file in group]
+    told = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
     if not files:
         raise InputError(
-            f"{str(path)!r} is no image file, and no folder or glob with images in it "
-            f"({' '.join(SUFFIXES)})."
+            f"{printable(path)!r} is no image file, and no folder or glob with images in it "
+            f"({' '.join(suffixes_read())})." + (f" Left out: {told}." if told else "")
         )
+    if told:
+        _logger.warning("%s: left out %s.", printable(path), told)
     return files
 
 
-def _images_below(folder: Path) -> list[Path]:
+def _below(folder: Path, left_out: Counter[str]) -> list[Path]:
     found: list[Path] = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        visible = (name for name in files if not name.startswith("."))
-        found += [Path(place, name) for name in visible if name.lower().endswith(SUFFIXES)]
+    suffixes = suffixes_read()
+
+    def unreadable(error: OSError) -> None:
+        left_out[f"folder that cannot be read ({printable(error.filename)})"] += 1
+
+    for place, folders, files in os.walk(folder, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            if os.path.islink(os.path.join(place, name)):
+                left_out["linked folder: give it by itself"] += 1
+        for name in files:
+            if name.startswith("."):
+                continue
+            file = Path(place, name)
+            if not name.lower().endswith(suffixes):
+                _note_suffix(file, left_out)
+            elif kind := _kind(file):
+                left_out[kind.removeprefix("a ")] += 1
+            else:
+                found.append(file)
     return sorted(found)
+
+
+def _note_suffix(file: Path, left_out: Counter[str]) -> None:
+    suffix = file.suffix.lower()
+    if suffix in SUFFIXES_OF_HEIF:
+        left_out[f"{suffix} (pip install 'lhtclip[heif]' to read it)"] += 1
+    elif suffix in _NOT_READ:
+        left_out[f"{suffix} (not read)"] += 1
+
+
+def _kind(file: Path) -> str | None:
+    try:
+        return special_kind(os.stat(file).st_mode)
+    except OSError:
+        return "broken link" if os.path.islink(file) else None  # the rest is told when it is opened

@@ -7,41 +7,50 @@ the colours stored under transparent pixels are arbitrary and would reach the mo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from PIL.ExifTags import Base as ExifTag
-from PIL.Image import Transpose
 
 from lhtclip.errors import InputError
-from lhtclip.image.files import MAX_PIXELS, open_picture, too_large
-
-ImageSource: TypeAlias = str | Path | bytes | Image.Image | npt.NDArray[Any] | torch.Tensor
-
-_TURN_OF_ORIENTATION = {
-    2: Transpose.FLIP_LEFT_RIGHT,
-    3: Transpose.ROTATE_180,
-    4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
-}
+from lhtclip.image.colours import to_rgb
+from lhtclip.image.decoded import read_file
+from lhtclip.image.opening import MAX_PIXELS, too_large
+from lhtclip.image.picture import picture_to_rgb
+from lhtclip.image.settings import PLAIN, ReadingSettings
 
 
-def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+@runtime_checkable
+class Readable(Protocol):
+    """A file that is open for reading bytes."""
+
+    def read(self) -> bytes:
+        """Return all that is left."""
+        ...
+
+
+ImageSource: TypeAlias = (
+    str | os.PathLike[str] | bytes | Readable | Image.Image | npt.NDArray[Any] | torch.Tensor
+)
+
+_NAME = "The image"  # of what has no name
+
+
+def read_image(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, settings: ReadingSettings = PLAIN
+) -> npt.NDArray[np.uint8]:
     """Read one picture as contiguous RGB levels (H, W, 3), upright, in memory of its own.
 
     Args:
         source: One of
-            a path, or the bytes of an image file: animations and stacks give their first frame;
+            a path, or the bytes of an image file, or an open file: of animations and stacks the
+            first frame, with a warning;
             a PIL image of any mode, in its present frame (mode F only with values in [0, 1],
             mode I only with 16-bit values, as 16-bit files give);
             an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), greyscale, RGB or RGBA;
@@ -49,28 +58,32 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> npt.NDAr
             Arrays and tensors hold uint8 levels or floating-point values in [0, 1].
             EXIF orientation is applied; alpha is laid on white; 16-bit values are divided by 257.
         max_pixels: Largest height x width that is decoded.
+        settings: A range, bands, or a way with alpha of your own; with these, values of any type
+            and arrays and TIFFs of any number of bands can be read.
 
     Raises:
         InputError: The source is missing, broken, too large, or of another shape, type or range.
     """
     if isinstance(source, torch.Tensor):
-        return _from_tensor(source, max_pixels)
+        return _from_tensor(source, max_pixels, settings)
     if isinstance(source, np.ndarray):
-        return _from_array(source, max_pixels)
+        return _from_array(source, max_pixels, settings)
     if isinstance(source, Image.Image):
         _check_size(*source.size, max_pixels)
         try:
             source.load()
         except Exception as error:
             raise InputError(f"Cannot decode the given PIL image: {error}.") from error
-        return _from_picture(source)
-    if not isinstance(source, (str, Path, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InputError(
-            "An image must be a path, the bytes of an image file, a PIL image, a NumPy array or a "
-            f"torch tensor, got {type(source).__name__}."
-        )
-    with open_picture(source, max_pixels=max_pixels) as picture:
-        return _from_picture(picture)
+        return picture_to_rgb(source, settings, name=_NAME)
+    if isinstance(source, Readable):
+        return read_file(_content(source), max_pixels=max_pixels, settings=settings)
+    given = cast("object", source)
+    if isinstance(given, (str, os.PathLike, bytes)):
+        return read_file(given, max_pixels=max_pixels, settings=settings)
+    raise InputError(
+        "An image must be a path, an open file, the bytes of an image file, a PIL image, a NumPy "
+        f"array or a torch tensor, got {type(given).__name__}."
+    )
 
 
 def resized_shape(
@@ -134,9 +147,21 @@ def _channels(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
     return torch.tensor(values, device=device).view(3, 1, 1)
 
 
-def _from_tensor(tensor: torch.Tensor, max_pixels: int) -> npt.NDArray[np.uint8]:
+def _content(file: Readable) -> bytes:
+    try:
+        content = cast("object", file.read())
+    except (OSError, ValueError) as error:
+        raise InputError(f"Cannot read the open file: {error}.") from error
+    if not isinstance(content, bytes):
+        raise InputError("The open file gives text: open images in binary mode, 'rb'.")
+    return content
+
+
+def _from_tensor(
+    tensor: torch.Tensor, max_pixels: int, settings: ReadingSettings
+) -> npt.NDArray[np.uint8]:
     shape = tuple(tensor.shape)
-    if tensor.ndim != 3 or shape[0] not in (1, 3):
+    if tensor.ndim != 3 or (shape[0] not in (1, 3) and settings.bands is None):
         hint = "; image.permute(2, 0, 1) brings channels first" if tensor.ndim == 3 else ""
         raise InputError(
             f"One image as a tensor has shape (3, H, W) or (1, H, W), not {shape}{hint}."
@@ -144,81 +169,48 @@ def _from_tensor(tensor: torch.Tensor, max_pixels: int) -> npt.NDArray[np.uint8]
     _check_size(shape[2], shape[1], max_pixels)
     if tensor.is_floating_point():
         tensor = tensor.float()  # NumPy knows no bfloat16
-    elif tensor.dtype != torch.uint8:
-        raise _wrong_type(tensor.dtype)
-    return _from_array(tensor.detach().permute(1, 2, 0).cpu().numpy(), max_pixels)
+    return _from_array(tensor.detach().permute(1, 2, 0).cpu().numpy(), max_pixels, settings)
 
 
-def _from_array(array: npt.NDArray[Any], max_pixels: int) -> npt.NDArray[np.uint8]:
+def _from_array(
+    array: npt.NDArray[Any], max_pixels: int, settings: ReadingSettings
+) -> npt.NDArray[np.uint8]:
     shape = array.shape
-    channels = {2: 1, 3: shape[-1] if shape else 0}.get(array.ndim)
-    if channels not in (1, 3, 4):
+    channels = {2: 1, 3: shape[-1] if shape else 0}.get(array.ndim, 0)
+    if channels not in (1, 3, 4) and (settings.bands is None or not channels):
         hint = "; image.transpose(1, 2, 0) brings channels last" if array.ndim == 3 else ""
         raise InputError(
             f"One image as an array has shape (H, W), (H, W, 3) or (H, W, 4), not {shape}{hint}."
         )
     _check_size(shape[1], shape[0], max_pixels)
-    levels = _levels(array).reshape(*shape[:2], channels)
-    if channels == 4:
-        return _on_white(Image.fromarray(levels))
-    return np.array(np.broadcast_to(levels, (*shape[:2], 3)))
+    return to_rgb(
+        array.reshape(*shape[:2], channels),
+        settings,
+        name=_NAME,
+        full=_full_range(array, settings),
+        alpha=channels == 4,
+    )
 
 
-def _from_picture(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    picture = _upright(picture)
-    mode = picture.mode
-    if mode == "I" or mode.startswith("I;16"):
-        values = np.asarray(picture).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise InputError(
-                "Only 16-bit values (0 to 65535) can be read from an integer picture, got values "
-                f"from {values.min()} to {values.max()}; scale it to 8 bits first."
-            )
-        return _from_array(((values + 128) // 257).astype(np.uint8), values.size)
-    if mode == "F":
-        return _from_array(np.asarray(picture), picture.width * picture.height)
-    try:
-        if mode in ("P", "PA", "LA", "RGBA", "RGBa") or "transparency" in picture.info:
-            return _on_white(picture.convert("RGBA"))
-        return np.array(picture.convert("RGB"))
-    except ValueError as error:
-        raise InputError(
-            f"Pictures of mode {mode} have no way to RGB; save it as an RGB image first."
-        ) from error
-
-
-def _on_white(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    white = Image.new("RGBA", picture.size, "white")
-    return np.array(Image.alpha_composite(white, picture).convert("RGB"))
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        orientation: object = picture.getexif().get(ExifTag.Orientation, 1)
-    except Exception:  # broken metadata, sound picture: viewers show it as stored, so do we
-        return picture
-    turn = _TURN_OF_ORIENTATION.get(orientation) if isinstance(orientation, int) else None
-    return picture if turn is None else picture.transpose(turn)
-
-
-def _levels(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _full_range(values: npt.NDArray[Any], settings: ReadingSettings) -> float | None:
+    """Return what stands for white; values with another range need settings that name it."""
     if values.dtype == np.uint8:
-        return values
-    if not np.issubdtype(values.dtype, np.floating):
-        raise _wrong_type(values.dtype)
+        return 255.0
+    if settings.range is not None and values.dtype.kind in "iuf":
+        return None
+    if values.dtype.kind != "f":
+        raise InputError(
+            f"Images must be uint8 levels or floating-point values in [0, 1], got {values.dtype}; "
+            "for others name their range, ReadingSettings(range=(0, 3000))."
+        )
     lowest, highest = float(values.min()), float(values.max())
     if not (lowest >= 0 and highest <= 1):  # also refuses nan
         raise InputError(
             f"Floating-point images must lie in [0, 1], got values from {lowest:g} to {highest:g}; "
-            "divide them by their full range, or give uint8 levels."
+            "divide them by their full range, give uint8 levels, or name their range, "
+            "ReadingSettings(range=(0, 3000))."
         )
-    return np.rint(values * 255).astype(np.uint8)
-
-
-def _wrong_type(dtype: object) -> InputError:
-    return InputError(
-        f"Images must be uint8 levels or floating-point values in [0, 1], got {dtype}."
-    )
+    return 1.0
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

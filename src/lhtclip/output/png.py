@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from lhtclip.errors import InputError
-from lhtclip.image.files import open_picture
+from lhtclip.image.opening import open_picture
 from lhtclip.output.palette import palette
 
 _IGNORED_COLOUR = (255, 255, 255)

@@ -1,0 +1,252 @@
+"""Image files are opened safely: known formats only, bounded in size, one error for all damage."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from typing import Any, BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+
+from lhtclip.errors import InputError
+from lhtclip.reading.c_messages import c_messages_caught
+from lhtclip.reading.regular_files import open_regular
+
+MAX_PIXELS = 178_956_970  # the count at which Pillow itself takes a file for a decompression bomb
+
+# Formats that are raster images and decoded by Pillow alone (EPS, say, would start Ghostscript).
+SUFFIXES_OF_FORMAT = {
+    "AVIF": (".avif",),
+    "BMP": (".bmp", ".dib"),
+    "GIF": (".gif",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "JPEG2000": (".jp2", ".j2k", ".jpx"),
+    "PNG": (".png", ".apng"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+SUFFIXES_OF_HEIF = (".heic", ".heif", ".hif")  # with the package pillow-heif
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+
+_PILLOW_LIMIT = 89_478_485  # above this many pixels Pillow warns, at opening and at loading
+_COUNTED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # a JPEG's further frames are gain maps, previews
+_OVERVIEW = 254  # the tag of a TIFF's page that says it is a smaller copy
+_limit_lock = threading.Lock()
+_logger = logging.getLogger("lhtclip")
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # it logs what it raises too
+
+
+class UnknownKindError(InputError):
+    """A file that none of the known decoders takes for its own."""
+
+
+def has_heif() -> bool:
+    """Say whether HEIC files can be read."""
+    return find_spec("pillow_heif") is not None
+
+
+@contextmanager
+def open_picture(
+    source: str | os.PathLike[str] | bytes,
+    *,
+    formats: Sequence[str] = tuple(SUFFIXES_OF_FORMAT),
+    max_pixels: int = MAX_PIXELS,
+) -> Generator[Image.Image, None, None]:
+    """Decode an image file (a path or its bytes) in its own mode, first frame, as it is stored.
+
+    Args:
+        source: The file.
+        formats: Names of the Pillow formats that are tried, whatever the suffix says.
+        max_pixels: Largest height x width that is decoded.
+
+    Raises:
+        InputError: The file is missing, not an image of these formats, damaged or too large.
+    """
+    with open_source(source) as (file, name):
+        yield decode(file, name, formats=formats, max_pixels=max_pixels)
+
+
+@contextmanager
+def open_source(
+    source: str | os.PathLike[str] | bytes,
+) -> Generator[tuple[BinaryIO, str], None, None]:
+    """Open a path, or bytes, and say what errors should call it.
+
+    Raises:
+        InputError: The file is missing, unreadable, or no regular file.
+    """
+    name = "The image" if isinstance(source, bytes) else printable(source)
+    with ExitStack() as stack:
+        try:
+            file = (
+                io.BytesIO(source)
+                if isinstance(source, bytes)
+                else stack.enter_context(open_regular(source))
+            )
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"Cannot open {name}: {reason}; give an image file.") from error
+        yield file, name
+
+
+def decode(
+    file: BinaryIO,
+    name: str,
+    *,
+    formats: Sequence[str] = tuple(SUFFIXES_OF_FORMAT),
+    max_pixels: int = MAX_PIXELS,
+    raw_modes: dict[str, str] | None = None,
+) -> Image.Image:
+    """Decode the first frame of an image file in its own mode.
+
+    Args:
+        file: The file, read from its beginning.
+        name: What errors call it.
+        formats: As `open_picture`.
+        max_pixels: As `open_picture`.
+        raw_modes: Pillow's names of how values are stored, and what they are read as instead.
+
+    Raises:
+        InputError: As `open_picture`.
+    """
+    installed = _installed(formats)
+    messages: list[str] = []
+    try:
+        file.seek(0)
+        with _pillow_limited_to(max_pixels):
+            picture = Image.open(file, formats=installed)
+            _replace_raw_modes(picture, raw_modes or {})
+            if picture.width * picture.height > _PILLOW_LIMIT:
+                messages = _load(picture)
+        messages += _load(picture)
+    except UnidentifiedImageError:
+        raise _unidentified(file, name, formats) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise too_large(name, max_pixels) from None
+    except Exception as error:  # decoders raise whatever the damage makes them trip over
+        raise InputError(f"{name} is damaged or incomplete: {_reason(error)}.") from error
+    if messages:
+        _logger.warning("%s is damaged in places (%s); the rest was read.", name, messages[0])
+    return picture
+
+
+def warn_of_further_frames(file: BinaryIO, name: str, *, format: str | None) -> None:
+    """Say that only the first frame or page of a file is read, where there are more."""
+    if format not in _COUNTED:
+        return
+    try:
+        file.seek(0)
+        with _pillow_limited_to(sys.maxsize), Image.open(file, formats=(format,)) as picture:
+            if not getattr(picture, "is_animated", False):
+                return
+            what = "pages" if picture.format == "TIFF" else "frames"
+            count = getattr(picture, "n_frames", 2)
+            if picture.format == "TIFF" and _is_overview(picture):
+                return
+    except Exception:  # what is broken behind the first frame is of no concern
+        return
+    _logger.warning("%s holds %d %s: the first one is read.", name, count, what)
+
+
+def too_large(name: str, max_pixels: int) -> InputError:
+    """Build the error for an image `name` of more than `max_pixels` pixels."""
+    return InputError(
+        f"{name} has more than max_pixels={max_pixels} pixels; make it smaller, or raise "
+        "--max-pixels (max_pixels in Python) if you trust it."
+    )
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    """Return a path as text that any stream can write; bytes that are no text are escaped."""
+    return os.fspath(path).encode("utf-8", "backslashreplace").decode()
+
+
+def _installed(formats: Sequence[str]) -> list[str]:
+    Image.init()
+    wanted = list(formats)
+    if len(wanted) > 1 and has_heif():
+        import pillow_heif  # pyright: ignore[reportMissingImports]
+
+        pillow_heif.register_heif_opener()
+        wanted.append("HEIF")
+    return [each for each in wanted if each in Image.OPEN]
+
+
+def _replace_raw_modes(picture: ImageFile, raw_modes: dict[str, str]) -> None:
+    if raw_modes:
+        picture.tile = [
+            each._replace(args=_replaced(each.args, raw_modes)) for each in picture.tile
+        ]
+
+
+def _replaced(arguments: Any, raw_modes: dict[str, str]) -> Any:
+    if isinstance(arguments, str):
+        return raw_modes.get(arguments, arguments)
+    return tuple(raw_modes.get(each, each) if isinstance(each, str) else each for each in arguments)
+
+
+def _load(picture: ImageFile) -> list[str]:
+    """Decode the pixels; return what libtiff had to say."""
+    if not any(tile[0] == "libtiff" for tile in picture.tile):
+        picture.load()
+        return []
+    with c_messages_caught() as lines:
+        try:
+            picture.load()
+        except Exception as error:
+            failed = error
+        else:
+            failed = None
+    if failed:
+        raise failed if not lines else OSError(lines[0]) from failed
+    return lines
+
+
+def _unidentified(file: BinaryIO, name: str, formats: Sequence[str]) -> UnknownKindError:
+    file.seek(0)
+    start = file.read(12)
+    if not start:
+        return UnknownKindError(f"{name} is empty, so it is not an image; give an image file.")
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS and not has_heif():
+        return UnknownKindError(
+            f"{name} is a HEIC image, which needs pillow-heif: pip install 'lhtclip[heif]', or "
+            "save it as JPEG."
+        )
+    return UnknownKindError(
+        f"{name} is not an image that can be read; readable: {', '.join(formats)}."
+    )
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+
+
+def _is_overview(picture: Image.Image) -> bool:
+    picture.seek(1)
+    return bool(int(picture.tag_v2.get(_OVERVIEW, 0)))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@contextmanager
+def _pillow_limited_to(max_pixels: int) -> Generator[None, None, None]:
+    """Let Pillow raise above `max_pixels` and be silent below, about odd metadata too.
+
+    Its limit and Python's warning filters belong to the whole process, hence the lock; pictures
+    within Pillow's own limit are decoded outside of it.
+    """
+    with _limit_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
