@@ -1,11 +1,10 @@
 """Logits of patches to labels: ours against logits, softmax and argmax at full size.
 
-`python -m benchmarks.decode` starts behind the tower, with random logits. Both sides get the same.
+`python -m benchmarks.decode` starts behind the tower, with random logits that both sides share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.alone import Alone, Skipped, peak_of, run_alone
 from benchmarks.harness import Options, Times, Work, add_only, measure, ratio, read_options
 from benchmarks.materials import sclip_protocol
+from benchmarks.memory import Alone, run_alone
 from benchmarks.reference import boxes, decide_bytes, decide_windows
 from benchmarks.results import Results, size, spread, times_as_fast
 from lhtclip.decoding.decode import decode
@@ -33,18 +32,14 @@ OURS, FULL = "ours", "full size"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An image of a data set, with goals for ours; 0 for none.
-
-    memory: Bytes at the most.
-    factor: How many times as fast as at full size.
-    """
+    """An image of a data set."""
 
     title: str
     dataset: str
     height: int
     width: int
-    memory: float = 0
-    factor: float = 0
+    memory: float = 0  # goal for ours in bytes, 0 for none
+    factor: float = 0  # goal: how many times as fast as at full size, 0 for none
     slow: bool = False
 
     @property
@@ -75,19 +70,8 @@ def main(given: list[str] | None = None) -> Results:
         _measure_case(case, options, results, budget=options.clock.left / (len(cases) - index))
         for index, case in enumerate(cases)
     ]
-    results.table(
-        "Window logits to labels, float32",
-        (
-            "",
-            "queries/classes",
-            OURS,
-            FULL,
-            "ours is faster by",
-            "memory, ours",
-            "memory, full size",
-        ),
-        rows,
-    )
+    header = ("", "queries/classes", OURS, FULL, "ours is faster by", "memory, ours", "full size")
+    results.table("Window logits to labels, float32", header, rows)
     results.save()
     return results
 
@@ -95,23 +79,22 @@ def main(given: list[str] | None = None) -> Results:
 def _measure_case(
     case: Case, options: Options, results: Results, *, budget: float
 ) -> tuple[str, ...]:
-    ours = partial(prepare_ours, case, options.device)
-    full = partial(prepare_full, case, options.device)
-    large = case.full_bytes > LARGE
-    peaks: dict[str, Alone | Skipped] = {}
+    device = options.device
+    ours, full = partial(prepare_ours, case, device), partial(prepare_full, case, device)
+    large = device.type == "cpu" and case.full_bytes > LARGE
+    ours_alone = full_alone = None
     if not options.quick:
-        peaks[OURS] = run_alone(ours, options)
-        peaks[FULL] = run_alone(full, options, needs=case.full_bytes)
+        ours_alone = run_alone(ours, device)
+        full_alone = run_alone(full, device, needs=case.full_bytes)
     works: dict[str, Work] = {OURS: ours()} if large else {OURS: ours(), FULL: full()}
-    times = measure(works, budget=0.5 * budget, device=options.device)
-    once = peaks.get(FULL)
-    if large and isinstance(once, Alone):
-        times[FULL] = Times((once.seconds,))
-    results.keep(case.title, times)
-    if isinstance(once, Skipped):
-        results.note(f"{case.title}, full size: left out, {once.reason}.")
+    times = measure(works, budget=0.5 * budget, device=device)
+    if large and isinstance(full_alone, Alone):
+        times[FULL] = Times((full_alone.seconds,))
+    if isinstance(full_alone, str):
+        results.note(f"{case.title}, full size: left out, {full_alone}.")
     factor = ratio(times[FULL], times[OURS]) if FULL in times else None
-    _compare(case, peak_of(peaks.get(OURS)), factor, results)
+    peaks = [each.peak if isinstance(each, Alone) else None for each in (ours_alone, full_alone)]
+    _compare(case, peaks[0], factor, results)
     vocabulary = sclip_protocol(case.dataset).vocabulary()
     return (
         f"{case.title}, {case.height} × {case.width}",
@@ -119,24 +102,24 @@ def _measure_case(
         spread(times[OURS]),
         spread(times[FULL]) if FULL in times else "-",
         times_as_fast(factor) if factor else "-",
-        *(size(peak_of(peaks.get(name))) for name in (OURS, FULL)),
+        *map(size, peaks),
     )
 
 
 def _compare(case: Case, peak: int | None, factor: float | None, results: Results) -> None:
-    if case.memory:
+    if case.memory and peak is not None:
         results.goal(
             f"memory of decode, {case.title}",
-            f"below {size(case.memory)}",
-            "not measured" if peak is None else size(peak),
-            reached=None if peak is None else peak < case.memory,
+            f"≤ {size(case.memory)}",
+            size(peak),
+            reached=peak <= case.memory,
         )
-    if case.factor:
+    if case.factor and factor is not None:
         results.goal(
             f"decode of {case.title} against full-size logits, softmax, argmax",
-            times_as_fast(case.factor),
-            times_as_fast(factor) if factor else "not measured",
-            reached=None if factor is None else factor >= case.factor,
+            f"≥ {times_as_fast(case.factor)}",
+            times_as_fast(factor),
+            reached=factor >= case.factor,
         )
 
 
@@ -165,7 +148,7 @@ class _Problem:
         return cls(0.1 * logits.to(device), plan, protocol, vocabulary)
 
 
-def prepare_ours(case: Case, device: torch.device) -> Callable[[], NDArray[np.int64]]:
+def prepare_ours(case: Case, device: torch.device) -> Work:
     """Return what decodes our way; something small has been decoded before."""
     problem = _Problem.of(case, device)
     words = problem.vocabulary
@@ -184,7 +167,7 @@ def prepare_ours(case: Case, device: torch.device) -> Callable[[], NDArray[np.in
     return partial(work, case.height, case.width)
 
 
-def prepare_full(case: Case, device: torch.device) -> Callable[[], NDArray[np.int64]]:
+def prepare_full(case: Case, device: torch.device) -> Work:
     """Return what decodes at full size; something small has been decoded before."""
     problem = _Problem.of(case, device)
     plan, protocol = problem.plan, problem.protocol

@@ -1,8 +1,4 @@
-"""The machine's limit: the fastest matrix product of the same dtype, threads and process.
-
-Measured are large squares and the products that an image tower consists of; whatever is fastest is
-the limit, in floating-point operations a second, a multiplication and its addition counting two.
-"""
+"""The machine's limit: the fastest matrix product of the same dtype, threads and process."""
 
 from __future__ import annotations
 
@@ -12,10 +8,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from benchmarks.harness import Times, Work, measure
+from benchmarks.harness import Times, Work
 from lhtclip.clip.config import VisionConfig
 
-SQUARES = {"cpu": (1024, 2048)}  # sides of matrices, by device type
+SQUARES = {"cpu": (1024, 2048)}  # sides of square matrices, by device type
 SQUARES_ELSEWHERE = (2048, 4096, 8192)
 
 
@@ -44,8 +40,8 @@ class Product:
         return lambda: F.linear(x, weight)
 
 
-def products(device: torch.device, config: VisionConfig, *, windows: int = 12) -> list[Product]:
-    """Return large squares and the linear layers of a tower for so many windows."""
+def products(device: torch.device, config: VisionConfig, *, windows: int) -> list[Product]:
+    """Return large squares and the linear layers of a tower for this many windows."""
     width, hidden = config.hidden_size, config.intermediate_size
     tokens = windows * (1 + config.grid_size**2)
     layers = ((width, 3 * width), (width, width), (width, hidden), (hidden, width))
@@ -61,25 +57,3 @@ def best_rate(times: Mapping[Product, Times]) -> tuple[Product, float]:
     rates = {product: product.operations / each.median for product, each in times.items()}
     fastest = max(rates, key=lambda product: rates[product])
     return fastest, rates[fastest]
-
-
-@torch.inference_mode()
-def matmul_rate(
-    dtype: torch.dtype,
-    device: torch.device,
-    *,
-    budget: float,
-    config: VisionConfig | None = None,
-) -> tuple[Product, float]:
-    """Measure alone what `best_rate` takes out of a longer measurement.
-
-    Args:
-        dtype: Of the matrices and their product.
-        device: Where they are.
-        budget: Seconds.
-        config: Of the tower whose products are tried; None for a ViT-B/16.
-    """
-    wanted = products(device, config or VisionConfig(patch_size=16))
-    works = {str(product): product.work(dtype, device) for product in wanted}
-    times = measure(works, budget=budget, device=device)
-    return best_rate({product: times[str(product)] for product in wanted})

@@ -1,6 +1,6 @@
-"""What is measured on: models of the published shapes, texts that are known already, photographs.
+"""What is measured on: models of published shapes, cached text embeddings, photographs.
 
-Speed depends on shapes alone, so weights, texts and photographs are random, and the same each time.
+Speed depends on shapes alone, so weights, texts and photographs are random, and always the same.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ def put_abnormal_tokens(model: Clip) -> None:
     vision.pre_norm.weight[:2] = 5.0
 
 
-def abnormal_share(checkpoint: Checkpoint, pixels: Tensor) -> float:
+def abnormal_share(model: Clip, pixels: Tensor) -> float:
     """Return the share of patches that are abnormal (τ = 0.5) where they enter the last block."""
-    vision = checkpoint.model.vision
+    vision = model.vision
     x = vision.embed(pixels)
     for block in vision.blocks[:-1]:
         x = block(x)

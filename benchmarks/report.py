@@ -1,6 +1,7 @@
 """The results as the tables of docs/reports/performance.md.
 
-`python -m benchmarks.report` writes what lies in runs/bench/ between the marks of that page.
+`python -m benchmarks.report` writes the results in runs/bench/ between that page's marks for the
+device they were measured on, and leaves the rest of the page as it is.
 """
 
 from __future__ import annotations
@@ -12,25 +13,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import NAMES
 from benchmarks.harness import RESULTS
-from benchmarks.results import answer
 from lhtclip.files import write_atomically
 
 PAGE = Path(__file__).parents[1] / "docs" / "reports" / "performance.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-_PLACES = {"cpu": "On the CPU", "cuda": "On the GPU", "mps": "On Apple's GPU"}
-_TITLES = {
+TITLES = {
+    "gpu": "Tests",
     "tower": "The tower",
-    "lht": "LHT",
     "end_to_end": "End to end",
     "decode": "Decoding",
     "text": "Texts",
-    "words": "New words",
     "folder": "A folder of photographs",
-    "startup": "Start",
-    "scaling": "Scaling",
-    "precision": "Precision",
     "engines": "Engines",
 }
 
@@ -38,7 +31,7 @@ Result = Mapping[str, Any]
 
 
 def main(given: list[str] | None = None) -> int:
-    """Fill the page and say so."""
+    """Fill the page and print its path."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to fill")
@@ -47,101 +40,71 @@ def main(given: list[str] | None = None) -> int:
     if not results:
         print(f"There are no results in {options.results}: run `make bench`.", file=sys.stderr)
         return 1
-    page = fill(options.page.read_text(encoding="utf-8"), markdown(results))
+    page = options.page.read_text(encoding="utf-8")
+    for device in dict.fromkeys(result["hardware"]["device"] for result in results):
+        own = [result for result in results if result["hardware"]["device"] == device]
+        page = fill(page, device, markdown(own))
     write_atomically(options.page, page.encode())
     print(options.page)
     return 0
 
 
 def load(folder: Path) -> list[Result]:
-    """Read all results, by device, in the order in which benchmarks are run."""
-    found: list[Result] = [
-        json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")
-    ]
-    known = [result for result in found if result.get("benchmark") in NAMES]
-    places = list(_PLACES)
-    return sorted(
-        known,
-        key=lambda result: (
-            places.index(result["hardware"]["device"]),
-            NAMES.index(result["benchmark"]),
-        ),
-    )
+    """Read all results, in the order in which benchmarks run."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
+    order = list(TITLES)
+    known = [result for result in found if result.get("benchmark") in order]
+    return sorted(known, key=lambda result: order.index(result["benchmark"]))
 
 
-def fill(page: str, content: str) -> str:
-    """Put content between the marks of a page.
+def fill(page: str, device: str, content: str) -> str:
+    """Put content between the page's marks for a device.
 
     Raises:
-        ValueError: The page has no marks.
+        ValueError: The page has no such marks.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"The page needs a line {BEGIN} and, below it, a line {END}.")
+    begin, end = (f"<!-- measured on {device}: {side} -->" for side in ("begin", "end"))
+    before, found, rest = page.partition(begin)
+    _, found_too, after = rest.partition(end)
+    if not found or not found_too:
+        raise ValueError(f"The page needs a line {begin} and, below it, a line {end}.")
     return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """Write a section for each device: machine, goals, and every table."""
-    devices = dict.fromkeys(result["hardware"]["device"] for result in results)
-    return "\n\n".join(
-        _device(device, [r for r in results if r["hardware"]["device"] == device])
-        for device in devices
-    )
+    """Write one dated table of all goals, then a section for each benchmark."""
+    first = results[0]
+    hardware, versions = first["hardware"], first["versions"]
+    processor = f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['threads']} threads"
+    machine = hardware["gpu"] or processor
+    details = f"{processor}, {hardware['system']}; torch {versions['torch']}, "
+    parts = [
+        f"## {machine}, {first['date'].partition(' ')[0]}",
+        f"{details}Python {versions['python']}.",
+    ]
+    if any(result["quick"] for result in results):
+        parts.append("**Measured with `--quick`: the numbers only show that everything works.**")
+    goals = [
+        (goal["what"], goal["target"], goal["measured"], goal["reached"])
+        for result in results
+        for goal in result["goals"]
+    ]
+    parts.append(_table(("what", "goal", "measured", "reached"), goals))
+    return "\n\n".join([*parts, *(_section(result) for result in results if result["tables"])])
 
 
-def _device(device: str, results: Sequence[Result]) -> str:
-    parts = [f"## {_PLACES[device]}", *_machines(results)]
-    if any(result["options"]["quick"] for result in results):
-        parts.append("**Measured with --quick: these numbers show that it works, and no more.**")
-    goals = [goal for result in results for goal in result["goals"]]
-    if goals:
-        rows = [(g["what"], g["target"], g["measured"], answer(g["reached"])) for g in goals]
-        parts.append(_table(("what", "to reach", "measured", "reached"), rows))
-    for result in results:
-        parts.append(f"### {_TITLES[result['benchmark']]}")
-        parts.append(f"`python -m benchmarks.{result['benchmark']}`")
-        for table in result["tables"]:
-            parts += [f"**{table['title']}**", _table(table["header"], table["rows"])]
-        if result["notes"]:
-            parts.append("\n".join(f"- {note}" for note in result["notes"]))
+def _section(result: Result) -> str:
+    name, load = result["benchmark"], result["hardware"]["load_before"]
+    parts = [
+        f"### {TITLES[name]}",
+        f"`python -m benchmarks.{name}`, {result['date']}, commit {result['commit'] or 'unknown'}, "
+        f"{result['seconds']:.0f} s, load before: {'unknown' if load is None else f'{load:.1f}'}.",
+    ]
+    for table in result["tables"]:
+        parts += [f"**{table['title']}**", _table(table["header"], table["rows"])]
+    if result["notes"]:
+        parts.append("\n".join(f"- {note}" for note in result["notes"]))
     return "\n\n".join(parts)
-
-
-def _machines(results: Sequence[Result]) -> list[str]:
-    """Describe each machine that was measured on, and what was measured there when."""
-    by_machine: dict[str, list[Result]] = {}
-    for result in results:
-        by_machine.setdefault(_machine(result), []).append(result)
-    parts: list[str] = []
-    for machine, own in by_machine.items():
-        rows = [
-            (
-                result["benchmark"],
-                result["date"],
-                result["commit"] or "-",
-                _load(result["hardware"]["load_before"]),
-                f"{result['options']['seconds']:.0f} s",
-            )
-            for result in own
-        ]
-        header = ("benchmark", "date", "commit", "load before", "took")
-        parts += [machine, _table(header, rows)]
-    return parts
-
-
-def _machine(result: Result) -> str:
-    hardware, versions = result["hardware"], result["versions"]
-    gpu = f"{hardware['gpu']}; " if hardware["gpu"] else ""
-    return (
-        f"{gpu}{hardware['cpu']}, {hardware['cores']} cores, {hardware['threads']} threads, "
-        f"{hardware['system']}; torch {versions['torch']}, Python {versions['python']}."
-    )
-
-
-def _load(load: float | None) -> str:
-    return "-" if load is None else f"{load:.1f}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

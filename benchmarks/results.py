@@ -1,12 +1,11 @@
-"""What a benchmark found: printed as it comes, kept as JSON with the machine it was found on."""
+"""What a benchmark found: printed as it comes, saved as JSON with the machine it was found on."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,93 +18,64 @@ from lhtclip.evaluation.machine import hardware, versions
 from lhtclip.files import write_atomically
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Cells as they are read."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """What was to be reached, and what was; `reached` is None where it was not measured."""
-
-    what: str
-    target: str
-    measured: str
-    reached: bool | None
-
-
 class Results:
     """Collects what one benchmark finds on one device."""
 
     def __init__(self, name: str, options: Options) -> None:
-        """Note when and on what it is measured, before the benchmark itself loads the machine."""
-        self.name, self.options = name, options
-        self.tables: list[Table] = []
-        self.goals: list[Goal] = []
-        self.notes: list[str] = []
-        self.numbers: dict[str, Any] = {}
+        """Note when and where, before the benchmark itself loads the machine."""
+        self._name, self._options = name, options
         self._load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         self._date = datetime.now(timezone.utc)
+        self._tables: list[dict[str, Any]] = []
+        self._goals: list[dict[str, Any]] = []
+        self._notes: list[str] = []
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Add a table and print it."""
-        table = Table(title, tuple(header), tuple(tuple(row) for row in rows))
-        self.tables.append(table)
+        self._tables.append({"title": title, "header": header, "rows": rows})
         print(f"\n{title}\n", flush=True)
-        print_table(table.header, table.rows)
+        print_table(header, rows)
 
     def goal(self, what: str, target: str, measured: str, *, reached: bool | None) -> None:
-        """Add what was to be reached and print it.
+        """Add a goal and print it.
 
         Args:
-            what: As in the list of goals.
-            target: What it should be at least, or at most.
+            what: Names the quantity.
+            target: The least, or the most, that it should be; "-" where there is no goal.
             measured: What it is, or why that is not known.
             reached: None where it is not known.
         """
-        self.goals.append(Goal(what, target, measured, reached))
-        print(f"\n{what}: {measured}; to reach: {target}: {answer(reached)}", flush=True)
+        self._goals.append(
+            {"what": what, "target": target, "measured": measured, "reached": answer(reached)}
+        )
+        print(f"\n{what}: {measured} (goal: {target}, reached: {answer(reached)})", flush=True)
 
     def note(self, text: str) -> None:
         """Add a sentence, such as what was left out and why, and print it."""
-        self.notes.append(text)
+        self._notes.append(text)
         print(f"\n{text}", flush=True)
-
-    def keep(self, what: str, times: Mapping[str, Times]) -> None:
-        """Keep every single time, for whoever wants more than the tables tell."""
-        self.numbers[what] = {name: each.to_json() for name, each in times.items()}
 
     def save(self) -> Path:
         """Write everything to `<name>.<device>.json`."""
-        options = self.options
+        options = self._options
         content = {
-            "benchmark": self.name,
+            "benchmark": self._name,
             "date": f"{self._date:%Y-%m-%d %H:%M} UTC",
             "commit": commit(),
             "hardware": hardware(options.device) | {"load_before": self._load},
             "versions": versions(),
-            "options": {
-                "quick": options.quick,
-                "model": options.model,
-                "dtypes": [dtype_name(dtype) for dtype in options.dtypes],
-                "budget": options.clock.budget,
-                "seconds": options.clock.used,
-            },
-            "goals": [asdict(goal) for goal in self.goals],
-            "tables": [asdict(table) for table in self.tables],
-            "notes": self.notes,
-            "numbers": self.numbers,
+            "quick": options.quick,
+            "seconds": options.clock.used,
+            "goals": self._goals,
+            "tables": self._tables,
+            "notes": self._notes,
         }
-        path = options.out / f"{self.name}.{options.device.type}.json"
+        path = options.out / f"{self._name}.{options.device.type}.json"
         return write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def commit() -> str | None:
-    """Return the commit that is checked out, "+" behind it where the code differs from it."""
+    """Return the commit that is checked out, with a "+" where the code differs from it."""
     try:
         head = _git("rev-parse", "--short", "HEAD")
         return head + ("+" if _git("status", "--porcelain", "--", "src", "benchmarks") else "")
@@ -121,8 +91,8 @@ def _git(*arguments: str) -> str:
 
 
 def answer(reached: bool | None) -> str:
-    """Return "yes", "no", or "?" where it is not known."""
-    return {True: "yes", False: "no", None: "?"}[reached]
+    """Return "yes", "no", or "-" where it is not known."""
+    return {True: "yes", False: "no", None: "-"}[reached]
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -131,7 +101,7 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return "1.23 s", "45.6 ms" and the like: three digits."""
+    """Return "1.23 s", "45.6 ms" and the like, with three digits."""
     number, unit = (seconds, "s") if seconds >= 0.9995 else (1000 * seconds, "ms")
     return f"{number:.0f} {unit}" if number >= 99.95 else f"{number:#.3g} {unit}"
 
@@ -154,3 +124,8 @@ def size(count: float | None) -> str:
 def times_as_fast(factor: float) -> str:
     """Return "8.1×"."""
     return f"{factor:.1f}×" if factor < 100 else f"{factor:.0f}×"
+
+
+def percent(share: float) -> str:
+    """Return "95 %"."""
+    return f"{100 * share:.0f} %"

@@ -39,7 +39,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
     CUDA: bfloat16 where supported, else float16. MPS: float16. CPU: bfloat16 with AMX, else
     float32: AVX512-BF16 alone took 1.4 times as long as float32 for a ViT-B/16 (2 cores, torch
-    2.13, measured by `python -m benchmarks.precision`).
+    2.13, measured by `python -m benchmarks.tower`).
 
     Raises:
         UnknownNameError: The name is not in `DTYPES`.

@@ -1,0 +1,113 @@
+"""One run in a process of its own: how long it takes and how much memory it needs at most.
+
+Memory counts from what the process holds before the run, models included, to the highest during
+the run. On a GPU it is what torch allocates there.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+from benchmarks.harness import Work, wait
+
+_LONGEST = 300.0  # seconds, after which a run is given up
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One run: its seconds, and its peak in bytes (None where the system doesn't report it)."""
+
+    seconds: float
+    peak: int | None
+
+
+def run_alone(
+    prepare: Callable[[], Work], device: torch.device, *, needs: float = 0
+) -> Alone | str:
+    """Run once what `prepare` returns, in a fresh process; or return why that wasn't possible.
+
+    Args:
+        prepare: Called there. It loads the model and runs something small, so that whatever torch
+            loads and allocates once isn't counted. It has to be picklable.
+        device: What to synchronise.
+        needs: Bytes of memory that the run needs on a CPU; it isn't tried without them.
+
+    Raises:
+        RuntimeError: The run failed, but not for lack of memory.
+    """
+    free = free_memory()
+    if device.type == "cpu" and free is not None and needs > free:
+        return f"needs {needs / 1e9:.0f} GB of memory, {free / 1e9:.0f} GB are free"
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_child, args=(theirs, prepare, device, torch.get_num_threads())
+    )
+    process.start()
+    theirs.close()
+    try:
+        outcome = ours.recv() if ours.poll(_LONGEST) else f"not done in {_LONGEST:.0f} s"
+    except EOFError:
+        outcome = "its process was killed, most likely for lack of memory"
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    if isinstance(outcome, Exception):
+        raise RuntimeError(f"The run in a process of its own failed: {outcome}")
+    return outcome
+
+
+def _child(
+    pipe: Connection, prepare: Callable[[], Work], device: torch.device, threads: int
+) -> None:
+    torch.set_num_threads(threads)
+    try:
+        work = prepare()
+        wait(device)
+        before = _held(device, peak=False)
+        started = time.perf_counter()
+        work()
+        wait(device)
+        seconds, highest = time.perf_counter() - started, _held(device, peak=True)
+        known = None not in (before, highest)
+        pipe.send(Alone(seconds, max(0, (highest or 0) - (before or 0)) if known else None))
+    except (MemoryError, torch.cuda.OutOfMemoryError):
+        pipe.send("the memory was not enough")
+    except Exception as error:
+        short = "can't allocate memory" in str(error)
+        pipe.send("the memory was not enough" if short else Exception(traceback.format_exc()))
+
+
+def _held(device: torch.device, *, peak: bool) -> int | None:
+    """Return the bytes held now; `peak` returns the highest since the last call without it."""
+    if device.type == "cuda":
+        if peak:
+            return torch.cuda.max_memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    if not sys.platform.startswith("linux"):
+        return None
+    if not peak:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets VmHWM
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    values = dict(line.split(":", 1) for line in lines)
+    return 1024 * int(values["VmHWM" if peak else "VmRSS"].split()[0])
+
+
+def free_memory() -> int | None:
+    """Return the bytes of free memory, or None where the system doesn't report them."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
