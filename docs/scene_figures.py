@@ -25,7 +25,7 @@ from lhtclip.files import write_atomically
 from lhtclip.image.pixels import read_image, resized_shape, to_pixels
 from lhtclip.methods.method import LastBlock, Method
 from lhtclip.output.overlay import draw_classes
-from lhtclip.segmentation import class_colours
+from lhtclip.output.palette import class_colours
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.atr import AtrSettings, hoyer
 from lhtclip.techniques.settings import LhtSettings

@@ -8,11 +8,16 @@ from typing import Any
 from lhtclip.errors import MissingDependencyError
 
 _EXTRA_OF = {  # what to install, by package
+    "fiftyone": "fiftyone",
+    "matplotlib": "analysis",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
     "openvino": "openvino",
+    "pandas": "tables",
+    "pyarrow": "tables",
     "scipy": "datasets",
+    "supervision": "supervision",
 }
 
 

@@ -13,23 +13,13 @@ from PIL import Image
 from lhtclip.errors import InputError, unknown
 from lhtclip.files import write_atomically
 from lhtclip.output.overlay import add_legend, draw_classes
-from lhtclip.output.palette import palette
+from lhtclip.output.palette import class_colours
 from lhtclip.output.png import encode_labels
-
-_BACKGROUND_COLOUR = (64, 64, 64)
 
 
 def label_dtype(classes: int) -> np.dtype[Any]:
     """The type of labels for that many classes: its largest value is left for "ignored"."""
     return np.dtype(np.uint8) if classes <= 255 else np.dtype(np.uint16)
-
-
-def class_colours(classes: int, *, background: int | None = None) -> npt.NDArray[np.uint8]:
-    """The sRGB colours (classes, 3) of that many classes; the background is dark grey."""
-    colours = palette(classes)
-    if background is not None:
-        colours[background] = _BACKGROUND_COLOUR
-    return colours
 
 
 @dataclass(frozen=True, slots=True, eq=False)

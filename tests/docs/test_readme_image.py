@@ -7,7 +7,7 @@ from PIL import Image
 
 from docs.readme_image import PATH, drawn
 from lhtclip.datasets.scene_files import bundled_scenes
-from lhtclip.segmentation import class_colours
+from lhtclip.output.palette import class_colours
 
 CAPTION, HEIGHT, WIDTH = 48, 336, 448  # of a panel
 

@@ -11,7 +11,7 @@ from lhtclip import __version__
 from lhtclip.batch.plan import Job
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
-from lhtclip.segmentation import class_colours
+from lhtclip.output.palette import class_colours
 from lhtclip.text.vocabulary import Vocabulary
 
 RECORD_FILE = "classes.json"

@@ -140,7 +140,7 @@ def _overlay(sample: Sample, dataset: Dataset) -> Image.Image:
     from lhtclip.datasets.dataset import IGNORED
     from lhtclip.image.pixels import read_image
     from lhtclip.output.overlay import add_legend, draw_classes
-    from lhtclip.segmentation import class_colours
+    from lhtclip.output.palette import class_colours
     from lhtclip.text.vocabulary import BACKGROUND
 
     names, truth = dataset.names, sample.truth()

@@ -15,9 +15,9 @@ from lhtclip.evaluation.streaming import Labels, count_samples
 from lhtclip.files import write_atomically
 from lhtclip.image.pixels import read_image
 from lhtclip.output.overlay import add_legend, draw_classes
+from lhtclip.output.palette import class_colours
 from lhtclip.output.png import encode_picture
 from lhtclip.output.side_by_side import side_by_side
-from lhtclip.segmentation import class_colours
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
 

@@ -17,6 +17,7 @@ _PICKED = (
     "1f77d0 f0a30a 0b8a68 ee84bd cd4805 814a8d d5dc2c 58c4ff 8ceaa6 a287fe "
     "959f5d 2dedef eba293 8f4f3e 1988a3 d54563 5c52b4 f27700 7c87c9 d7c477"
 )
+_BACKGROUND = (64, 64, 64)
 _GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
 # Two irrational steps that fill the square evenly (the plastic number's): lightness and chroma.
 _LIGHTNESS_STEP, _CHROMA_STEP = 0.7548776662466927, 0.5698402909980532
@@ -30,6 +31,14 @@ def palette(count: int) -> npt.NDArray[np.uint8]:
     picked = np.frombuffer(bytes.fromhex(_PICKED), dtype=np.uint8).reshape(-1, 3)
     ruled = _ruled_colours(np.arange(len(picked), max(count, len(picked))))
     return np.concatenate([picked, ruled])[:count]
+
+
+def class_colours(classes: int, *, background: int | None = None) -> npt.NDArray[np.uint8]:
+    """The sRGB colours (classes, 3) of that many classes; the background is dark grey."""
+    colours = palette(classes)
+    if background is not None:
+        colours[background] = _BACKGROUND
+    return colours
 
 
 def _ruled_colours(indices: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,78 @@
+"""How the classes of a run are numbered for other programs, and what is no class for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.errors import InputError
+from lhtclip.output.palette import class_colours
+from lhtclip.regions.runs import Labels
+
+IGNORED_BYTE = 255
+
+
+@dataclass(frozen=True, slots=True)
+class ClassList:
+    """The classes of a run.
+
+    Attributes:
+        names: In the order of their indices.
+        background: Index of the class "none of the others", if there is one.
+    """
+
+    names: tuple[str, ...]
+    background: int | None = None
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Indices of the classes that are something: all but the background."""
+        return tuple(index for index in range(len(self.names)) if index != self.background)
+
+    @property
+    def number(self) -> dict[int, int]:
+        """The place of each of these among them, from 0, by index."""
+        return {index: place for place, index in enumerate(self.objects)}
+
+    @property
+    def colours(self) -> NDArray[np.uint8]:
+        """The sRGB colour of each class (classes, 3), the background's among them."""
+        return class_colours(len(self.names), background=self.background)
+
+    def with_background_first(self, labels: Labels, *, program: str) -> NDArray[np.uint8]:
+        """Number the objects from 1, and give 0 to the background and 255 to ignored pixels.
+
+        Args:
+            labels: Class indices (height, width).
+            program: What wants it, for messages.
+
+        Raises:
+            InputError: There are more classes than a byte can tell apart.
+        """
+        if len(self.objects) > IGNORED_BYTE - 1:
+            raise InputError(
+                f"{program} has room for {IGNORED_BYTE - 1} classes beside the background, got "
+                f"{len(self.objects)}. Use fewer classes, or the format coco or panoptic."
+            )
+        table = np.full(int(np.iinfo(labels.dtype).max) + 1, IGNORED_BYTE, dtype=np.uint8)
+        table[list(self.objects)] = np.arange(1, len(self.objects) + 1)
+        if self.background is not None:
+            table[self.background] = 0
+        return table[labels]
+
+
+def shifted(labels: Labels, first_index: int) -> NDArray[Any]:
+    """Number classes from 0 or 1; with 1 the value 0 takes the place of "ignored".
+
+    Labels that no longer fit into 8 bits become 16-bit.
+    """
+    if first_index == 0:
+        return labels
+    ignored = int(np.iinfo(labels.dtype).max)
+    present = labels[labels != ignored]
+    wide = labels.dtype.itemsize > 1 or int(present.max(initial=0)) >= IGNORED_BYTE - 1
+    moved = labels.astype(np.uint16 if wide else np.uint8) + 1
+    return np.where(labels == ignored, 0, moved).astype(moved.dtype)

@@ -1,0 +1,53 @@
+"""COCO's panoptic pairs: an RGB PNG whose pixels are segment ids, and what the segments are.
+
+Every class is stuff: one segment an image, whose id is its category's, class index + 1. Ids are
+R + 256 G + 65536 B, and 0 is void: pixels that are ignored. The background is a category too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lhtclip.output.annotations.classes import ClassList
+from lhtclip.output.png import encode_picture
+from lhtclip.regions.runs import Labels
+
+
+def segment_ids(labels: Labels, classes: int) -> bytes:
+    """Encode class indices (height, width) as an RGB PNG file; others than `classes` are void."""
+    ids = np.where(labels < classes, labels.astype(np.uint16) + 1, 0)
+    planes = np.stack([ids & 255, ids >> 8, np.zeros_like(ids)], axis=-1).astype(np.uint8)
+    return encode_picture(Image.fromarray(planes))
+
+
+def segments(labels: Labels, classes: int) -> list[dict[str, Any]]:
+    """Describe the classes that are present."""
+    found: list[dict[str, Any]] = []
+    counts = np.bincount(labels.ravel(), minlength=classes)[:classes]
+    for index in np.flatnonzero(counts).tolist():
+        mask = labels == index
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        left, top = int(columns[0]), int(rows[0])
+        found.append(
+            {
+                "id": index + 1,
+                "category_id": index + 1,
+                "area": int(counts[index]),
+                "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
+                "iscrowd": 0,
+            }
+        )
+    return found
+
+
+def categories(classes: ClassList) -> list[dict[str, Any]]:
+    """Describe the classes, all of them stuff."""
+    return [
+        {"id": index + 1, "name": name, "supercategory": "", "isthing": 0, "color": colour}
+        for index, (name, colour) in enumerate(
+            zip(classes.names, classes.colours.tolist(), strict=True)
+        )
+    ]

@@ -1,0 +1,53 @@
+"""Ultralytics' files: outlines of instances as text, and the YAML that describes a data set.
+
+A line is a class, from 0, and an outline in shares of width and height. There are no holes: an
+outline walks into them along a cut. Larger regions come first, since readers draw in this order.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from lhtclip.output.annotations.classes import ClassList
+from lhtclip.regions.instances import Instances
+
+DIGITS = 6  # of a share: a thousandth of a pixel at 1000 pixels
+
+
+def outlines(instances: Instances, classes: ClassList, *, tolerance: float = 0.0) -> str:
+    """Describe the regions of one image, a line each.
+
+    Args:
+        instances: The regions, without the background.
+        classes: What their labels mean.
+        tolerance: Of the outlines, in pixels.
+    """
+    size = np.array(instances.labels.shape[::-1])
+    polygons = sorted(instances.polygons(tolerance=tolerance), key=lambda each: -each.area)
+    number = classes.number
+    lines = (
+        " ".join([str(number[each.label]), *_shares(each.keyhole() / size)]) for each in polygons
+    )
+    return "".join(line + "\n" for line in lines)
+
+
+def _shares(points: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[str]:
+    return [f"{share:.{DIGITS}f}".rstrip("0").rstrip(".") for share in points.ravel().tolist()]
+
+
+def data_yaml(names: list[str], *, masks: str | None = None) -> str:
+    """Describe a data set in the folder of the YAML file, all of it in `images`.
+
+    Args:
+        names: The classes, from 0.
+        masks: Folder of label PNGs, for semantic segmentation; without it outlines are meant.
+    """
+    lines = ["train: images", "val: images  # the same pictures: choose your own to measure on"]
+    lines += [f"masks_dir: {masks}"] if masks else []
+    lines += ["names:"]
+    lines += [
+        f"  {index}: {json.dumps(name, ensure_ascii=False)}" for index, name in enumerate(names)
+    ]
+    return "\n".join(lines) + "\n"

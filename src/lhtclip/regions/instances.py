@@ -1,0 +1,110 @@
+"""Connected regions as objects: what annotation formats and detectors call instances."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.regions.components import Components, components_of
+from lhtclip.regions.merging import merge_small
+from lhtclip.regions.polygons import Polygon, polygons_of
+from lhtclip.regions.run_lengths import texts_of_components
+from lhtclip.regions.runs import Integers, Labels
+
+Shape: TypeAlias = Literal["mask", "polygon"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instance:
+    """One connected region.
+
+    Attributes:
+        label: Its class index.
+        area: Pixels.
+        box: x, y, width and height in pixels.
+        score: Mean score of its pixels, in [0, 1].
+        mask: The pixels of the box that belong to it (box height, box width).
+    """
+
+    label: int
+    area: int
+    box: tuple[int, int, int, int]
+    score: float
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instances:
+    """The connected regions of a label map but for those of some labels.
+
+    Attributes:
+        labels: The label map (height, width), small regions merged.
+        components: Its regions.
+        chosen: The regions that count, ascending indices into `components` (instances,).
+        scores: Mean score of each of these (instances,).
+    """
+
+    labels: Labels
+    components: Components
+    chosen: Integers
+    scores: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.chosen)
+
+    def __iter__(self) -> Iterator[Instance]:
+        """Go through them in the column-major order of their first pixels."""
+        numbers = self.components.map()
+        for index, score in zip(self.chosen.tolist(), self.scores.tolist(), strict=True):
+            x, y, width, height = box = tuple(self.components.box[index].tolist())
+            mask = numbers[y : y + height, x : x + width] == index
+            label, area = self.components.label[index], self.components.area[index]
+            yield Instance(int(label), int(area), box, score, mask)
+
+    def texts(self) -> list[str]:
+        """Return COCO's compressed run lengths of each."""
+        texts = texts_of_components(self.components)
+        return [texts[index] for index in self.chosen.tolist()]
+
+    def polygons(self, *, tolerance: float = 0.0) -> list[Polygon]:
+        """Return the polygon of each; arguments and errors as for `polygons_of`."""
+        polygons = polygons_of(self.labels, components=self.components, tolerance=tolerance)
+        return [polygons[index] for index in self.chosen.tolist()]
+
+
+def instances_of(
+    labels: Labels,
+    scores: NDArray[np.float32] | None = None,
+    *,
+    skipped: Collection[int] = (),
+    least_area: int = 0,
+    ignored: int | None = None,
+    connectivity: int = 4,
+) -> Instances:
+    """Find the connected regions of a label map.
+
+    Args:
+        labels: (height, width).
+        scores: Of each pixel (height, width); without them every score is 1.
+        skipped: Labels that are no objects, such as the background's.
+        least_area: Smaller regions are merged into their neighbours (`merge_small`).
+        ignored: Label of ignored pixels, which are no objects and take nothing in.
+        connectivity: 4 or 8, as in `components_of`.
+
+    Raises:
+        InputError: Another connectivity.
+    """
+    if least_area > 1:
+        labels = merge_small(labels, least_area, ignored=ignored, connectivity=connectivity)
+    components = components_of(labels, connectivity=connectivity)
+    left_out = [*skipped, ignored] if ignored is not None else [*skipped]
+    chosen = np.flatnonzero(~np.isin(components.label, left_out))
+    if scores is None:
+        return Instances(labels, components, chosen, np.ones(len(chosen)))
+    sums = np.bincount(components.map().ravel(), weights=scores.ravel(), minlength=len(components))
+    return Instances(labels, components, chosen, (sums / components.area)[chosen])
