@@ -7,47 +7,72 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from lhtclip.decoding import decode as module
-from lhtclip.decoding.decode import TILES, DecodeSettings, TileSize, decode
+from lhtclip.decoding.decode import DecodeSettings, TileSize, decode
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.image.windows import plan_windows
-from tests.waiting import Asked, Run
+from tests.waiting import META, Transfers
 
 
-def waits(size: tuple[int, int], how: DecodeSettings) -> tuple[int, Counter[str], Counter[str]]:
-    """Decode; return tiles, and what waits among functions and operators."""
-    plan = plan_windows(48, 64, window=32, stride=16)
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(len(plan.tops), len(plan.lefts), 4, 4, 9, generator=generator)
-    image = torch.rand(3, 48, 64, generator=generator)
-    options = (logits, plan, size, tuple(range(9)), 9, how)
-    decode(*options, image=image)  # plans the axes, on the CPU
-    with Asked() as asked, Run() as run:
-        decode(*options, image=image)
-    return run.tiles, asked.counts, run.counts
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts tiles, and what the decoder asks the device for."""
+    counts: Counter[str] = Counter()
+    original = module.compete
+
+    def compete(*arguments: Tensor) -> Any:
+        counts["tiles"] += 1
+        return original(*arguments)
+
+    def cpu(tensor: Tensor) -> Tensor:
+        counts["planes"] += 1
+        return torch.zeros(tensor.shape, dtype=tensor.dtype)
+
+    def large_classes(*_: object) -> tuple[bool, ...]:
+        counts["large classes"] += 1
+        return (True, False, True)
+
+    monkeypatch.setattr(module, "TILES_ELSEWHERE", TileSize(3 * 3 * 64, 64))
+    monkeypatch.setattr(module, "BAND_PIXELS", 640)
+    monkeypatch.setattr(module, "compete", compete)
+    monkeypatch.setattr(Tensor, "cpu", cpu)
+    monkeypatch.setattr(module, "_large_classes", large_classes)
+    return counts
 
 
 @pytest.mark.parametrize("pamr", [None, PamrSettings(1, (1,))], ids=str)
-@pytest.mark.parametrize("area", [0.0, 0.115])
+@pytest.mark.parametrize("area", [0.0, 0.1])
 def test_waits_do_not_grow_with_the_tiles(
-    pamr: PamrSettings | None, area: float, monkeypatch: pytest.MonkeyPatch
+    pamr: PamrSettings | None, area: float, seen: Counter[str]
 ) -> None:
-    monkeypatch.delitem(TILES, "cpu")
-    monkeypatch.setattr(module, "TILES_ELSEWHERE", TileSize(9 * 3 * 64, 64))
-    monkeypatch.setattr(module, "BAND_PIXELS", 640)
+    plan = plan_windows(48, 64, window=32, stride=16)
+    logits = torch.empty(len(plan.tops), len(plan.lefts), 4, 4, 3, device=META)
+    image = torch.empty(3, 48, 64, device=META)
     how = DecodeSettings(threshold=0.3, area_threshold=area, pamr=pamr)
-    few, many = waits((20, 64), how), waits((160, 64), how)
-    assert many[0] > 5 * few[0] > 30
-    assert many[1:] == few[1:]
-    assert few[1]["cpu"] == 2  # labels and scores
-    assert few[1]["tolist"] == few[2]["bincount"] == (area > 0)
-    assert few[1].total() < 30
-    assert few[2].total() < 15
+    tiles, transfers = [0], []
+    for height in (20, 160):
+        with Transfers() as transferred:
+            decode(logits, plan, (height, 64), (0, 1, 2), 3, how, image=image)
+        tiles.append(seen["tiles"])
+        transfers.append(transferred.count)
+    assert tiles[2] - tiles[1] > 4 * tiles[1] > 4
+    assert transfers[0] == transfers[1]
+    assert seen["planes"] == 2 * 2  # labels and scores
+    assert seen["large classes"] == 2 * (area > 0)
 
 
-@pytest.mark.parametrize("wait", [lambda x: x.cpu(), lambda x: x[x > 0], lambda x: bool(x.any())])
+@pytest.mark.parametrize(
+    "wait", [lambda x: x.tolist(), lambda x: x[x > 0], lambda x: bool(x.any())]
+)
 def test_waiting_would_be_seen(wait: Any) -> None:
-    with Asked() as asked, Run() as run:
-        wait(torch.ones(3))
-    assert asked.counts.total() + run.counts.total() > 0
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        wait(torch.ones(3, device=META))
+
+
+def test_a_transfer_would_be_seen() -> None:
+    with Transfers() as transferred:
+        torch.ones(3).to(META)
+        torch.ones(3, device=META) + 1
+    assert transferred.count == 1
