@@ -25,8 +25,9 @@ from lhtclip.evaluation.state import Counts, Tally
 from lhtclip.evaluation.streaming import Labels, count_samples
 from lhtclip.evaluation.trimap import BAND, in_band
 from lhtclip.files import write_atomically
-from lhtclip.output.palette import class_colours, label_dtype
+from lhtclip.output.palette import class_colours
 from lhtclip.output.png import encode_labels
+from lhtclip.segmentation import label_dtype
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
 
