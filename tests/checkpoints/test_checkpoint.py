@@ -223,9 +223,9 @@ def test_config_that_is_no_object(folder: Path, content: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"vision_config": None}, "no CLIP: its 'vision_config' is missing"),
-        ({"text_config": [1]}, "no CLIP: its 'text_config' is no object"),
-        ({"text_config_dict": "x"}, "no CLIP: its 'text_config' is no object"),
+        ({"vision_config": None}, "not describe a CLIP: its 'vision_config' is missing"),
+        ({"text_config": [1]}, "its 'text_config' is not an object"),
+        ({"text_config_dict": "x"}, "its 'text_config' is not an object"),
         ({"projection_dim": None}, "projection_dim should be a positive whole number, not None"),
         ({"projection_dim": 1.5}, "projection_dim should be a positive whole number, not 1.5"),
         ({"text_config": {"hidden_size": "wide"}}, "text_config.hidden_size should be a positive"),

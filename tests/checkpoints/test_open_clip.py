@@ -150,7 +150,7 @@ def test_the_way_back(original: Path) -> None:
 
 def test_a_config_of_transformers_comes_first(folder: Path) -> None:
     (folder / "config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"^config\.json describes no CLIP"):
+    with pytest.raises(CheckpointError, match=r"^config\.json does not describe a CLIP"):
         load_checkpoint(folder)
 
 

@@ -70,7 +70,7 @@ def test_limits_stored_in_the_file_do_not_count(file: Path) -> None:
 
 def test_no_end_token(file: Path) -> None:
     hf.Tokenizer(hf.models.BPE({"a": 0}, [])).save(str(file))
-    with pytest.raises(CheckpointError, match="no end token"):
+    with pytest.raises(CheckpointError, match="end token after"):
         Tokenizer(file, context_length=77)
 
 

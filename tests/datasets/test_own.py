@@ -64,7 +64,7 @@ def test_a_folder_of_nothing(tmp_path: Path) -> None:
     [
         (["boat", "Boat", "water"], "given twice"),
         (["boat, water"], "Comma in line 1"),
-        (["# only a comment"], "holds no class"),
+        (["# only a comment"], "has no class"),
         ([f"class {number}" for number in range(32768)], "at most 32767"),
     ],
 )

@@ -227,5 +227,5 @@ GOOD: dict[str, Any] = {"source": "by hand", "ssr": {"layers": [2]}}
 def test_not_a_preset(content: Any, tmp_path: Path) -> None:
     path = tmp_path / PRESET_FILE
     path.write_text(json.dumps(content))
-    with pytest.raises(CheckpointError, match=r"lht\.json is not understood .* expected are"):
+    with pytest.raises(CheckpointError, match=r"lht\.json cannot be used .*layers"):
         Preset.load(path)

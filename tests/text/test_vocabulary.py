@@ -62,16 +62,16 @@ def test_parse_classes(classes: Any, expected: list[tuple[str, tuple[str, ...]]]
         ({}, "No class was given"),  # empty dict
         ("", "No class was given"),  # empty string
         (" \n", "No class was given"),  # blank string
-        ("car,,road", "Empty class or synonym in class 2 of 'car,,road'"),  # hole
+        ("car,,road", "Empty class or prompt in class 2 of 'car,,road'"),  # hole
         ("car, road,", "class 3"),  # trailing comma
-        (["car", " "], r"Empty class or synonym in class 2, ' '"),  # blank element
-        (["person||rider"], "Empty class or synonym"),  # hole between bars
-        ([["person", ""]], "Empty class or synonym"),  # empty synonym
-        ([[]], "Empty class or synonym"),  # no synonym at all
-        ({"": ["car"]}, "Empty class or synonym"),  # empty key
-        ({"car": ["auto", ""]}, "Empty class or synonym"),  # empty value
-        ({"car|auto": ["van"]}, "no single name"),  # synonyms in the key
-        ({("car",): ["van"]}, "no single name"),  # key that is no string
+        (["car", " "], r"Empty class or prompt in class 2, ' '"),  # blank element
+        (["person||rider"], "Empty class or prompt"),  # hole between bars
+        ([["person", ""]], "Empty class or prompt"),  # empty synonym
+        ([[]], "Empty class or prompt"),  # no synonym at all
+        ({"": ["car"]}, "Empty class or prompt"),  # empty key
+        ({"car": ["auto", ""]}, "Empty class or prompt"),  # empty value
+        ({"car|auto": ["van"]}, "not a single name"),  # synonyms in the key
+        ({("car",): ["van"]}, "not a single name"),  # key that is no string
         ({3: ["van"]}, "3 in 3: .* is not text"),  # number as a key
         ([b"car"], r"b'car' in class 1, b'car' is not text"),  # bytes in the list
         (b"car", "cannot be read from b'car'"),  # bytes
@@ -96,13 +96,13 @@ def test_parse_errors(classes: Any, message: str) -> None:
         (["traffic light", "traffic  light"], {}, "given twice"),  # nor does spacing
         (["caf\u00e9", "cafe\u0301"], {}, "given twice"),  # nor how an accent is composed
         ({"car": ["auto"], "CAR": ["van"]}, {}, "given twice"),  # in a dict
-        ([["car", "auto"], ["van", "Auto"]], {}, "'Auto' stands for both 'car' and 'van'"),
+        ([["car", "auto"], ["van", "Auto"]], {}, "'Auto' is a prompt of both 'car' and 'van'"),
         ({"vehicle": ["car"], "wagon": ["car"]}, {}, "both 'vehicle' and 'wagon'"),  # values
         (["car", "wall"], {"background": ["wall"]}, "both 'background' and 'wall'"),
-        (["background", "car"], {"threshold": 0.1}, "leave it out"),  # class and threshold
-        (["Background", "car"], {"background": "wall"}, "leave it out"),  # class and words
-        (["car"], {"background": []}, "background has no word"),  # empty list
-        (["car"], {"background": ""}, "Empty class or synonym in background ''"),  # empty string
+        (["background", "car"], {"threshold": 0.1}, "Leave it out"),  # class and threshold
+        (["Background", "car"], {"background": "wall"}, "Leave it out"),  # class and words
+        (["car"], {"background": []}, "background has no prompt"),  # empty list
+        (["car"], {"background": ""}, "Empty class or prompt in background ''"),  # empty string
         (["car"], {"background": True}, "True in background True is not text"),
         (["car"], {"background": [b"wall"]}, "is not text"),
         (["car"], {"threshold": -0.1}, "from 0 to 1, not -0.1"),
@@ -208,10 +208,10 @@ def test_classes_file_with_comments_mark_and_windows_lines(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "holds no class"),  # empty file
-        (b"# only a comment\n\n", "holds no class"),  # nothing but a comment
+        (b"", "has no class"),  # empty file
+        (b"# only a comment\n\n", "has no class"),  # nothing but a comment
         (b"car\nperson, rider\n", r"Comma in line 2 of .*, 'person, rider'"),  # the field's format
-        (b"car||auto\n", "Empty class or synonym in line 1"),  # hole
+        (b"car||auto\n", "Empty class or prompt in line 1"),  # hole
         ("car\n".encode("utf-16"), "not UTF-8"),  # another encoding
     ],
 )
@@ -256,7 +256,7 @@ def test_shipped_lists(name: str, classes: int, queries: int) -> None:
     vocabulary = Vocabulary.of(rows, allow_shared_queries=shared)
     assert vocabulary.queries == tuple(word for row in rows for word in row)  # nothing changed
     if shared:
-        with pytest.raises(InputError, match="'bed' stands for both"):
+        with pytest.raises(InputError, match="'bed' is a prompt of both"):
             Vocabulary.of(rows)
 
 

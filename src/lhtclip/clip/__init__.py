@@ -1,1 +1,1 @@
-"""The frozen CLIP: image tower, text tower, tokenizer and checkpoints; it knows no segmentation."""
+"""The frozen CLIP: image encoder, text encoder, tokenizer. It does not know segmentation."""

@@ -1,4 +1,4 @@
-"""What a CLIP is made of, read from a checkpoint's `config.json`; what all families share."""
+"""The configuration of a CLIP, read from a checkpoint's `config.json`; shared by all families."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PromptConfig:
 
 @dataclass(frozen=True, slots=True)
 class TextConfig(PromptConfig):
-    """Shape of CLIP's text tower, and the token whose feature is that of the prompt."""
+    """Shape of CLIP's text tower, and the token whose feature stands for the prompt."""
 
     eos_token_id: int = 49407
 
@@ -71,7 +71,7 @@ class ModelConfig(Protocol):
         ...
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of a `config.json` that says the same."""
+        """Return the content of an equivalent `config.json`."""
         ...
 
 
@@ -87,8 +87,8 @@ class ClipConfig:
     def from_json(cls, content: Mapping[str, Any]) -> ClipConfig:
         """Read the content of a `config.json`.
 
-        Some published files carry a `text_config_dict` or `vision_config_dict`: as for their own
-        loader it then stands alone, and what it leaves out has the default value.
+        Some published files have a `text_config_dict` or `vision_config_dict`. As in their own
+        loader, it then counts alone, and everything it leaves out has the default value.
 
         Raises:
             CheckpointError: The file does not describe a CLIP.
@@ -100,7 +100,7 @@ class ClipConfig:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of a `config.json` that says the same."""
+        """Return the content of an equivalent `config.json`."""
         shared = {"projection_dim": self.projection_dim}
         return {
             "architectures": ["CLIPModel"],
@@ -113,14 +113,14 @@ class ClipConfig:
 
 @dataclass(frozen=True, slots=True)
 class PixelConfig:
-    """How the image tower wants its pixels: (level in [0, 1] - mean) / std, by channel."""
+    """How pixels are normalised: (level in [0, 1] - mean) / std, by channel."""
 
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], default: PixelConfig) -> PixelConfig:
-        """Read the content of a `preprocessor_config.json`; what is left out is as in `default`.
+        """Read the content of a `preprocessor_config.json`; missing settings come from `default`.
 
         Raises:
             CheckpointError: A mean or std that is not three numbers.
@@ -139,19 +139,19 @@ def section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Return the object that describes a tower.
 
     Raises:
-        CheckpointError: It is missing, or no object.
+        CheckpointError: It is missing or not an object.
     """
     values = content.get(f"{key}_dict")
     if values is None:
         values = content.get(key)
     if not isinstance(values, Mapping):
-        fault = "missing" if values is None else "no object"
-        raise CheckpointError(f"config.json describes no CLIP: its {key!r} is {fault}.")
+        fault = "missing" if values is None else "not an object"
+        raise CheckpointError(f"config.json does not describe a CLIP: its {key!r} is {fault}.")
     return cast("Mapping[str, Any]", values)
 
 
 def read_section(content: Mapping[str, Any], key: str, default: _Settings) -> _Settings:
-    """Return the settings of a tower; what is not given is as in `default`.
+    """Return the settings of a tower; missing ones come from `default`.
 
     Raises:
         CheckpointError: A setting is of another type or out of range.
@@ -172,7 +172,7 @@ def read_section(content: Mapping[str, Any], key: str, default: _Settings) -> _S
 
 
 def _checked(value: Any, like: _Value, name: str, *, zero: bool = False) -> _Value:
-    """Return the value if it is of the type of `like` and, being a number, positive (or zero)."""
+    """Return the value if it has the type of `like` and, if it is a number, is positive (or 0)."""
     kinds = (int, float) if isinstance(like, float) else type(like)
     if not isinstance(value, kinds) or (
         not isinstance(value, str) and (value < 0 or (value == 0 and not zero))

@@ -1,4 +1,4 @@
-"""What a family of models is: how its checkpoints become a model and a tokenizer."""
+"""A family of models: how its checkpoints become a model and a tokenizer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from lhtclip.clip.towers import ImageTextModel
 
 @dataclass(frozen=True, slots=True)
 class TensorNames:
-    """What a layout calls our tensors.
+    """The names of our tensors in a checkpoint layout.
 
-    `top` has those beside the blocks, ours -> theirs; `towers` what precedes the number of a
-    tower's block; `block` the parts of a block, "{}" being "weight" or "bias", where several of
-    theirs are one of ours, stacked along rows. `transposed` are names of ours; `ignored` names of
-    theirs, of buffers that hold nothing learned.
+    Attributes:
+        top: Tensors outside the blocks, our name -> theirs.
+        towers: What precedes the number of a block, by tower.
+        block: The parts of a block, our name -> theirs, with "{}" for "weight" or "bias". Several
+            of theirs may form one of ours, stacked along rows.
+        transposed: Our names of tensors that the layout stores transposed.
+        ignored: Their names of buffers that contain nothing learned.
     """
 
     top: Mapping[str, str]

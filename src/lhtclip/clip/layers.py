@@ -1,4 +1,4 @@
-"""The parts of a transformer block, each within reach: norms, q/k/v, heads, output, MLP."""
+"""A transformer block whose parts can be used one by one: norms, q/k/v, heads, output, MLP."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lhtclip.errors import CheckpointError
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """Sigmoid approximation of GELU that OpenAI's checkpoints were trained with."""
+    """The sigmoid approximation of GELU that OpenAI's checkpoints were trained with."""
     gate = (1.702 * x).sigmoid_()
-    return gate * x if gate.requires_grad else gate.mul_(x)  # memory is what this waits for
+    return gate * x if gate.requires_grad else gate.mul_(x)  # bound by memory
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -77,14 +77,14 @@ class Attention(nn.Module):
         return self.out_projection(head_outputs.transpose(-3, -2).flatten(-2))
 
     def projections(self, heads: Sequence[int]) -> Tensor:
-        """Return W_o,h, how single heads enter the residual stream, without bias.
+        """Return W_o,h, which takes single heads to the residual stream, without bias.
 
         Args:
-            heads: 0-based heads wanted.
+            heads: 0-based heads.
 
         Returns:
-            (len(heads), head_width, width): A_h V_h W_o,h over all heads sums to `merge` less its
-            bias.
+            (len(heads), head_width, width): A_h V_h W_o,h summed over all heads is `merge` without
+            its bias.
         """
         weight = self.out_projection.weight.unflatten(1, (self.heads, self.head_width))
         return torch.stack([weight[:, head].T for head in heads])
@@ -94,7 +94,7 @@ class Attention(nn.Module):
 
         Args:
             head_outputs: (batch, heads, tokens, head_width), all heads of this layer.
-            heads: 0-based heads wanted.
+            heads: 0-based heads.
 
         Returns:
             (batch, len(heads), tokens, width).

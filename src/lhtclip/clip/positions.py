@@ -5,19 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_SHARPNESS = -0.75  # a of the cubic kernel, the usual choice for images
+_SHARPNESS = -0.75  # parameter a of the cubic kernel, the usual choice for images
 
 
 def positions_for_grid(table: Tensor, grid: tuple[int, int], *, class_tokens: int = 1) -> Tensor:
-    """Stretch a trained position table to another grid; the class token's row is kept.
+    """Resize a trained position table to another grid; keeps the class token's row.
 
-    Bicubic in float32 with the scale (n + 0.1) / g in each direction, the rule of the published
-    evaluation code; its scale also places the source coordinates. A grid equal to the trained one
-    gets the table itself; one with as many patches but another shape does not.
+    Bicubic in float32 with the scale (n + 0.1) / g in each direction, as in the published
+    evaluation code; the scale also determines the source coordinates. The trained grid gets the
+    table itself; a grid with as many patches but another shape does not.
 
     Args:
         table: (class tokens + g * g, width), the class token's row first.
-        grid: Rows and columns of patches wanted.
+        grid: Rows and columns of patches.
         class_tokens: Rows before those of the patches: 1 for CLIP, 0 for SigLIP.
 
     Returns:
@@ -27,7 +27,7 @@ def positions_for_grid(table: Tensor, grid: tuple[int, int], *, class_tokens: in
     rows, columns = grid
     if (rows, columns) == (side, side):
         return table
-    # A graph that is exported for any grid comes past here, and meets the trained one later.
+    # When exporting with a dynamic grid this branch is traced, so it must handle the trained grid.
     device = table.device
     trained = (torch.full((), rows, device=device) == side) & (
         torch.full((), columns, device=device) == side

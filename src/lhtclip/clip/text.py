@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from lhtclip.clip.config import TextConfig
 from lhtclip.clip.towers import PromptTower, fresh_blocks, fresh_embedding
 
-# Early published configs carry 2 where the end token's id should stand; there, as in the original
-# code, the end token is the one with the largest id.
+# Early published configs have 2 in place of the end token's id. Then, as in the original code, the
+# end token is the one with the largest id.
 LEGACY_END_TOKEN = 2
 
 
@@ -31,11 +31,11 @@ class TextTower(PromptTower):
     def forward(self, token_ids: Tensor) -> Tensor:
         """Return CLIP's text features, (batch, projection_dim), not normalised.
 
-        Attention is causal, so whatever follows the end token changes nothing: a batch needs to be
-        no longer than its longest prompt.
+        Attention is causal, so tokens after the end token change nothing: a batch need not be
+        longer than its longest prompt.
 
         Args:
-            token_ids: (batch, tokens) integers, each row holding an end token.
+            token_ids: (batch, tokens) integers, each row with an end token.
         """
         x = self.contextualise(token_ids)
         if self.config.eos_token_id == LEGACY_END_TOKEN:

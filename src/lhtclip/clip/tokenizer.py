@@ -1,4 +1,4 @@
-"""Prompts to token ids, by the checkpoint's own `tokenizer.json`."""
+"""Prompts to token ids, with the checkpoint's own `tokenizer.json`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from lhtclip.errors import CheckpointError
 
 
 class Tokenizer:
-    """Wraps a `tokenizer.json`; longer prompts are cut, their end token kept.
+    """Wraps a `tokenizer.json`; cuts longer prompts and keeps their end token.
 
-    `end` is the id of the end token.
+    Attributes:
+        end: Id of the end token.
     """
 
     def __init__(self, path: Path, *, context_length: int) -> None:
@@ -23,10 +24,10 @@ class Tokenizer:
 
         Args:
             path: The checkpoint's `tokenizer.json`.
-            context_length: The most tokens a prompt may have, start and end included.
+            context_length: Maximum tokens of a prompt, including start and end.
 
         Raises:
-            CheckpointError: The file cannot be read as a tokenizer, or as one without an end token.
+            CheckpointError: The file is not a tokenizer, or has no end token.
         """
         try:
             self._tokenizer = _Tokenizer.from_file(str(path))
@@ -36,7 +37,7 @@ class Tokenizer:
         self._tokenizer.enable_truncation(context_length)  # pyright: ignore[reportUnknownMemberType]
         markers = self._tokenizer.encode("").ids
         if not markers:
-            raise CheckpointError(f"The tokenizer {path} puts no end token behind a prompt.")
+            raise CheckpointError(f"The tokenizer {path} does not put an end token after a prompt.")
         self.end: int = markers[-1]
 
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
@@ -44,7 +45,7 @@ class Tokenizer:
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(prompts))]
 
     def __call__(self, prompts: Sequence[str]) -> Tensor:
-        """Return (prompts, longest prompt) int64, filled up on the right with the end token."""
+        """Return (prompts, longest prompt) int64, padded on the right with the end token."""
         rows = self.encode(prompts)
         longest = max(map(len, rows))
         return torch.tensor([row + [self.end] * (longest - len(row)) for row in rows])

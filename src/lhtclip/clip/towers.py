@@ -1,4 +1,4 @@
-"""What the towers of CLIP and SigLIP have in common: how pixels and prompts enter their blocks."""
+"""The base of CLIP's and SigLIP's towers: how pixels and prompts enter their blocks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from lhtclip.clip.layers import Block
 class ImageTower(nn.Module, ABC):
     """Pixels in, residual stream out, block by block.
 
-    Whoever needs more than an image's one feature runs the stages alone: `embed`, each of `blocks`,
-    `project`. `class_tokens` tells how many tokens stand before the patches, 1 or 0.
+    For more than an image's one feature, run the stages yourself: `embed`, each of `blocks`,
+    `project`.
+
+    Attributes:
+        class_tokens: Number of tokens before the patches, 1 or 0.
     """
 
     class_tokens: ClassVar[int]
@@ -36,7 +39,7 @@ class ImageTower(nn.Module, ABC):
         return height // self.config.patch_size, width // self.config.patch_size
 
     def patch_tokens(self, pixels: Tensor) -> Tensor:
-        """Embed whole patches; pixels beyond the last one are dropped, as by a strided convolution.
+        """Embed whole patches; drops pixels beyond the last one, like a strided convolution.
 
         Args:
             pixels: (batch, 3, height, width), at least one patch in each direction.
@@ -64,7 +67,7 @@ class ImageTower(nn.Module, ABC):
         """Return the residual stream that enters the first block.
 
         Args:
-            pixels: normalised, (batch, 3, height, width), at least one patch in each direction.
+            pixels: Normalised, (batch, 3, height, width), at least one patch in each direction.
 
         Returns:
             (batch, class tokens + rows * columns, width), the class token first.
@@ -72,7 +75,7 @@ class ImageTower(nn.Module, ABC):
 
     @abstractmethod
     def project(self, tokens: Tensor) -> Tensor:
-        """Take tokens that leave the last block, one by one, to the space of the texts.
+        """Project tokens after the last block, one by one, into the space of the texts.
 
         Args:
             tokens: (..., tokens, width).
@@ -87,11 +90,12 @@ class ImageTower(nn.Module, ABC):
 
 
 class PromptTower(nn.Module, ABC):
-    """Token ids in, one feature a prompt out.
+    """Token ids in, one feature per prompt out.
 
-    `causal` tells whether a token sees only those before it. Where it is, nothing that follows the
-    end token changes a feature; where it is not, the padding counts, and prompts have to be filled
-    up to the whole context.
+    Attributes:
+        causal: Whether a token sees only those before it. If so, nothing after the end token
+            changes a feature; if not, the padding counts, and prompts must be padded to the whole
+            context.
     """
 
     causal: ClassVar[bool]
@@ -116,7 +120,7 @@ class PromptTower(nn.Module, ABC):
 
 
 class ImageTextModel(nn.Module):
-    """An image tower and a text tower into one space: what every checkpoint becomes."""
+    """An image tower and a text tower with a shared space: what every checkpoint becomes."""
 
     config: ModelConfig
     vision: ImageTower

@@ -11,7 +11,7 @@ from lhtclip.clip.towers import ImageTower, fresh_blocks
 
 
 class VisionTower(ImageTower):
-    """An image's feature is that of the class token, which is one more token before the patches."""
+    """An image's feature is that of the class token, an extra token before the patches."""
 
     class_tokens = 1
 
@@ -31,7 +31,7 @@ class VisionTower(ImageTower):
         """Return the residual stream that enters the first block.
 
         Args:
-            pixels: normalised, (batch, 3, height, width), at least one patch in each direction.
+            pixels: Normalised, (batch, 3, height, width), at least one patch in each direction.
 
         Returns:
             (batch, 1 + rows * columns, width), the class token first.

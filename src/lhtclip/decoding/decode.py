@@ -1,10 +1,10 @@
 """Window logits to labels: upsampling, averaging, resizing, softmax, winner, in small tiles.
 
 Bilinear upsampling of every window, the average where windows overlap, and the bilinear resize to
-the original size are linear and separable, so together they are two matrices that depend on sizes
-only: logits of a class at full size = M_y · L · M_xᵀ. Nothing of classes × height × width is ever
-held; memory is bounded by the tile, or with PAMR by a band of rows. All stays on the logits' device
-until the labels are known, and nothing waits for that device on the way.
+the original size are linear and separable. Together they are two matrices that depend on sizes
+only: the full-size logits of a class are M_y · L · M_xᵀ. No array of classes × height × width ever
+exists; memory is bounded by the tile, or with PAMR by a band of rows. Everything stays on the
+logits' device until the labels are known, and nothing on the way waits for that device.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lhtclip.decoding.interpolation import Axis, plan_axis, resize_rows
-from lhtclip.decoding.online_softmax import Lead, compete
+from lhtclip.decoding.online_softmax import RunningWinner, find_winners
 from lhtclip.decoding.pamr import PamrSettings, affinity, refine
 from lhtclip.errors import InputError
 from lhtclip.image.windows import WindowPlan
@@ -29,28 +29,30 @@ from lhtclip.image.windows import WindowPlan
 class TileSize:
     """How much of the image is decoded at once.
 
-    floats: Queries × rows × columns, for each thread.
-    columns: At the most; on a CPU a multiple of what its reductions take at once, 64.
+    Attributes:
+        floats: Prompts × rows × columns, for each thread.
+        columns: Maximum; on a CPU a multiple of 64, which its reductions take at once.
     """
 
     floats: int
     columns: int
 
 
-TILES = {"cpu": TileSize(200_000, 64)}  # by device type; 0.8 MB, which a core's cache holds
+TILES = {"cpu": TileSize(200_000, 64)}  # by device type; 0.8 MB fit into a core's cache
 TILES_ELSEWHERE = TileSize(8_000_000, 1024)
-BAND_PIXELS = 2_000_000  # that PAMR refines at once; 16 weights each, 128 MB in float32
+BAND_PIXELS = 2_000_000  # refined by PAMR at once; 16 weights each, 128 MB in float32
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeSettings:
     """How logits become labels.
 
-    logit_scale: Factor on the cosines before the softmax.
-    threshold: A pixel whose winning probability is below it becomes class 0 (prob_thd).
-    area_threshold: A class other than 0 with at most this share of all pixels that are not class 0
-        is struck out (area_thd); 0 strikes none.
-    pamr: Refines the logits along the edges of the image before the softmax; None leaves them.
+    Attributes:
+        logit_scale: Factor on the cosines before the softmax.
+        threshold: Pixels whose winning probability is below it become class 0 (prob_thd).
+        area_threshold: Drops foreground classes that cover at most this share of the foreground
+            (area_thd); 0 keeps all. The foreground is every class except 0.
+        pamr: Refines the logits along the edges of the image before the softmax; None does not.
     """
 
     logit_scale: float = 40.0
@@ -69,24 +71,24 @@ def decode(
     *,
     image: Tensor | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Label every pixel: softmax over all queries, maximum over a class's synonyms, the best class.
+    """Label every pixel: softmax over all prompts, maximum over a class's prompts, the best class.
 
     Args:
-        logits: Cosines, float32 (window rows, window columns, grid rows, grid columns, queries).
-        plan: Where those windows lie in the resized image.
+        logits: Cosines, float32 (window rows, window columns, grid rows, grid columns, prompts).
+        plan: Where those windows are in the resized image.
         size: Height and width of the original image in pixels.
-        class_of_query: Class of each query, ascending; a class may have none.
-        classes: How many classes there are.
+        class_of_query: Class of each prompt, ascending; a class may have none.
+        classes: Number of classes.
         settings: Scale, thresholds and refinement.
-        image: The resized image (channels, plan.height, plan.width), for PAMR only. It is brought
-            to `size` bilinearly, as the published evaluations do.
+        image: The resized image (channels, plan.height, plan.width), for PAMR only. It is resized
+            bilinearly to `size`, as in the published evaluations.
 
     Returns:
         Labels, integers (height, width), and scores, the winner's probability in [0, 1]. A pixel
-        put to class 0 by the threshold keeps its winner's score.
+        that the threshold moves to class 0 keeps its winner's score.
 
     Raises:
-        InputError: PAMR is wanted and no image given.
+        InputError: PAMR was requested without an image.
     """
     if settings.pamr is None:
         parts = _Decoder.tiles
@@ -95,14 +97,14 @@ def decode(
     else:
         parts = partial(_Decoder.bands, image=image, pamr=settings.pamr)
     decoder = _Decoder.of(logits * settings.logit_scale, plan, size, class_of_query)
-    lead = everyone = _paint(size, parts(decoder), logits.device)
+    winners = overall = _paint(size, parts(decoder), logits.device)
     if settings.area_threshold > 0:
-        kept = _large_classes(lead.winner, classes, settings)
+        kept = _large_classes(winners.winner, classes, settings)
         if not all(kept):
             large = decoder.only([query for query, c in enumerate(class_of_query) if kept[c]])
-            lead = _paint(size, parts(large), logits.device)
-    scores = lead.probability(everyone)
-    winner = lead.winner.masked_fill_(scores < settings.threshold, 0)
+            winners = _paint(size, parts(large), logits.device)
+    scores = winners.probability(overall)
+    winner = winners.winner.masked_fill_(scores < settings.threshold, 0)
     return winner.cpu().long().numpy(), scores.cpu().numpy()
 
 
@@ -113,24 +115,27 @@ def _large_classes(winner: Tensor, classes: int, settings: DecodeSettings) -> tu
 
 
 def _paint(
-    size: tuple[int, int], parts: Iterable[tuple[slice, slice, Lead]], device: torch.device
-) -> Lead:
-    """Put the parts of an image together; what is not a number goes to class 0."""
-    whole = Lead.of_nobody(size, device)
-    for down, across, lead in parts:
-        whole[down, across] = lead
+    size: tuple[int, int], parts: Iterable[tuple[slice, slice, RunningWinner]], device: torch.device
+) -> RunningWinner:
+    """Assemble the parts of an image; NaN becomes class 0."""
+    whole = RunningWinner.none_yet(size, device)
+    for down, across, winners in parts:
+        whole[down, across] = winners
     whole.winner.nan_to_num_(0.0)
     return whole
 
 
 @dataclass(frozen=True, slots=True)
 class _Decoder:
-    """The logits of queries at the original size, part by part, and who leads there.
+    """Computes full-size logits part by part, and the winners there.
 
-    stacked: Scaled logits (Q, rows, columns), patches of all windows in order of place.
-    classes: Class of each query, float32 (Q, 1, 1).
-    rows, columns: From stacked to original. Their matrices are beside the logits once more:
-    down, across: (height, rows) and (columns, width).
+    Attributes:
+        stacked: Scaled logits (Q, rows, columns), patches of all windows sorted by position.
+        classes: Class of each prompt, float32 (Q, 1, 1).
+        rows: From stacked to original, vertically.
+        columns: From stacked to original, horizontally.
+        down: The matrix of `rows` on the logits' device, (height, rows).
+        across: The matrix of `columns` on the logits' device, (columns, width).
     """
 
     stacked: Tensor
@@ -144,7 +149,7 @@ class _Decoder:
     def of(
         cls, logits: Tensor, plan: WindowPlan, size: tuple[int, int], class_of_query: Sequence[int]
     ) -> _Decoder:
-        """Bring everything to the logits' device."""
+        """Move everything to the logits' device."""
         grid, device = logits.shape[2:4], logits.device
         rows = plan_axis(plan.tops, plan.window_height, plan.height, grid[0], size[0])
         columns = plan_axis(plan.lefts, plan.window_width, plan.width, grid[1], size[1])
@@ -156,7 +161,7 @@ class _Decoder:
         return cls(stacked, classes, rows, columns, down, across)
 
     def only(self, queries: Sequence[int]) -> _Decoder:
-        """Leave all other queries out."""
+        """Keep these prompts only."""
         chosen = torch.tensor(queries, dtype=torch.long, device=self.stacked.device)
         return replace(
             self,
@@ -164,8 +169,8 @@ class _Decoder:
             classes=self.classes.index_select(0, chosen),
         )
 
-    def tiles(self) -> Iterator[tuple[slice, slice, Lead]]:
-        """Upsample the height of a few rows, then the width of a few columns of them."""
+    def tiles(self) -> Iterator[tuple[slice, slice, RunningWinner]]:
+        """Upsample a few rows vertically, then a few columns of them horizontally."""
         count, height, width = len(self.stacked), len(self.down), self.across.shape[1]
         if not count:
             return
@@ -180,15 +185,17 @@ class _Decoder:
                 band = self.columns.band(across)
                 tile = tall[:, band] @ self.across[band, across]
                 tile = tile.view(count, -1, tile.shape[-1])
-                yield down, across, compete(tile, self.classes)
+                yield down, across, find_winners(tile, self.classes)
 
-    def bands(self, *, image: Tensor, pamr: PamrSettings) -> Iterator[tuple[slice, slice, Lead]]:
-        """Refine before the queries compete, in bands of rows as wide as the image.
+    def bands(
+        self, *, image: Tensor, pamr: PamrSettings
+    ) -> Iterator[tuple[slice, slice, RunningWinner]]:
+        """Refine the logits before finding winners, in bands of rows as wide as the image.
 
-        A band takes along all rows that can reach into it, so that it comes out as if the whole
-        image were refined at once. Queries are refined a group at a time. Held at most are the
-        weights of 8 neighbours a dilation, for BAND_PIXELS pixels or three times PAMR's reach in
-        rows, whichever is more.
+        A band includes all rows that can influence it, so the result is the same as if the whole
+        image were refined at once. Prompts are refined one group at a time. Memory is bounded by
+        the weights of 8 neighbours per dilation, for BAND_PIXELS pixels or three times PAMR's reach
+        in rows, whichever is more.
         """
         height, width = len(self.down), self.across.shape[1]
         if not len(self.stacked):
@@ -202,11 +209,11 @@ class _Decoder:
             near = slice(max(top - pamr.reach, 0), bottom + pamr.reach)
             weights = affinity(guide[:, near], pamr.dilations)
             inner = slice(top - near.start, bottom - near.start)
-            leads = (
-                compete(refine(planes, weights, pamr)[:, inner], classes)
+            parts = (
+                find_winners(refine(planes, weights, pamr)[:, inner], classes)
                 for planes, classes in self._groups(near)
             )
-            yield slice(top, bottom), slice(width), reduce(Lead.join, leads)
+            yield slice(top, bottom), slice(width), reduce(RunningWinner.join, parts)
 
     def _groups(self, rows: slice) -> Iterator[tuple[Tensor, Tensor]]:
         down = self.down[rows]
@@ -218,7 +225,7 @@ class _Decoder:
 
 
 def tile_size(device: torch.device) -> TileSize:
-    """Return what a device works on at once, all its threads together."""
+    """Return how much a device decodes at once, with all of its threads."""
     if device.type not in TILES:
         return TILES_ELSEWHERE
     one = TILES[device.type]

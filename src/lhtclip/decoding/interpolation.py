@@ -11,13 +11,16 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """How patches make pixels along one axis. Patches are in order of place, whosever they are.
+    """How patches become pixels along one axis.
 
-    Overlapping windows so come to lie side by side, and a pixel needs few patches in a row.
+    Patches are sorted by position, regardless of which window they come from. So overlapping
+    windows are interleaved, and each pixel needs only a few consecutive patches.
 
-    order: For each patch, where it is when windows follow each other, integers (patches,).
-    matrix: Shares of the patches, float32 (pixels, patches); each row sums to 1.
-    first, last: For each pixel, the first patch with a share, and the one after the last.
+    Attributes:
+        order: For each sorted patch, its index in the concatenated windows, integers (patches,).
+        matrix: Weights of the patches, float32 (pixels, patches); each row sums to 1.
+        first: For each pixel, the first patch with a weight.
+        last: For each pixel, one past the last patch with a weight.
     """
 
     order: Tensor
@@ -26,13 +29,13 @@ class Axis:
     last: tuple[int, ...]
 
     def band(self, pixels: slice) -> slice:
-        """Return the patches that some pixels need."""
+        """Return the range of patches that these pixels need."""
         return slice(min(self.first[pixels]), max(self.last[pixels]))
 
 
 @lru_cache(maxsize=64)
 def plan_axis(starts: tuple[int, ...], window: int, resized: int, grid: int, original: int) -> Axis:
-    """Return the axis of an image; arguments as `axis_matrix` has them. It stays on the CPU."""
+    """Return the axis of an image, on the CPU; arguments as for `axis_matrix`."""
     centres = torch.arange(0.5, grid, dtype=torch.float64) * (window / grid)
     order = (torch.tensor(starts)[:, None] + centres).flatten().argsort(stable=True)
     matrix = axis_matrix(starts, window, resized, grid, original)[:, order]
@@ -45,7 +48,7 @@ def plan_axis(starts: tuple[int, ...], window: int, resized: int, grid: int, ori
 def axis_matrix(
     starts: tuple[int, ...], window: int, resized: int, grid: int, original: int
 ) -> Tensor:
-    """Return the matrix that takes stacked grid logits to original pixels along one axis.
+    """Return the matrix from concatenated window patches to original pixels along one axis.
 
     Args:
         starts: Where windows begin in the resized image, pixels.
@@ -73,7 +76,7 @@ def bilinear_matrix(source: int, target: int) -> Tensor:
 def resize_rows(matrix: Tensor, target: int) -> Tensor:
     """Resize (source, ...) to (target, ...) along its rows, bilinear as above.
 
-    What is constant stays so to the last bit.
+    Constant input stays constant to the last bit.
     """
     source = len(matrix)
     places = (torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5

@@ -1,7 +1,7 @@
-"""Pixel-adaptive mask refinement: planes flow between neighbours of like colour (PAMR).
+"""PAMR, pixel-adaptive mask refinement: values spread between neighbours of similar colour.
 
 Araslanov and Roth, arXiv 2005.08104; here as NACLIP, ResCLIP and their relatives use
-it on logits. It knows no class: every plane is refined by itself, along the edges of one image.
+it on logits. It does not know classes: each plane is refined alone, along the edges of an image.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ _DIRECTIONS = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != 
 
 @dataclass(frozen=True, slots=True)
 class PamrSettings:
-    """How far and how often planes flow (the defaults are NACLIP's).
+    """Settings of PAMR; the defaults are NACLIP's.
 
-    iterations: Times that every pixel becomes the weighted mean of its neighbours.
-    dilations: Distances of the neighbours, pixels; each distance brings eight.
+    Attributes:
+        iterations: How often each pixel is replaced by the weighted mean of its neighbours.
+        dilations: Distances of the neighbours in pixels; each distance adds eight.
     """
 
     iterations: int = 10
     dilations: tuple[int, ...] = (8, 16)
 
     def __post_init__(self) -> None:
-        """Refuse what would refine nothing."""
+        """Refuse settings that would refine nothing."""
         if self.iterations < 1:
             raise InputError(f"PAMR needs at least 1 iteration, not {self.iterations}.")
         if not self.dilations or min(self.dilations) < 1:
@@ -42,16 +43,16 @@ class PamrSettings:
 
     @property
     def reach(self) -> int:
-        """From how many pixels away, in rows or columns, a refined pixel can be influenced."""
+        """How far away, in rows or columns, a pixel can influence a refined one."""
         return self.iterations * max(self.dilations)
 
 
 def refine(planes: Tensor, weights: Tensor, settings: PamrSettings) -> Tensor:
-    """Replace every pixel by the weighted mean of its neighbours, again and again.
+    """Replace every pixel by the weighted mean of its neighbours, several times.
 
     Args:
-        planes: (..., Q, height, width), such as the logits of queries. Refining is linear in them.
-        weights: What `affinity` says for these dilations, (..., neighbours, height, width).
+        planes: (..., Q, height, width), such as logits of prompts. Refining is linear in them.
+        weights: The result of `affinity` for these dilations, (..., neighbours, height, width).
         settings: Iterations and dilations.
     """
     for _ in range(settings.iterations):
@@ -63,18 +64,18 @@ def refine(planes: Tensor, weights: Tensor, settings: PamrSettings) -> Tensor:
 
 
 def affinity(image: Tensor, dilations: tuple[int, ...]) -> Tensor:
-    """How much each neighbour counts, by likeness of colour.
+    """Return the weight of each neighbour, by similarity of colour.
 
     softmax over neighbours of -mean over channels of |difference| / (0.1 standard deviation), the
-    deviation over all neighbours and, once a dilation, the pixel itself. Gain and offset of a
-    channel cancel, so levels and normalised pixels give the same.
+    deviation over all neighbours and, once per dilation, the pixel itself. Gain and offset of a
+    channel cancel, so raw and normalised pixels give the same result.
 
     Args:
         image: (..., channels, height, width), floating point.
         dilations: Distances of the neighbours, pixels.
 
     Returns:
-        (..., neighbours, height, width), eight a dilation, in [0, 1]; their sum is 1 everywhere.
+        (..., neighbours, height, width), eight per dilation, in [0, 1]; they sum to 1 everywhere.
     """
     total, squares = torch.zeros_like(image), torch.zeros_like(image)
     for shifted in _neighbours(image, dilations):

@@ -1,4 +1,4 @@
-"""One label a patch instead of a pixel, each window by itself: the first pass of two.
+"""One label per patch instead of per pixel, for each window alone: the first pass of two.
 
 ResCLIP's semantic feedback (SFR, arXiv 2411.15851) starts from these.
 """
@@ -23,20 +23,19 @@ def label_patches(
     threshold: float,
     pamr: PamrSettings | None = None,
 ) -> Tensor:
-    """Give each patch the query that most of its pixels have, each window by itself.
+    """Give each patch the prompt that most of its pixels have, for each window alone.
 
     Args:
         embeddings: (windows, rows, columns, E), of unit length.
-        texts: (queries, E), of unit length.
+        texts: (prompts, E), of unit length.
         pixels: Normalised windows, (windows, 3, height, width); PAMR follows their edges.
         patch: Side of a patch in pixels.
         logit_scale: Factor on the cosines before the softmax.
-        threshold: A pixel whose winner has less than this probability counts as query 0.
+        threshold: A pixel whose winner has less than this probability counts as prompt 0.
         pamr: How the logits are refined; None as published.
 
     Returns:
-        Indices of queries, (windows, rows, columns). Of those that are equally frequent, the
-        lowest.
+        Indices of prompts, (windows, rows, columns); the lowest of equally frequent ones.
     """
     height, width = pixels.shape[-2:]
     window = WindowPlan(height, width, (0,), (0,), height, width)
@@ -59,12 +58,12 @@ def label_patches(
 
 
 def most_frequent(labels: Tensor, patch: int, queries: int) -> Tensor:
-    """Return the most frequent label of each whole patch, the lowest where several are.
+    """Return the most frequent label of each whole patch, the lowest of equally frequent ones.
 
     Args:
         labels: (height, width), from 0 to queries - 1.
         patch: Side of a patch in pixels.
-        queries: How many labels there can be.
+        queries: Number of possible labels.
 
     Returns:
         (height // patch, width // patch).

@@ -1,1 +1,1 @@
-"""The three techniques of LHT-CLIP (arXiv 2510.23894), one idea a file, and their presets."""
+"""The three techniques of LHT-CLIP (arXiv 2510.23894), one file each, and their presets."""

@@ -1,4 +1,4 @@
-"""ATR, abnormal token replacement: sparse tokens give way to their neighbours (arXiv 2510.23894).
+"""ATR, abnormal token replacement: neighbours replace sparse tokens (arXiv 2510.23894).
 
 A few patch tokens carry large activations in a few channels, whatever the image shows there. They
 are found by their sparsity and replaced by a weighted mean of the normal patches around them.
@@ -19,16 +19,17 @@ from lhtclip.errors import InputError, is_number, unknown
 
 @dataclass(frozen=True, slots=True)
 class AtrSettings:
-    """Settings of ATR; the paper's text leaves the last three open.
+    """Settings of ATR; the paper leaves the last three open.
 
-    threshold: τ, the Hoyer score above which a token is abnormal. The paper uses 0.5.
-    sigma: Width of the Gaussian over the 8 neighbours, in patches. The paper names no value; 1 is
-        the usual one at this distance, and the ablation hardly moves with it.
-    normalised: Divide by the sum of the weights that took part. "Weighted aggregation" could also
-        mean the bare sum, but that changes a token's length, and SHE mixes tokens before any norm
-        could undo it.
-    surrounded: What becomes of a token whose neighbours are all abnormal: "keep" leaves it, "zero"
-        empties it. The paper does not say; keeping invents nothing.
+    Attributes:
+        threshold: τ, the Hoyer score above which a token is abnormal. The paper uses 0.5.
+        sigma: Width of the Gaussian over the 8 neighbours, in patches. The paper gives no value; 1
+            is usual at this distance, and the result hardly depends on it.
+        normalised: Divide by the sum of the weights used. "Weighted aggregation" could also mean
+            the plain sum, but that changes a token's length, and SHE mixes tokens before any norm
+            could undo it.
+        surrounded: What happens to a token whose neighbours are all abnormal: "keep" leaves it,
+            "zero" sets it to zero. The paper does not say; keeping adds no assumption.
     """
 
     threshold: float = 0.5
@@ -37,13 +38,13 @@ class AtrSettings:
     surrounded: Literal["keep", "zero"] = "keep"
 
     def __post_init__(self) -> None:
-        """Refuse what is no number, a width that is not positive, and words that mean nothing."""
+        """Refuse anything but a number, a positive width and a known way."""
         if not is_number(self.threshold):
             raise InputError(f"ATR's threshold must be a number, not {self.threshold!r}.")
         if not (is_number(self.sigma) and self.sigma > 0):
             raise InputError(f"ATR's sigma must be above 0 patches, not {self.sigma!r}.")
         if self.surrounded not in ("keep", "zero"):
-            raise unknown("way with surrounded tokens", self.surrounded, ("keep", "zero"))
+            raise unknown("treatment of surrounded tokens", self.surrounded, ("keep", "zero"))
 
 
 def hoyer(tokens: Tensor) -> Tensor:
@@ -71,9 +72,9 @@ def replace_abnormal(
     Args:
         patches: Patch tokens without the class token, (batch, rows * columns, width).
         grid: Rows and columns of patches.
-        settings: How.
-        abnormal: bool (batch, rows * columns), where somebody else has judged; by default
-            Hoyer score > τ.
+        settings: Threshold and weights.
+        abnormal: Which tokens to replace, bool (batch, rows * columns); by default those with a
+            Hoyer score above τ.
 
     Returns:
         (batch, rows * columns, width).
@@ -81,7 +82,7 @@ def replace_abnormal(
     if abnormal is None:
         abnormal = hoyer(patches) > settings.threshold
     if abnormal.device.type == "cpu" and not torch.compiler.is_compiling() and not abnormal.any():
-        return patches  # most heads have none; an accelerator would have to be waited for
+        return patches  # most heads have none; a GPU would have to be synchronised
     replaced = abnormal[..., None]
     mixed = _around(patches.float().masked_fill(replaced, 0.0), grid, settings.sigma)  # Σ w x
     total = _around((~replaced).float(), grid, settings.sigma)  # Σ w
@@ -93,10 +94,10 @@ def replace_abnormal(
 
 
 def _around(tokens: Tensor, grid: tuple[int, int], sigma: float) -> Tensor:
-    """Sum the 8 neighbours of every place, weighted by the Gaussian; shapes as above.
+    """Sum the 8 neighbours of every position, weighted by the Gaussian; shapes as above.
 
-    Places outside count nothing. All places are summed, not only those that need it: to look these
-    up, an accelerator would have to be waited for, and a graph could not.
+    Positions outside the grid count as zero. The sum is computed for all positions: selecting those
+    that need it would force a GPU to synchronise, and cannot be exported to a graph.
     """
     offsets = torch.arange(-1, 2, dtype=torch.float32, device=tokens.device)
     squared = offsets[:, None].square() + offsets.square()

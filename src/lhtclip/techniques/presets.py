@@ -22,17 +22,22 @@ from lhtclip.techniques.she import Head, SheSettings
 from lhtclip.techniques.ssr import SsrSettings
 
 PRESET_FILE = "lht.json"
-_LIST_OF_NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")  # over several lines, so within no string
+_LIST_OF_NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")  # spans lines, so it is not inside a string
 _logger = logging.getLogger("lhtclip")
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What fits a checkpoint; `she` is None where nobody has ranked its heads, or none is of use.
+    """The settings that suit a checkpoint.
 
-    source: Where all this comes from, a sentence.
-    ranking: All heads that were ranked, best first; those of `she` are the first of them.
-    made: The same for machines, in JSON types: how `lhtclip calibrate` came to these settings.
+    Attributes:
+        ssr: Settings of SSR.
+        source: Where the settings come from, one sentence.
+        atr: Settings of ATR.
+        she: Settings of SHE; None if no head ranking exists, or SHE does not help.
+        ranking: All ranked heads, best first; those of `she` are the first of them.
+        made: The same as `source` for programs, in JSON types: how `lhtclip calibrate` chose these
+            settings.
     """
 
     ssr: SsrSettings
@@ -50,16 +55,16 @@ class Preset:
         atr: bool | AtrSettings | None = None,
         she: bool | SheSettings | None = None,
     ) -> LhtSettings:
-        """Choose techniques: all (`lht`) or none, then each one as asked.
+        """Choose techniques: all (`lht`) or none, then each one as requested.
 
         Args:
-            lht: Whether all three act unless said otherwise.
+            lht: Whether all three are on by default.
             ssr: True or False to switch it, settings to replace the preset's, None to follow `lht`.
-            atr: Likewise.
-            she: Likewise.
+            atr: The same for ATR.
+            she: The same for SHE.
 
         Raises:
-            InputError: SHE is asked for by name, and the preset has no head ranking.
+            InputError: SHE was requested by name, and the preset has no head ranking.
         """
         if she is True and self.she is None:
             raise InputError(
@@ -79,7 +84,7 @@ class Preset:
         )
 
     def save(self, path: Path) -> Path:
-        """Write the preset as JSON, lists of numbers on one line."""
+        """Write the preset as JSON, with lists of numbers on one line."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
         text = _LIST_OF_NUMBERS.sub(_on_one_line, text)
         return write_atomically(path, (text + "\n").encode())
@@ -110,7 +115,7 @@ class Preset:
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise CheckpointError(
-                f"The preset {path} is not understood ({error}); expected are 'source', 'ssr' with "
+                f"The preset {path} cannot be used ({error}). It needs 'source', 'ssr' with "
                 "'layers', and optionally 'atr' and 'she' with 'heads'."
             ) from error
 
@@ -157,7 +162,7 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def preset_for(name: str, directory: Path, *, layers: int) -> Preset:
-    """Find the preset of a checkpoint: its own file, the table, or the paper's rule by depth.
+    """Find the preset of a checkpoint: its own file, the table, or layers by depth as in the paper.
 
     Args:
         name: The checkpoint's hub id or folder.
@@ -170,9 +175,9 @@ def preset_for(name: str, directory: Path, *, layers: int) -> Preset:
 
 
 def preset_by_depth(layers: int) -> Preset:
-    """Return ATR, and SSR on the sixth of the layers before the last: 10-11 of 12, 20-23 of 24."""
+    """Return ATR, and SSR on the last sixth before the last layer: 10-11 of 12, 20-23 of 24."""
     count = max(1, round(layers / 6))
     return Preset(
         ssr=SsrSettings(layers=tuple(range(max(1, layers - count), layers))),
-        source=f"layers by depth ({layers}), as in arXiv 2510.23894; no head ranking",
+        source=f"SSR's layers from the depth ({layers}), as in arXiv 2510.23894; no head ranking",
     )

@@ -1,4 +1,4 @@
-"""Which of the three techniques act, and how: one frozen record for the whole of LHT-CLIP."""
+"""Which of the three techniques are on, and how: one frozen record for all of LHT-CLIP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lhtclip.techniques.ssr import SsrSettings
 
 @dataclass(frozen=True, slots=True)
 class LhtSettings:
-    """Settings of the techniques; one that is None is off.
+    """Settings of the techniques; None switches one off.
 
     Their order is fixed: SSR inside the late layers, then ATR and SHE on the tokens that enter the
     last block.
@@ -22,7 +22,7 @@ class LhtSettings:
     she: SheSettings | None = None
 
     def __str__(self) -> str:
-        """Name the techniques that act, as tables do."""
+        """Name the techniques that are on, as tables do."""
         named = {"ATR": self.atr, "SSR": self.ssr, "SHE": self.she}
         return "+".join(name for name, settings in named.items() if settings) or "none"
 

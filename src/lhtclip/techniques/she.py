@@ -1,7 +1,7 @@
-"""SHE, selective head enhancement: a few good heads say what belongs together (arXiv 2510.23894).
+"""SHE, selective head enhancement: good heads decide what belongs together (arXiv 2510.23894).
 
-About ten heads of the middle layers keep telling objects apart on every data set. The similarity
-of what these heads write smooths the patch tokens that enter the last block.
+About ten heads of the middle layers tell objects apart on every data set. The similarity of what
+these heads write smooths the patch tokens that enter the last block.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ Head = tuple[int, int]  # layer and head, both 1-based
 
 @dataclass(frozen=True, slots=True)
 class SheSettings:
-    """Settings of SHE; the paper's text leaves all but the heads open.
+    """Settings of SHE; the paper leaves all but the heads open.
 
-    heads: The chosen (layer, head) pairs, 1-based, best first; none from the last layer.
-    beta: β, similarities below it are dropped. The paper names no value; 0.4 is what related work
-        uses on token similarities.
-    normalise: "column" divides S_β by its column sums, as the paper says; "row" makes each new
-        token a weighted mean. S_β is symmetric, so they differ only by a factor per token and one
-        per source token.
-    atr: ATR inside each head's contribution, which the paper applies: by its "own" Hoyer score,
-        the literal reading, by that of the "residual" stream entering the last block, or "none".
-    unit_heads: Scale each head's contribution to unit length before the mean. The text does not,
-        so strong heads weigh more.
-    centred: Subtract the mean over patches before the cosine. Not in the paper: for models whose
-        heads share one large component, so that all cosines are high.
+    Attributes:
+        heads: The chosen (layer, head) pairs, 1-based, best first; none from the last layer.
+        beta: β; similarities below it are dropped. The paper gives no value; 0.4 is what related
+            work uses on token similarities.
+        normalise: "column" divides S_β by its column sums, as in the paper; "row" makes each new
+            token a weighted mean. S_β is symmetric, so they differ only by a factor per token and
+            one per source token.
+        atr: ATR inside each head's contribution, which the paper applies: by its "own" Hoyer score,
+            the literal reading; by that of the "residual" stream entering the last block; "none"
+            for no ATR.
+        unit_heads: Scale each head's contribution to unit length before the mean. The paper does
+            not, so strong heads weigh more.
+        centred: Subtract the mean over patches before the cosine. Not in the paper: for models
+            whose heads share one large component, so that all cosines are high.
     """
 
     heads: tuple[Head, ...]
@@ -46,7 +48,7 @@ class SheSettings:
     centred: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse settings without heads, a negative β, and words that mean nothing."""
+        """Refuse settings without heads, a negative β and unknown names."""
         heads = cast("tuple[object, ...]", self.heads)
         if not heads or not all(isinstance(head, tuple) and len(head) == 2 for head in heads):
             raise InputError(
@@ -68,13 +70,14 @@ class SheSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contributions:
-    """What chosen heads of one layer write to the residual stream, in two factors.
+    """What chosen heads of one layer write to the residual stream, as two factors.
 
-    X_{l,h} = A_h V_h W_o,h is never held for long: it is ten times as wide as the first factor, and
+    X_{l,h} = A_h V_h W_o,h never exists for long: it is ten times as wide as the first factor, and
     everything linear can be done there.
 
-    outputs: A_h V_h of the patches, (batch, heads, patches, head width).
-    projections: W_o,h, (heads, head width, width).
+    Attributes:
+        outputs: A_h V_h of the patches, (batch, heads, patches, head width).
+        projections: W_o,h, (heads, head width, width).
     """
 
     outputs: Tensor
@@ -83,7 +86,7 @@ class Contributions:
     def hoyer(self) -> Tensor:
         """Sparsity of each contribution, (batch, heads, patches).
 
-        Head after head: what one writes is as large as the residual stream, and caches hold it.
+        One head at a time: a contribution is as large as the residual stream and fits the caches.
         """
         heads = zip(self.outputs.unbind(1), self.projections, strict=True)
         return torch.stack([hoyer(outputs @ projection) for outputs, projection in heads], dim=1)
@@ -108,13 +111,13 @@ def enhance(
     atr: AtrSettings,
     abnormal: Tensor,
 ) -> Tensor:
-    """Smooth patch tokens along the similarity of the good heads: X^{L-1} ← Norm(S_β) X^{L-1}.
+    """Average similar patch tokens, by the chosen heads: X^{L-1} ← Norm(S_β) X^{L-1}.
 
     Args:
         patches: Patch tokens without the class token, (batch, patches, width).
-        contributions: X_{l,h} of the chosen heads, those of a layer together.
+        contributions: X_{l,h} of the chosen heads, one entry per layer.
         grid: Rows and columns of patches.
-        settings: How.
+        settings: Settings of SHE.
         atr: How abnormal tokens inside the contributions are found and replaced.
         abnormal: Abnormal tokens of the residual stream, bool (batch, patches).
 
@@ -138,7 +141,7 @@ def _prepared(
     atr: AtrSettings,
     abnormal: Tensor,
 ) -> Contributions:
-    """Apply ATR and the scaling to unit length, both to the first factor: they are linear."""
+    """Apply ATR and the scaling to unit length to the first factor: both are linear."""
     outputs = layer.outputs
     if settings.atr != "none":
         own = settings.atr == "own"
@@ -163,7 +166,7 @@ def affinity(features: Tensor, settings: SheSettings) -> Tensor:
         settings: β, the normalisation, and whether the mean is removed.
 
     Returns:
-        (batch, patches, patches) float32, the diagonal always kept, so no row or column is empty.
+        (batch, patches, patches) float32. The diagonal is kept, so no row or column is empty.
     """
     features = features.float()
     if settings.centred:
@@ -171,7 +174,7 @@ def affinity(features: Tensor, settings: SheSettings) -> Tensor:
     features = F.normalize(features, dim=-1)
     similarity = features @ features.transpose(1, 2)
     diagonal = torch.eye(similarity.shape[-1], dtype=torch.bool, device=similarity.device)
-    similarity = similarity.masked_fill(diagonal, 1.0)  # also for a contribution of zeros
+    similarity = similarity.masked_fill(diagonal, 1.0)  # even for a contribution of zeros
     kept = similarity * ((similarity >= settings.beta) | diagonal)
     axis = -2 if settings.normalise == "column" else -1
     return kept / kept.sum(dim=axis, keepdim=True)

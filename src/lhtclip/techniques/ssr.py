@@ -1,7 +1,7 @@
 """SSR, spatial-semantic reweighting: late layers add less and keep more (arXiv 2510.23894).
 
-The last layers raise image-text alignment a little and lose much of what tells patches apart, so
-their attention and MLP updates are turned down against the residual stream.
+The last layers improve image-text alignment a little and lose much of what tells patches apart, so
+their attention and MLP updates are weakened relative to the residual stream.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from lhtclip.errors import InputError, is_number
 class SsrSettings:
     """Settings of SSR.
 
-    layers: 1-based layers it acts in, never the last one (that is the method's own).
-    alpha: α, how far the balance moves; 0 changes nothing. The paper uses 0.1.
+    Attributes:
+        layers: 1-based layers that SSR acts in; never the last one, which belongs to the method.
+        alpha: α, how far the balance shifts; 0 changes nothing. The paper uses 0.1.
     """
 
     layers: tuple[int, ...]
     alpha: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse an α that would turn updates round, and layers that are no numbers."""
+        """Refuse an α that would reverse updates, and layers that are not numbers."""
         if not (is_number(self.alpha) and -1 < self.alpha < 1):
-            raise InputError(f"SSR's alpha must lie between -1 and 1, not {self.alpha!r}.")
+            raise InputError(f"SSR's alpha must be between -1 and 1, not {self.alpha!r}.")
         if not all(type(layer) is int for layer in self.layers):
-            raise InputError(f"SSR's layers are whole numbers from 1 on, not {self.layers!r}.")
+            raise InputError(f"SSR's layers must be whole numbers from 1, not {self.layers!r}.")
 
 
 def reweight(x: Tensor, update: Tensor, alpha: float) -> Tensor:
@@ -38,7 +39,7 @@ def reweight(x: Tensor, update: Tensor, alpha: float) -> Tensor:
 
     Args:
         x: The residual stream, (batch, tokens, width).
-        update: What attention or MLP would add to it, same shape.
+        update: What attention or MLP adds to it, same shape.
         alpha: α of the layer; 0 is the plain residual connection.
     """
     if alpha == 0:

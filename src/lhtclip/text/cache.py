@@ -1,7 +1,7 @@
-"""Text embeddings on disk: one small file per phrase, filed under all that its values depend on.
+"""Text embeddings on disk: one small file per prompt, keyed by everything its values depend on.
 
-A broken file counts as missing and a folder that cannot be written to as no cache at all, so that
-the cache can only ever save time.
+A broken file counts as missing, and a folder that cannot be written to as no cache, so the cache
+can only save time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 
-FORMAT_VERSION = 1  # raise it when the same key would stand for other numbers
+FORMAT_VERSION = 1  # raise it if the same key would mean different numbers
 _NORM_TOLERANCE = 1e-3
 
 _log = logging.getLogger("lhtclip")
@@ -41,13 +41,13 @@ def default_cache_folder(
     if own := environment.get("LHTCLIP_CACHE"):
         return Path(own).expanduser()
     base = environment.get("LOCALAPPDATA" if platform == "win32" else "XDG_CACHE_HOME")
-    if base and Path(base).is_absolute():  # XDG: a relative path is to be ignored
+    if base and Path(base).is_absolute():  # XDG: relative paths are ignored
         return Path(base) / "lhtclip"
     return Path.home() / ".cache" / "lhtclip"
 
 
 class TextCache:
-    """Unit-norm float32 embeddings of phrases for one checkpoint, template set and dtype."""
+    """Unit-norm float32 embeddings of prompts for one checkpoint, template set and dtype."""
 
     def __init__(
         self,
@@ -58,14 +58,14 @@ class TextCache:
         dtype: torch.dtype,
         width: int,
     ) -> None:
-        """Choose the folder; nothing is read or created yet.
+        """Choose the folder; reads and creates nothing yet.
 
         Args:
-            root: The cache folder; None stands for `default_cache_folder()`.
-            fingerprint: Names the text tower's weights.
-            templates: The sentences that every phrase is put into, in order.
-            dtype: What the text tower computes in.
-            width: Length of an embedding; anything else on disk is not used.
+            root: The cache folder; None means `default_cache_folder()`.
+            fingerprint: Identifies the text encoder's weights.
+            templates: The sentences that every prompt is put into, in order.
+            dtype: The text encoder's precision.
+            width: Length of an embedding; files of other lengths are not used.
 
         Raises:
             RuntimeError: No root was given and the user has no home folder.
@@ -77,7 +77,7 @@ class TextCache:
         self._writable = True
 
     def get(self, query: str) -> NDArray[np.float32] | None:
-        """Return the embedding (width,), or None where there is no sound one."""
+        """Return the embedding (width,), or None if there is no valid one."""
         try:
             data = self._path(query).read_bytes()
             embedding: NDArray[np.float32] = np.load(io.BytesIO(data), allow_pickle=False)
@@ -85,12 +85,12 @@ class TextCache:
             # `<=` is False for NaN and infinity too
             if sound and abs(float(np.dot(embedding, embedding)) - 1) <= _NORM_TOLERANCE:
                 return embedding
-        except Exception:  # the ways in which a file can be broken have no common root
+        except Exception:  # the errors of broken files have no common base
             return None
         return None
 
     def put(self, query: str, embedding: NDArray[np.float32]) -> None:
-        """Store an embedding (width,), whole or not at all; a failure is logged once."""
+        """Store an embedding (width,), whole or not at all; logs the first failure."""
         if not self._writable:
             return
         buffer = io.BytesIO()
@@ -113,7 +113,7 @@ def open_text_cache(
     dtype: torch.dtype,
     width: int,
 ) -> TextCache | None:
-    """Return the cache asked for: True the default folder, a path that folder, else none."""
+    """Return the requested cache: True for the default folder, a path for that one, else none."""
     if cache is None or cache is False:
         return None
     root = None if cache is True else Path(cache)

@@ -1,8 +1,8 @@
-"""Phrases to text embeddings: every template is filled, encoded and averaged, once per phrase.
+"""Prompts to text embeddings: every template is filled, encoded and averaged, once per prompt.
 
-Where the text tower is causal, tokens after the end token change nothing: prompts are sorted by
-length and each batch is as long as its longest prompt instead of the whole context. Where it is
-not, as in SigLIP, the padding is part of the prompt and stays.
+If the text encoder is causal, tokens after the end token change nothing: sentences are sorted by
+length, and each batch is as long as its longest sentence instead of the whole context. Otherwise,
+as in SigLIP, the padding is part of the sentence and stays.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from lhtclip.errors import CheckpointError
 from lhtclip.text.cache import open_text_cache
 from lhtclip.text.templates import fill, resolve_templates
 
-BATCH_TOKENS = {"cpu": 2048}  # by device type; larger batches leave a CPU's caches
+BATCH_TOKENS = {"cpu": 2048}  # by device type; larger batches do not fit a CPU's caches
 BATCH_TOKENS_ELSEWHERE = 16384
-CHUNK_PROMPTS = 1280  # encoded between two writes to disk: at most this much work is lost
-MEMORY_QUERIES = 16384  # phrases kept in memory, some 2 kB each
+CHUNK_PROMPTS = 1280  # prompts encoded between two writes to disk, the most that is lost
+MEMORY_QUERIES = 16384  # prompts kept in memory, about 2 kB each
 
-Progress = Callable[[int, int], None]  # prompts done, prompts in all
+Progress = Callable[[int, int], None]  # prompts done, prompts in total
 
 
 class PromptTokenizer(Protocol):
-    """Turns prompts into token ids."""
+    """Turns sentences into token ids."""
 
     def __call__(self, prompts: list[str], /) -> Tensor:
-        """Return (prompts, tokens) integers, filled up on the right as the tower wants it."""
+        """Return (sentences, tokens) integers, padded on the right as the text encoder needs it."""
         ...
 
 
@@ -49,21 +49,21 @@ def encode_queries(
     batch_tokens: int | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Encode phrases as the mean over templates of unit-norm features (arXiv 2103.00020, 3.1.4).
+    """Encode prompts as the mean over templates of unit-norm features (arXiv 2103.00020, 3.1.4).
 
     Args:
         text_tower: Token ids (n, tokens) -> features (n, width).
         tokenizer: Prompts -> token ids.
-        queries: At least one phrase.
+        queries: At least one prompt.
         templates: At least one sentence, each with one '{}'.
-        batch_tokens: Most tokens in a batch; None chooses by device.
+        batch_tokens: Maximum tokens per batch; None chooses by device.
         progress: Called after every batch.
 
     Returns:
-        (queries, width) float32 on the tower's device, rows of unit norm.
+        (prompts, width) float32 on the text encoder's device, rows of unit norm.
 
     Raises:
-        CheckpointError: The tower's features are not finite, or zero.
+        CheckpointError: The features are zero or not finite.
     """
     first = next(text_tower.parameters())
     if batch_tokens is None:
@@ -88,20 +88,19 @@ def encode_queries(
     means = F.normalize(features.view(len(queries), len(templates), -1).mean(1), dim=-1)
     if not bool(((means.square().sum(1) - 1).abs() < 1e-3).all()):  # NaN compares False
         raise CheckpointError(
-            f"The text tower's features are zero or not finite in {first.dtype}: "
+            f"The text encoder's features are zero or not finite in {first.dtype}: "
             "the checkpoint is damaged or needs dtype 'float32'."
         )
     return means
 
 
 def prompt_lengths(token_ids: Tensor) -> Tensor:
-    """Tokens of every prompt up to its end token, (prompts,), without knowing the padding.
+    """Return the length of every sentence up to its end token, (sentences,).
 
-    Of the run of one id that closes a row, all but the first may be padding; the first may be the
-    end token itself.
+    A row may end in repeated ids. The first of them may be the end token, the rest are padding.
 
     Args:
-        token_ids: (prompts, tokens), padded on the right.
+        token_ids: (sentences, tokens), padded on the right.
     """
     differs = token_ids != token_ids[:, -1:]
     positions = torch.arange(1, token_ids.shape[1] + 1, device=token_ids.device)
@@ -109,7 +108,7 @@ def prompt_lengths(token_ids: Tensor) -> Tensor:
 
 
 def _batches(lengths: Tensor, batch_tokens: int) -> Iterator[tuple[Tensor, int]]:
-    """Yield the rows of each batch and its longest prompt, the longest batch first."""
+    """Yield the rows of each batch and its longest sentence, the longest batch first."""
     order = lengths.argsort(descending=True, stable=True)
     start = 0
     while start < len(order):
@@ -120,10 +119,10 @@ def _batches(lengths: Tensor, batch_tokens: int) -> Iterator[tuple[Tensor, int]]
 
 
 class TextEncoder:
-    """Embeds phrases with one text tower and template set, each phrase only once.
+    """Embeds prompts with one text encoder and template set, each prompt only once.
 
-    Looks in memory, then on disk; what is missing is encoded in chunks that are kept as soon as
-    they are done, so that an interruption loses little.
+    Looks in memory, then on disk. Missing prompts are encoded in chunks that are stored as soon as
+    they are done, so an interruption loses little.
     """
 
     def __init__(
@@ -136,15 +135,15 @@ class TextEncoder:
         templates: str | Sequence[str] = "imagenet80",
         cache: Path | str | bool | None = True,
     ) -> None:
-        """Bind a text tower; nothing is encoded yet.
+        """Bind a text encoder; encodes nothing yet.
 
         Args:
             text_tower: Token ids (n, tokens) -> features (n, width).
-            tokenizer: Prompts -> token ids.
-            fingerprint: Names the text tower's weights.
+            tokenizer: Sentences -> token ids.
+            fingerprint: Identifies the text encoder's weights.
             width: Length of an embedding.
             templates: As for `resolve_templates`.
-            cache: True keeps embeddings in the default folder, a path in that one; False or None
+            cache: True keeps embeddings in the default folder, a path in that folder; False or None
                 keeps them in memory only.
 
         Raises:
@@ -171,7 +170,7 @@ class TextEncoder:
         templates: str | Sequence[str] = "imagenet80",
         cache: Path | str | bool | None = True,
     ) -> TextEncoder:
-        """Bind the text tower of a checkpoint; the rest as above."""
+        """Bind the text encoder of a checkpoint; other arguments as above."""
         return cls(
             checkpoint.model.text,
             checkpoint.tokenizer,
@@ -182,14 +181,14 @@ class TextEncoder:
         )
 
     def encode(self, queries: Sequence[str], *, progress: Progress | None = None) -> Tensor:
-        """Return embeddings (queries, width) in the order asked, float32 on the tower's device.
+        """Return embeddings (prompts, width) in the given order, float32 on the encoder's device.
 
         Args:
-            queries: Phrases; a repeated one is encoded once.
-            progress: Called with prompts done and prompts in all, only where some are missing.
+            queries: Prompts; a repeated one is encoded once.
+            progress: Called with prompts done and prompts in total, if any are missing.
 
         Raises:
-            CheckpointError: The tower's features are not finite, or zero.
+            CheckpointError: The features are zero or not finite.
         """
         found = {query: self._look_up(query) for query in queries}
         missing = [query for query, embedding in found.items() if embedding is None]
@@ -221,21 +220,21 @@ class TextEncoder:
                 progress=self._shifted(progress, start, len(queries)),
             )
             for query, row in zip(chunk, rows.cpu().numpy(), strict=True):
-                encoded[query] = row.copy()  # alone, so that forgetting it frees it
+                encoded[query] = row.copy()  # a copy, so that dropping it frees the memory
                 self._remember(query, encoded[query])
                 if self._cache is not None:
                     self._cache.put(query, encoded[query])
         return encoded
 
     def _shifted(self, progress: Progress | None, start: int, queries: int) -> Progress | None:
-        """Turn a chunk's progress into that of the whole."""
+        """Convert the progress of a chunk to that of the whole."""
         if progress is None:
             return None
         per_query = len(self.templates)
         return lambda done, _: progress(start * per_query + done, queries * per_query)
 
     def _remember(self, query: str, embedding: NDArray[np.float32]) -> None:
-        """Keep an embedding as the latest used; beyond the limit the oldest one goes."""
+        """Keep an embedding as the most recently used; beyond the limit, drop the oldest."""
         self._memory.pop(query, None)
         self._memory[query] = embedding
         if len(self._memory) > MEMORY_QUERIES:

@@ -23,7 +23,7 @@ TEMPLATE_SETS: dict[str, tuple[str, ...]] = {
 
 
 def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the sentences of a named set, or own sentences once they are checked.
+    """Return the sentences of a named set, or your own sentences after a check.
 
     Args:
         templates: A name in `TEMPLATE_SETS`, one sentence with '{}' where the name goes, or a list
@@ -55,5 +55,5 @@ def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def fill(template: str, query: str) -> str:
-    """Put a query into a template; other braces in either stay as they are."""
+    """Put a prompt into a template; other braces in either stay as they are."""
     return template.replace("{}", query)

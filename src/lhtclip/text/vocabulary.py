@@ -1,4 +1,4 @@
-"""The user's words: classes, their synonyms and the background, checked and put in order."""
+"""Classes, their prompts and the background, checked and in order."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import TypeAlias, cast
 from lhtclip.errors import InputError, unknown
 
 BACKGROUND = "background"
-MOST_CLASSES = 65534  # labels are at most uint16, and 65535 stands for "ignored"
+MOST_CLASSES = 65534  # labels are at most uint16, and 65535 means "ignored"
 
 Classes: TypeAlias = str | Sequence[str | Sequence[str]] | Mapping[str, str | Sequence[str]]
 
-# Lists of the published evaluations: SCLIP's under plain names, others' wordings after a dot.
+# Lists of the published evaluations: SCLIP's under plain names, others' after a dot.
 SHIPPED_CLASS_LISTS: tuple[str, ...] = (
     "voc21",
     "voc21.clearclip",
@@ -44,14 +44,14 @@ _HOW = (
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Classes and the phrases that stand for them.
+    """Classes and their prompts.
 
     Attributes:
         names: One name per class; a class's index is its label.
-        queries: Every phrase to encode, those of a class side by side.
-        class_of_query: Class index per query, ascending.
-        background: Label of the background (always 0), or None. Where only a threshold asks for
-            it, it has no query.
+        queries: Every prompt to encode, those of a class next to each other.
+        class_of_query: Class index per prompt, ascending.
+        background: Label of the background (always 0), or None. A background that exists only
+            because of a threshold has no prompt.
     """
 
     names: tuple[str, ...]
@@ -68,19 +68,19 @@ class Vocabulary:
         threshold: float = 0.0,
         allow_shared_queries: bool = False,
     ) -> Vocabulary:
-        """Put classes and background in order.
+        """Build the vocabulary of some classes and a background.
 
         Args:
             classes: As for `parse_classes`.
-            background: Phrases of a class "background" that takes label 0: a list, or a string
+            background: Prompts of a class "background" that becomes label 0: a list, or a string
                 with '|' or commas between them.
             threshold: Lowest winning score in [0, 1] that keeps a pixel out of the background;
-                above 0 there is a background even without phrases.
-            allow_shared_queries: Let a phrase stand in several classes, as some published lists
-                do; otherwise that is an error, for only the first of them could ever win.
+                above 0 there is a background even without prompts.
+            allow_shared_queries: Accept a prompt in several classes, as in some published lists;
+                otherwise that is an error, because only the first class could ever win.
 
         Raises:
-            InputError: Says what cannot be used and what to give instead.
+            InputError: The classes cannot be used; the message says what to give instead.
         """
         _check_threshold(threshold)
         entries = parse_classes(classes)
@@ -88,8 +88,8 @@ class Vocabulary:
         if has_background:
             if any(_key(name) == BACKGROUND for name, _ in entries):
                 raise InputError(
-                    "A class is called 'background' while background words or a threshold are "
-                    "given too: leave it out of the classes, it is added as label 0."
+                    "One of the classes is called 'background', and a background or a threshold is "
+                    "given as well. Leave it out of the classes; it is added as label 0."
                 )
             words = () if background is None else _background_words(background)
             entries.insert(0, (BACKGROUND, words))
@@ -103,15 +103,15 @@ class Vocabulary:
 
 
 def parse_classes(classes: Classes) -> list[tuple[str, tuple[str, ...]]]:
-    """Read classes in any of their forms as (name, queries).
+    """Read classes in any of their forms as (name, prompts).
 
-    A list holds one class per element, a string or a list of synonyms whose first is the name. In
-    a dict the key is the name and only its values are queries; without values the key is the query.
-    One string has commas between classes. '|' stands between synonyms wherever a string does.
-    Runs of white space become one space; a synonym repeated within its class counts once.
+    A list has one class per element: a string, or a list of prompts of which the first is the name.
+    In a dict, the key is the name and its values are the prompts; without values, the key is the
+    prompt. A single string has commas between classes. In any string, '|' separates prompts. Runs
+    of white space become one space; a prompt repeated within its class counts once.
 
     Raises:
-        InputError: Nothing, an empty name or something that is not text was given.
+        InputError: There is no class, an empty name, or something that is not text.
     """
     given = cast("object", classes)
     if isinstance(given, str):
@@ -136,13 +136,13 @@ def parse_classes(classes: Classes) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def read_classes_file(path: Path | str) -> list[tuple[str, ...]]:
-    """Read a UTF-8 text file: one class per line, synonyms after '|', the first of them the name.
+    """Read a UTF-8 text file: one class per line, '|' between its prompts, the first is the name.
 
-    Empty lines and lines that start with '#' are skipped.
+    Skips empty lines and lines that start with '#'.
 
     Raises:
-        InputError: The file cannot be read, holds no class, or a line holds a comma, which most
-            likely was meant to part classes or synonyms.
+        InputError: The file cannot be read, has no class, or a line has a comma, which most likely
+            was meant to separate classes or prompts.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -158,17 +158,19 @@ def read_classes_file(path: Path | str) -> list[tuple[str, ...]]:
             continue
         where = f"line {number} of {path}, {_show(line)}"
         if "," in line:
-            raise InputError(f"Comma in {where}: write one class per line, synonyms after '|'.")
+            raise InputError(
+                f"Comma in {where}: write one class per line, with '|' between its prompts."
+            )
         classes.append(_words(line, where))
     if not classes:
-        raise InputError(f"The classes file {path} holds no class. Write one class per line.")
+        raise InputError(f"The classes file {path} has no class. Write one class per line.")
     return classes
 
 
 def shipped_classes(name: str) -> list[tuple[str, ...]]:
-    """Return a list of the published evaluations, one tuple of synonyms per class.
+    """Return a class list of the published evaluations, one tuple of prompts per class.
 
-    Where the benchmark has a background it is the first class.
+    If the benchmark has a background, it is the first class.
 
     Raises:
         UnknownNameError: `name` is not in `SHIPPED_CLASS_LISTS`.
@@ -188,7 +190,9 @@ def _from_item(name: object, words: object) -> tuple[str, tuple[str, ...]]:
     shown = f"{_show(name)}: {_show(words)}"
     first, *others = _words(name, shown)
     if others or not isinstance(name, str):
-        raise InputError(f"The dict key {_show(name)} is no single name: put synonyms in the list.")
+        raise InputError(
+            f"The dict key {_show(name)} is not a single name: put prompts into the list."
+        )
     if words is None or ((_is_list(words) or isinstance(words, str)) and not words):
         return first, (first,)
     return first, _words(words, shown)
@@ -198,15 +202,15 @@ def _background_words(background: object) -> tuple[str, ...]:
     if isinstance(background, str):
         background = background.replace(",", "|")
     if _is_list(background) and not background:
-        raise InputError("The background has no word: give some, such as 'wall|floor', or None.")
+        raise InputError("The background has no prompt: give some, such as 'wall|floor', or None.")
     return _words(background, f"background {_show(background)}")
 
 
 def _words(given: object, where: str) -> tuple[str, ...]:
-    """Synonyms in one string with '|' or in a list of such strings; repeated ones count once."""
+    """Return the prompts of one string with '|', or of a list of such strings, without repeats."""
     parts = cast("Sequence[object]", given) if _is_list(given) else [given]
     if not parts:
-        raise InputError(f"Empty class or synonym in {where}: remove it or fill it in.")
+        raise InputError(f"Empty class or prompt in {where}: remove it or fill it in.")
     words: dict[str, str] = {}
     for part in parts:
         if not isinstance(part, str):
@@ -214,9 +218,9 @@ def _words(given: object, where: str) -> tuple[str, ...]:
         for piece in part.split("|"):
             word = " ".join(piece.split())
             if not word:
-                raise InputError(f"Empty class or synonym in {where}: remove it or fill it in.")
+                raise InputError(f"Empty class or prompt in {where}: remove it or fill it in.")
             if any(unicodedata.category(character) == "Cs" for character in word):
-                raise InputError(f"Bytes that are not text in {where}: type the name anew.")
+                raise InputError(f"Bytes that are not text in {where}: type the name again.")
             words.setdefault(_key(word), word)
     return tuple(words.values())
 
@@ -230,12 +234,12 @@ def _check_entries(
     entries: Sequence[tuple[str, tuple[str, ...]]], *, allow_shared_queries: bool
 ) -> None:
     if len(entries) > MOST_CLASSES:
-        raise InputError(f"{len(entries)} classes were given; at most {MOST_CLASSES} fit a label.")
+        raise InputError(f"{len(entries)} classes were given; at most {MOST_CLASSES} are possible.")
     repeated = _first_repeated(name for name, _ in entries)
     if repeated is not None:
         raise InputError(
             f"The class {repeated!r} was given twice (case and spacing do not count): "
-            "remove one, or join them with '|' as synonyms."
+            "remove one, or join them with '|' as prompts of one class."
         )
     if allow_shared_queries:
         return
@@ -245,7 +249,8 @@ def _check_entries(
             owner = owners.setdefault(_key(query), name)
             if owner != name:
                 raise InputError(
-                    f"{query!r} stands for both {owner!r} and {name!r}: give it to one class only."
+                    f"{query!r} is a prompt of both {owner!r} and {name!r}: give it to one class "
+                    "only."
                 )
 
 
@@ -263,7 +268,7 @@ def _is_list(given: object) -> bool:
 
 
 def _key(word: str) -> str:
-    """What two spellings of one word share; the tokenizer ignores case too."""
+    """Return what two spellings of one word share; the tokenizer ignores case as well."""
     return unicodedata.normalize("NFC", word).casefold()
 
 

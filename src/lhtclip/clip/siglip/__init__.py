@@ -29,12 +29,13 @@ def read_tokenizer(path: Path, config: SiglipConfig, config_file: str) -> Siglip
     """Read the tokenizer of a SigLIP.
 
     Raises:
-        CheckpointError: It cannot be read, or knows more tokens than the model.
+        CheckpointError: It cannot be read, or has more tokens than the model.
     """
     tokenizer = SiglipTokenizer(path, context_length=config.text.max_position_embeddings)
     if tokenizer.vocabulary_size > config.text.vocab_size:
         raise CheckpointError(
-            f"{path.name} knows {tokenizer.vocabulary_size} tokens, but the model of {config_file} "
+            f"{path.name} has {tokenizer.vocabulary_size} tokens, but the model of {config_file} "
+            "has "
             f"{config.text.vocab_size}: the files do not belong together."
         )
     return tokenizer

@@ -1,4 +1,4 @@
-"""What a SigLIP is made of, read from a checkpoint's `config.json`."""
+"""The configuration of a SigLIP, read from a checkpoint's `config.json`."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class SiglipConfig:
         """Read the content of a `config.json`.
 
         Raises:
-            CheckpointError: The file does not describe a SigLIP with its pooling head, or one whose
-                towers end in spaces of different width.
+            CheckpointError: The file does not describe a SigLIP with a pooling head, or its towers
+                have features of different width.
         """
         vision = read_section(content, "vision_config", SIGLIP_VISION)
         text = read_section(content, "text_config", SiglipTextConfig())
         if not section(content, "vision_config").get("vision_use_head", True):
             raise CheckpointError(
-                "config.json describes a SigLIP without pooling head (vision_use_head is false); "
-                "without it no patch can be compared with texts. Use a whole SigLIP."
+                "config.json describes a SigLIP without a pooling head (vision_use_head is false), "
+                "so its patches cannot be compared with prompts. Use a complete SigLIP."
             )
         projection = section(content, "text_config").get("projection_size") or text.hidden_size
         if projection != vision.hidden_size:
@@ -63,7 +63,7 @@ class SiglipConfig:
         return cls(vision, text)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of a `config.json` that says the same."""
+        """Return the content of an equivalent `config.json`."""
         return {
             "architectures": ["SiglipModel"],
             "model_type": "siglip",

@@ -14,7 +14,7 @@ from lhtclip.clip.towers import ImageTextModel
 
 
 class Siglip(ImageTextModel):
-    """A SigLIP: image tower, text tower, and what turns their cosines into logits of a sigmoid."""
+    """A SigLIP: image tower, text tower, and the scale and bias that make cosines logits."""
 
     def __init__(self, config: SiglipConfig) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from lhtclip.clip.towers import PromptTower, fresh_blocks, fresh_embedding
 
 
 class SiglipTextTower(PromptTower):
-    """A prompt's feature is that of the last token of the context, mostly one of the padding."""
+    """A prompt's feature is that of the last token of the context, usually a padding token."""
 
     causal = False
 
@@ -28,7 +28,7 @@ class SiglipTextTower(PromptTower):
         """Return SigLIP's text features, (batch, projection_dim), not normalised.
 
         Args:
-            token_ids: (batch, tokens) integers, filled up to the whole context as in training:
-                neither mask nor end token tells where a prompt ends.
+            token_ids: (batch, tokens) integers, padded to the whole context as in training: no mask
+                or end token marks the end of a prompt.
         """
         return self.head(self.final_norm(self.contextualise(token_ids)[:, -1]))

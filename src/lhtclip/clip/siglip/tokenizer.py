@@ -1,7 +1,7 @@
-"""Prompts to token ids in SigLIP's manner: cleaned first, then filled up to the whole context.
+"""Prompts to token ids as SigLIP needs them: cleaned, then padded to the whole context.
 
-SigLIP was trained on lower case without punctuation, SigLIP 2 on lower case. What is published
-with them leaves this to the code around `tokenizer.json`, or does it there: doing it twice changes
+SigLIP was trained on lower case without punctuation, SigLIP 2 on lower case. Their published
+`tokenizer.json` either does this or leaves it to the code around it; doing it twice changes
 nothing.
 """
 
@@ -28,14 +28,14 @@ def without_punctuation(prompt: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PromptStyle:
-    """What a family of tokenizers expects: how prompts are cleaned, and the padding token."""
+    """How a family of tokenizers cleans prompts, and its padding token."""
 
     clean: Callable[[str], str]
     padding: str
 
 
-# By end token, in which the two vocabularies differ. SigLIP's pads with its end token, though it
-# has a <pad> too; SigLIP 2's is Gemma's.
+# By end token, in which the two vocabularies differ. SigLIP pads with its end token, although it
+# has a <pad>; SigLIP 2 uses Gemma's vocabulary.
 STYLES: dict[str, PromptStyle] = {
     "</s>": PromptStyle(without_punctuation, "</s>"),
     "<eos>": PromptStyle(str.lower, "<pad>"),
@@ -45,8 +45,10 @@ STYLES: dict[str, PromptStyle] = {
 class SiglipTokenizer(Tokenizer):
     """Wraps a `tokenizer.json` of SigLIP or SigLIP 2.
 
-    `end` and `padding` are the ids of these tokens; `vocabulary_size` counts the tokens that
-    prompts are made of.
+    Attributes:
+        end: Id of the end token.
+        padding: Id of the padding token.
+        vocabulary_size: Number of tokens that prompts can have.
     """
 
     def __init__(self, path: Path, *, context_length: int) -> None:
@@ -54,10 +56,10 @@ class SiglipTokenizer(Tokenizer):
 
         Args:
             path: The checkpoint's `tokenizer.json`.
-            context_length: Tokens that every prompt is cut or filled up to, its end included.
+            context_length: Tokens that every prompt is cut or padded to, including its end.
 
         Raises:
-            CheckpointError: The file cannot be read as one of SigLIP's tokenizers.
+            CheckpointError: The file is not one of SigLIP's tokenizers.
         """
         super().__init__(path, context_length=context_length)
         end = self._tokenizer.id_to_token(self.end)
@@ -70,7 +72,7 @@ class SiglipTokenizer(Tokenizer):
         padding = self._tokenizer.token_to_id(style.padding)
         if padding is None:
             raise CheckpointError(
-                f"The tokenizer {path} has no {style.padding!r} to fill prompts up with. Use the "
+                f"The tokenizer {path} has no {style.padding!r} to pad prompts with. Use the "
                 "one that comes with the checkpoint."
             )
         self.padding: int = padding
@@ -79,7 +81,7 @@ class SiglipTokenizer(Tokenizer):
         self._context_length = context_length
 
     def __call__(self, prompts: Sequence[str]) -> Tensor:
-        """Return (prompts, context length) int64, filled up on the right."""
+        """Return (prompts, context length) int64, padded on the right."""
         rows = self.encode([self._clean(prompt) for prompt in prompts])
         length = self._context_length
         return torch.tensor([row + [self.padding] * (length - len(row)) for row in rows])

@@ -12,10 +12,10 @@ from lhtclip.clip.towers import ImageTower, fresh_blocks
 
 
 class SiglipVisionTower(ImageTower):
-    """An image's feature is what a probe gathers from the patches by attention.
+    """An image's feature is what a learned probe gathers from the patches by attention.
 
-    There is no class token, no norm before the blocks and no projection: the pooling head ends in
-    the space of the texts, which is as wide as the tower.
+    There is no class token, no norm before the blocks and no projection: the pooling head outputs
+    into the space of the texts, which is as wide as the tower.
     """
 
     class_tokens = 0
@@ -33,11 +33,11 @@ class SiglipVisionTower(ImageTower):
     def embed(self, pixels: Tensor) -> Tensor:
         """Return the residual stream that enters the first block.
 
-        Other grids than the trained one get positions by CLIP's rule, `positions_for_grid`; that of
-        `transformers` lacks the 0.1.
+        Grids other than the trained one get positions by `positions_for_grid`, as for CLIP;
+        `transformers` omits the 0.1.
 
         Args:
-            pixels: normalised, (batch, 3, height, width), at least one patch in each direction.
+            pixels: Normalised, (batch, 3, height, width), at least one patch in each direction.
 
         Returns:
             (batch, rows * columns, width).
@@ -65,11 +65,12 @@ class SiglipVisionTower(ImageTower):
 class PoolingHead(nn.Module):
     """Multi-head attention pooling: one learned query, the probe, then an MLP.
 
-    Only what leaves this head is in the space of the texts. The probe gathers, for each attention
-    head, a mean of the patches' values, with weights that sum to 1. A patch that is the only one
-    gets all the weight, whatever the probe asks for: softmax over one key is 1. So `alone` puts a
-    token's own value in the place of the mean and lets output projection and MLP follow as trained:
-    every patch ends where the image's feature does, and only the choice among patches is left out.
+    Only the output of this head is in the space of the texts. For each attention head, the probe
+    gathers a weighted mean of the patches' values. A single patch would get all the weight, because
+    softmax over one key is 1. So `alone` replaces the mean by a token's own value and applies
+    output projection and MLP as trained: every patch ends up where the image's feature does; only
+        the
+    choice among patches is left out.
     """
 
     def __init__(self, config: VisionConfig) -> None:
@@ -81,7 +82,7 @@ class PoolingHead(nn.Module):
         self.mlp = Mlp(width, config.intermediate_size, config.hidden_act)
 
     def alone(self, tokens: Tensor) -> Tensor:
-        """Pool every token by itself: (..., tokens, width) -> (..., tokens, width)."""
+        """Pool every token alone: (..., tokens, width) -> (..., tokens, width)."""
         return self._finish(self.attention.merge(self.attention.values(tokens)))
 
     def forward(self, tokens: Tensor) -> Tensor:
