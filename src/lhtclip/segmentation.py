@@ -1,8 +1,12 @@
-"""The result: one class for every pixel of one image, to be asked, saved and looked at."""
+"""The result: one class for every pixel of one image, to be asked, saved, passed on and looked at.
+
+What other programs want of it is in `lhtclip.output.forms`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,12 @@ from PIL import Image
 
 from lhtclip.errors import InputError, unknown
 from lhtclip.files import write_atomically
+from lhtclip.output.forms import Forms
+from lhtclip.output.notebook import plot, small
 from lhtclip.output.overlay import add_legend, draw_classes
 from lhtclip.output.palette import class_colours
-from lhtclip.output.png import encode_labels
+from lhtclip.output.png import decode_labels, encode_labels, encode_picture
+from lhtclip.output.png_names import names_in, with_names
 
 
 def label_dtype(classes: int) -> np.dtype[Any]:
@@ -23,7 +30,7 @@ def label_dtype(classes: int) -> np.dtype[Any]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Segmentation:
+class Segmentation(Forms):
     """The class of every pixel of one image.
 
     Attributes:
@@ -121,7 +128,7 @@ class Segmentation:
         """Write the labels as a PNG file whose pixel values are the class indices.
 
         Up to 255 classes the file has a palette, so that it can be looked at; beyond, it is 16-bit
-        greyscale.
+        greyscale. The names are in it too, for `load`.
 
         Returns:
             The path written.
@@ -132,7 +139,45 @@ class Segmentation:
         path = Path(path)
         if path.suffix.lower() != ".png":
             raise InputError(f"Labels are saved as .png, which loses nothing; got {str(path)!r}.")
-        return write_atomically(path, encode_labels(self.labels, self.colours))
+        png = encode_labels(self.labels, self.colours)
+        return write_atomically(path, with_names(png, self.names, background=self.background))
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        names: Sequence[str] | None = None,
+        background: int | None = None,
+        image: npt.NDArray[np.uint8] | None = None,
+    ) -> Segmentation:
+        """Read labels from a PNG file, ours or any palette or greyscale one.
+
+        Args:
+            path: The file.
+            names: The classes in the order of their indices; by default those inside the file.
+            background: Index of the class "none of the others"; by default as in the file.
+            image: The RGB levels (H, W, 3) that were segmented.
+
+        Returns:
+            A segmentation whose scores are all 1, for they are not in the file.
+
+        Raises:
+            InputError: The file cannot be read, or there are no names for its labels.
+        """
+        labels, known = decode_labels(path), names_in(path)
+        if names is None:
+            if known is None:
+                raise InputError(f"{path} holds no class names: give them as names=[...].")
+            names, background = known[0], known[1] if background is None else background
+        highest, dtype = int(np.iinfo(labels.dtype).max), label_dtype(len(names))
+        ignored = labels == highest
+        beyond = int(labels.max(where=~ignored, initial=0))
+        if beyond >= len(names):
+            raise InputError(f"Label {beyond} of {path} has no name: there are {len(names)} names.")
+        labels = np.where(ignored, np.iinfo(dtype).max, labels).astype(dtype)
+        scores = np.ones(labels.shape, dtype=np.float32)
+        return cls(labels, scores, tuple(names), image, background)
 
     def overlay(
         self,
@@ -166,6 +211,45 @@ class Segmentation:
         present = [int(index) for index in np.argsort(-shares, kind="stable") if shares[index] > 0]
         return add_legend(picture, present, self.names, colours, font=font)
 
-    @property
-    def _ignored(self) -> int:
-        return int(np.iinfo(self.labels.dtype).max)
+    def plot(
+        self, ax: Any = None, *, opacity: float = 0.55, legend: bool = True, beside: bool = False
+    ) -> Any:
+        """Draw the classes over the image on Matplotlib axes, which are returned.
+
+        Args:
+            ax: Axes to draw on; by default those of a new figure. With `beside` a pair.
+            opacity: As for `overlay`.
+            legend: List the classes present with their shares.
+            beside: Draw the image itself to the left.
+
+        Raises:
+            InputError: No image was kept.
+            MissingDependencyError: Matplotlib is not installed.
+        """
+        picture = self.overlay(opacity=opacity, legend=False)
+        image = self.image if beside else None
+        shares = self.coverage()
+        return plot(picture, shares, self.colours, beside=image, legend=legend, ax=ax)
+
+    def show(self) -> None:
+        """Open the overlay in the viewer of the desktop."""
+        self._picture().show()
+
+    def __repr__(self) -> str:
+        """Tell the size and the largest classes."""
+        height, width = self.labels.shape
+        shares = sorted(self.coverage().items(), key=lambda each: -each[1])
+        found = [f"{name} {share:.1%}" for name, share in shares if share > 0]
+        more = f", {len(found) - 5} more" if len(found) > 5 else ""
+        return f"Segmentation({width} x {height} pixels: {', '.join(found[:5])}{more})"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """Show the overlay, 1024 pixels at most, on the last line of a notebook's cell."""
+        return {"text/plain": repr(self), "image/png": encode_picture(small(self._picture()))}
+
+    def _picture(self) -> Image.Image:
+        """The overlay, on white where no image was kept."""
+        if self.image is not None:
+            return self.overlay()
+        paper = np.full((*self.labels.shape, 3), 255, dtype=np.uint8)
+        return replace(self, image=paper).overlay(opacity=1.0)

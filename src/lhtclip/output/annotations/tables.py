@@ -76,3 +76,13 @@ def parquet_table(content: Iterable[tuple[Any, ...]]) -> bytes:
     file = io.BytesIO()
     parquet.write_table(table, file)
     return file.getvalue()
+
+
+def data_frame(content: Iterable[tuple[Any, ...]]) -> Any:
+    """Return rows as a `pandas.DataFrame`.
+
+    Raises:
+        MissingDependencyError: pandas is not installed.
+    """
+    pandas = import_extra("pandas", purpose="Data frames")
+    return pandas.DataFrame(list(content), columns=list(COLUMNS))

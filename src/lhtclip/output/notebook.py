@@ -1,0 +1,68 @@
+"""Results in notebooks: a picture small enough to be kept in the file, and Matplotlib axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lhtclip.extras import import_extra
+
+LONGEST_SIDE = 1024  # pixels of a picture that a notebook keeps
+
+
+def small(picture: Image.Image) -> Image.Image:
+    """Return the picture, or a smaller one whose longer side is 1024 pixels."""
+    if max(picture.size) > LONGEST_SIDE:
+        picture = picture.copy()
+        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return picture
+
+
+def plot(
+    picture: Image.Image,
+    shares: Mapping[str, float],
+    colours: NDArray[np.uint8],
+    *,
+    beside: NDArray[np.uint8] | None = None,
+    legend: bool = True,
+    ax: Any = None,
+) -> Any:
+    """Draw a picture on Matplotlib axes, with a legend of classes and their shares.
+
+    Args:
+        picture: The classes over the image.
+        shares: Share of each class, by name, in the order of the colours.
+        colours: sRGB colours (classes, 3).
+        beside: The image itself (height, width, 3), drawn to the left, on axes of its own.
+        legend: Whether to list the classes present, by falling share.
+        ax: Axes to draw on; by default those of a new figure. With `beside` a pair of axes.
+
+    Returns:
+        The axes of the picture.
+
+    Raises:
+        MissingDependencyError: Matplotlib is not installed.
+    """
+    pyplot = import_extra("matplotlib.pyplot", purpose="Plots")
+    patches = import_extra("matplotlib.patches", purpose="Plots")
+    if ax is None:
+        _, ax = pyplot.subplots(1, 1 if beside is None else 2, layout="constrained")
+    if beside is not None:
+        left, ax = ax
+        left.imshow(beside)
+        left.set_axis_off()
+    ax.imshow(picture)
+    ax.set_axis_off()
+    if legend:
+        entries = sorted(zip(shares.items(), colours / 255, strict=True), key=lambda e: -e[0][1])
+        handles = [
+            patches.Patch(color=tuple(colour), label=f"{name}  {share:.1%}")
+            for (name, share), colour in entries
+            if share > 0
+        ]
+        ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    return ax
