@@ -85,7 +85,7 @@ def test_the_hugging_face_form_is_the_pipelines() -> None:
     assert [each["label"] for each in found] == list(NAMES)
     for index, each in enumerate(found):
         assert (each["score"], each["mask"].mode) == (None, "L")
-        np.testing.assert_array_equal(np.asarray(each["mask"]), (LABELS == index) * 255)
+        np.testing.assert_array_equal(np.asarray(each["mask"]), (index == LABELS) * 255)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lhtclip.output.annotations import coco, fiftyone, hugging_face, label_studio, labelme, tables
+from lhtclip.output.annotations import supervision as roboflow
 from lhtclip.output.annotations.classes import ClassList
 from lhtclip.regions.instances import Instances, Shape, instances_of
 from lhtclip.regions.polygons import Polygon
