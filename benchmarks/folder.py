@@ -108,7 +108,7 @@ def _encode(encoder: DenseEncoder, pixels: Tensor, windows: int) -> None:
 def _label_all(segmenter: Segmenter, images: Sequence[NDArray[np.uint8]]) -> None:
     vocabulary = Vocabulary.of(_NAMES)
     for encoded in segmenter.encode_many(images):
-        encoded.label(vocabulary)
+        encoded.segment(vocabulary)
 
 
 def _report(

@@ -172,7 +172,7 @@ def segmenter_of(
 
 def label(segmenter: Segmenter, image: ImageSource, vocabulary: Vocabulary) -> Segmentation:
     """Go the whole way from an image to its labels."""
-    return segmenter.encode(image).label(vocabulary)
+    return segmenter.encode(image).segment(vocabulary)
 
 
 def sclip_protocol(dataset: str) -> Protocol:

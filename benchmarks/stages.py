@@ -32,7 +32,7 @@ def stages_of(segmenter: Segmenter, path: Path, vocabulary: Vocabulary) -> dict[
     """
     image = read_image(path)
     encoded = segmenter.encode(path)
-    result, plan = encoded.label(vocabulary), encoded.plan
+    result, plan = encoded.segment(vocabulary), encoded.plan
     table = segmenter.checkpoint.model.vision.positions
     levels = segmenter.checkpoint.pixels
 

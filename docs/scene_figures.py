@@ -110,9 +110,9 @@ def scene_figure(
     """
     image, truth, vocabulary = read_image(scene.image), scene.truth(), vocabulary_of(scene)
     colours = class_colours(len(vocabulary.names), background=None)
-    labels = {"truth": truth, "CLIP as it is": plain.encode(image).label(vocabulary).labels}
+    labels = {"truth": truth, "CLIP as it is": plain.encode(image).segment(vocabulary).labels}
     for step in steps:
-        labels[step.title] = step.segmenter.encode(image).label(vocabulary).labels
+        labels[step.title] = step.segmenter.encode(image).segment(vocabulary).labels
     blocks = [watch(step.segmenter, image, step.lht) for step in steps]
     grid = blocks[0].grid
     place = (int(anchor[0] * grid[0]), int(anchor[1] * grid[1]))

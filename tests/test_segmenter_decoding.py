@@ -90,10 +90,3 @@ def test_area_threshold_strikes_small_classes(plain: Segmenter) -> None:
 def test_pamr_makes_regions_that_follow_the_image(plain: Segmenter) -> None:
     before, after = (segment(plain, DecodeSettings(pamr=pamr)) for pamr in (None, PamrSettings()))
     assert 0.002 < (before.labels != after.labels).mean() < 0.3
-
-
-def test_logit_scale_and_pamr_of_from_pretrained() -> None:
-    segmenter = Segmenter.from_pretrained("bundled", logit_scale=65.0, pamr=True)
-    assert segmenter.decoding == DecodeSettings(65.0, pamr=PamrSettings(10, (8, 16)))
-    own = PamrSettings(2, (1, 2, 4))
-    assert Segmenter.from_pretrained("bundled", pamr=own).decoding.pamr == own

@@ -22,18 +22,12 @@ class Labels(Protocol):
     def segment(
         self,
         image: EncodedImage,
-        classes: Classes,
+        classes: Classes | Vocabulary,
         *,
         background: str | Sequence[str] | None = None,
         threshold: float | None = None,
     ) -> Segmentation:
         """Label every pixel with one of the classes."""
-        ...
-
-    def label(
-        self, encoded: EncodedImage, vocabulary: Vocabulary, *, threshold: float | None = None
-    ) -> Segmentation:
-        """Label every pixel with a class of a vocabulary."""
         ...
 
 
@@ -59,7 +53,7 @@ class EncodedImage:
 
     def segment(
         self,
-        classes: Classes,
+        classes: Classes | Vocabulary,
         *,
         background: str | Sequence[str] | None = None,
         threshold: float | None = None,
@@ -70,14 +64,6 @@ class EncodedImage:
             InputError: The words cannot be used, or the image was unpickled.
         """
         return self._owner().segment(self, classes, background=background, threshold=threshold)
-
-    def label(self, vocabulary: Vocabulary, *, threshold: float | None = None) -> Segmentation:
-        """Label every pixel with a class of a vocabulary that is already checked.
-
-        Raises:
-            InputError: The image was unpickled.
-        """
-        return self._owner().label(self, vocabulary, threshold=threshold)
 
     def _owner(self) -> Labels:
         if self.segmenter is None:

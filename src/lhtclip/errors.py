@@ -2,7 +2,8 @@
 
 LhtClipError
 ├── InputError                 an argument, image, word list or output path that cannot be used
-│   └── UnknownNameError       a method, model or option that does not exist
+│   ├── UnknownNameError       a method, model or option that does not exist
+│   └── OutputError            results that cannot be written: disk full, read-only, in use
 ├── CheckpointError            a checkpoint that is there but cannot be used
 ├── CheckpointNotFoundError    a checkpoint that is not there and cannot be fetched
 └── MissingDependencyError     an optional package that is not installed
@@ -25,6 +26,10 @@ class InputError(LhtClipError, ValueError):
 
 class UnknownNameError(InputError):
     """A name that is not in the table it was looked up in."""
+
+
+class OutputError(InputError):
+    """Results cannot be written at all, whatever the image: the disk is full, or in use."""
 
 
 class CheckpointError(LhtClipError):

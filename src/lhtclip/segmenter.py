@@ -5,11 +5,13 @@ image → resize → windows → patch embeddings → × text embeddings → dec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import overload
+from typing import Any, TypeGuard, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -17,29 +19,33 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.checkpoints.device import choose_device, choose_dtype
-from lhtclip.checkpoints.hub import canonical_name, resolve
+from lhtclip.checkpoints.device import dtype_name
 from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
+from lhtclip.config import SegmenterConfig
 from lhtclip.decoding.decode import DecodeSettings, decode
-from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.patch_labels import label_patches
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.encoder import DenseEncoder, PatchEncoder
-from lhtclip.engines import check_engine, run_by
-from lhtclip.errors import InputError
+from lhtclip.engines import run_by
+from lhtclip.errors import InputError, unknown
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.pixels import ImageSource, read_image, resized_shape, to_pixels
 from lhtclip.image.settings import PLAIN, ReadingSettings
-from lhtclip.image.windows import WindowPlan, plan_windows
-from lhtclip.image.windows import WindowSettings as WindowSettings
+from lhtclip.image.windows import WindowPlan, WindowSettings, plan_windows
 from lhtclip.methods import Method
 from lhtclip.segmentation import Segmentation, label_dtype
-from lhtclip.techniques.atr import AtrSettings
-from lhtclip.techniques.presets import Preset, preset_for
-from lhtclip.techniques.she import SheSettings
-from lhtclip.techniques.ssr import SsrSettings
+from lhtclip.techniques.presets import Preset
+from lhtclip.techniques.settings import Lht
 from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.templates import template_name
 from lhtclip.text.vocabulary import Classes, Vocabulary
+
+Key = TypeVar("Key")
+
+# Fields of `SegmenterConfig` by what has to be made anew when they change.
+_OF_THE_MODEL = {"model", "device", "dtype"}
+_OF_THE_ENCODER = {"method", "lht", "residual", "mlp", "preset", "engine", "graph"}
+_OF_THE_WORDS = {"templates", "text_cache"}
 
 
 class Segmenter:
@@ -56,8 +62,9 @@ class Segmenter:
         max_pixels: int = MAX_PIXELS,
         reading: ReadingSettings = PLAIN,
         runner: PatchEncoder | None = None,
+        config: SegmenterConfig | None = None,
     ) -> None:
-        """Put the parts together; `from_pretrained` does it from a name.
+        """Put parts together; `from_pretrained` and `from_config` make them too.
 
         Args:
             checkpoint: The model and what belongs to it.
@@ -68,6 +75,7 @@ class Segmenter:
             max_pixels: Larger images are refused.
             reading: How values of images become levels.
             runner: An engine that runs the encoder; None runs it as it is.
+            config: What all this was made from, if it was.
         """
         self.checkpoint = checkpoint
         self.encoder = encoder
@@ -77,6 +85,7 @@ class Segmenter:
         self.decoding = decoding or DecodeSettings()
         self.max_pixels = max_pixels
         self.reading = reading
+        self._config = config
 
     @classmethod
     def from_pretrained(
@@ -84,96 +93,183 @@ class Segmenter:
         model: str | Path = "ViT-B-16",
         *,
         method: str | Method = "sclip",
-        lht: bool = True,
-        ssr: bool | SsrSettings | None = None,
-        atr: bool | AtrSettings | None = None,
-        she: bool | SheSettings | None = None,
-        residual: bool | None = None,
-        mlp: bool | None = None,
+        lht: Lht = True,
         preset: Preset | str | Path | None = None,
         templates: str | Sequence[str] = "imagenet80",
         windows: WindowSettings | None = None,
-        logit_scale: float = 40.0,
-        pamr: bool | PamrSettings = False,
-        device: str = "auto",
-        dtype: str = "auto",
+        decoding: DecodeSettings | None = None,
         engine: str = "torch",
         graph: str | Path | None = None,
-        text_cache: bool | Path = True,
+        device: str = "auto",
+        dtype: str = "auto",
         max_pixels: int = MAX_PIXELS,
+        text_cache: bool | str | Path = True,
         reading: ReadingSettings = PLAIN,
     ) -> Segmenter:
-        """Load a checkpoint and get ready.
+        """Load a model and get ready.
 
         Args:
             model: A short name ("ViT-B-16"), a hub id, a local folder, or "bundled".
-            method: A name in `lhtclip.methods.METHODS`, or a `Method` of your own.
-            lht: Whether the paper's three techniques act; each can be switched alone.
-            ssr: True or False to switch it, settings of your own, None to follow `lht`.
-            atr: Likewise.
-            she: Likewise.
-            residual: Keep the last block's residual connection; by default as published, and not
-                where a technique acts.
-            mlp: Keep the last block's MLP; likewise.
-            preset: Settings of the techniques for this checkpoint, or a file that holds them; by
+            method: A name in `METHODS`, or a `Method` of your own, such as
+                `replace(METHODS["sclip"], residual=False)`.
+            lht: True for the paper's three techniques, False for none, `LhtSettings` for exactly
+                these, or changes by name, such as {"atr": False}.
+            preset: Settings of the techniques for this model, or a file that holds them; by
                 default those that are known for it.
-            templates: Name of a template set, or prompts with "{}" in them.
+            templates: Name of a template set, or sentences with "{}" in them.
             windows: How images are resized and cut.
-            logit_scale: Factor on the cosines before the softmax over all words.
-            pamr: Refine the logits along the edges of the image; True as NACLIP does.
-            device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-            dtype: "auto", "float32", "bfloat16" or "float16".
+            decoding: How logits become labels.
             engine: What runs the image tower: "torch", "compile", "onnx" or "openvino". The last
                 two work in float32 on the CPU.
             graph: For those two, a file that `lhtclip export` wrote with the same settings; by
                 default one is made once and kept in the cache.
-            text_cache: Keep text embeddings on disk; a path says where.
+            device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+            dtype: "auto", "float32", "bfloat16" or "float16".
             max_pixels: Larger images are refused.
+            text_cache: Keep text embeddings on disk; a path says where.
             reading: How values of images become levels: a range, bands, what to do with alpha.
 
         Raises:
             LhtClipError: In one of its kinds, each saying what to do.
         """
-        device, dtype = check_engine(engine, graph=graph, device=device, dtype=dtype)
-        target = choose_device(device)
-        directory = resolve(str(model))
-        checkpoint = load_checkpoint(directory, dtype=choose_dtype(dtype, target), device=target)
-        if not isinstance(preset, Preset):
-            layers = checkpoint.model.config.vision.num_hidden_layers
-            preset = (
-                Preset.load(Path(preset))
-                if preset
-                else preset_for(canonical_name(str(model)), directory, layers=layers)
-            )
+        config = SegmenterConfig(
+            model=str(model),
+            method=method,
+            lht=lht,
+            preset=Preset.load(Path(preset)) if isinstance(preset, str | Path) else preset,
+            templates=templates if isinstance(templates, str) else tuple(templates),
+            windows=windows or WindowSettings(),
+            decoding=decoding or DecodeSettings(),
+            engine=engine,
+            graph=str(graph) if graph else None,
+            device=device,
+            dtype=dtype,
+            max_pixels=max_pixels,
+            text_cache=text_cache if isinstance(text_cache, bool) else str(text_cache),
+            reading=reading,
+        )
+        return cls.from_config(config)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: SegmenterConfig,
+        *,
+        checkpoint: Checkpoint | None = None,
+        texts: TextEncoder | None = None,
+    ) -> Segmenter:
+        """Load the model of a configuration and get ready.
+
+        Args:
+            config: All settings.
+            checkpoint: The model, where it is loaded already; its device and precision are kept.
+            texts: Makes embeddings of words, where there is something that does.
+
+        Raises:
+            LhtClipError: In one of its kinds, each saying what to do.
+        """
+        device, dtype = config.machine()
+        checkpoint = checkpoint or load_checkpoint(config.model, device=device, dtype=dtype)
         encoder = DenseEncoder(
             checkpoint.model,
-            method=method,
-            lht=preset.select(lht=lht, ssr=ssr, atr=atr, she=she),
-            residual=residual,
-            mlp=mlp,
+            method=config.method,
+            lht=(config.preset or checkpoint.preset).choose(config.lht),
+            residual=config.residual,
+            mlp=config.mlp,
         )
-        texts = TextEncoder.of(checkpoint, templates=templates, cache=text_cache)
+        graph = Path(config.graph) if config.graph else None
         return cls(
             checkpoint,
             encoder,
-            texts,
-            windows=windows,
-            decoding=DecodeSettings(
-                logit_scale=logit_scale,
-                pamr=(PamrSettings() if pamr else None) if isinstance(pamr, bool) else pamr,
-            ),
-            max_pixels=max_pixels,
-            reading=reading,
-            runner=run_by(
-                engine, encoder, pixels=checkpoint.pixels, graph=Path(graph) if graph else None
-            ),
+            texts or _text_encoder(checkpoint, config),
+            windows=config.windows,
+            decoding=config.decoding,
+            max_pixels=config.max_pixels,
+            reading=config.reading,
+            runner=run_by(config.engine, encoder, pixels=checkpoint.pixels, graph=graph),
+            config=config,
+        )
+
+    def replace(self, **changes: Any) -> Segmenter:
+        """Return a segmenter with other settings that shares the weights and the known words.
+
+        Args:
+            changes: Fields of `SegmenterConfig`, such as `method="naclip"`, `lht=False` or
+                `windows=WindowSettings(short_side=448)`. The model, its device and its precision
+                stay.
+
+        Raises:
+            InputError: A setting that does not exist, cannot be used, or belongs to the model.
+        """
+        free = [item.name for item in fields(SegmenterConfig) if item.name not in _OF_THE_MODEL]
+        for name in changes:
+            if name not in free:
+                raise unknown("setting to replace", name, free)
+        config = replace(self.config, **changes)
+        texts = None if _OF_THE_WORDS & changes.keys() else self.texts
+        if _OF_THE_ENCODER & changes.keys():
+            return Segmenter.from_config(config, checkpoint=self.checkpoint, texts=texts)
+        return Segmenter(
+            self.checkpoint,
+            self.encoder,
+            texts or _text_encoder(self.checkpoint, config),
+            windows=config.windows,
+            decoding=config.decoding,
+            max_pixels=config.max_pixels,
+            reading=config.reading,
+            runner=self.runner,
+            config=config,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Return all that labels depend on beside image and words, in JSON types.
+
+        Unlike `config`, which says what was asked for, this says what it came to: weights, methods
+        and techniques by their values, the engine, the device and the precision in use.
+        """
+        checkpoint, vision = self.checkpoint, self.checkpoint.model.vision
+        content = {
+            "model": checkpoint.name,
+            "text_tower": checkpoint.fingerprint,
+            "pixels": asdict(checkpoint.pixels),
+            **self.encoder.settings(),
+            "templates": template_name(self.texts.templates),
+            "reading": asdict(self.reading),
+            "windows": {name: n for name, n in asdict(self.windows).items() if name != "batch"},
+            "decoding": asdict(self.decoding),
+            "engine": self.runner.engine,
+            "device": vision.device.type,
+            "dtype": dtype_name(vision.dtype),
+        }
+        return json.loads(json.dumps(content))  # tuples become lists, as in what is read back
+
+    @property
+    def config(self) -> SegmenterConfig:
+        """What this segmenter was made from; a description of parts put together by hand."""
+        if self._config:
+            return self._config
+        vision = self.checkpoint.model.vision
+        return SegmenterConfig(
+            model=self.checkpoint.name,
+            method=self.encoder.method,
+            lht=self.encoder.lht,
+            residual=self.encoder.residual,
+            mlp=self.encoder.mlp,
+            templates=template_name(self.texts.templates),
+            windows=self.windows,
+            decoding=self.decoding,
+            engine=self.runner.engine.split()[0],
+            device=str(vision.device),
+            dtype=dtype_name(vision.dtype),
+            max_pixels=self.max_pixels,
+            reading=self.reading,
         )
 
     @overload
     def segment(
         self,
         image: ImageSource | EncodedImage,
-        classes: Classes,
+        classes: Classes | Vocabulary,
         *,
         background: str | Sequence[str] | None = None,
         threshold: float | None = None,
@@ -182,8 +278,8 @@ class Segmenter:
     @overload
     def segment(
         self,
-        image: list[ImageSource],
-        classes: Classes,
+        image: Iterable[ImageSource],
+        classes: Classes | Vocabulary,
         *,
         background: str | Sequence[str] | None = None,
         threshold: float | None = None,
@@ -191,8 +287,8 @@ class Segmenter:
 
     def segment(
         self,
-        image: ImageSource | EncodedImage | list[ImageSource],
-        classes: Classes,
+        image: ImageSource | EncodedImage | Iterable[ImageSource],
+        classes: Classes | Vocabulary,
         *,
         background: str | Sequence[str] | None = None,
         threshold: float | None = None,
@@ -200,42 +296,97 @@ class Segmenter:
         """Label every pixel with one of the classes.
 
         Args:
-            image: A path, a PIL image, an RGB array (height, width, 3) uint8, a tensor
-                (3, height, width), or a list of these; or an `EncodedImage`.
+            image: A path, an open file, a PIL image, an RGB array (height, width, 3) uint8, a
+                tensor (3, height, width), or an `EncodedImage`; or any iterable of images.
             classes: A list of words, an inner list holding synonyms of one class, the first its
-                name; or a dict from name to synonyms; or one string "car, road, person|rider".
+                name; or a dict from name to synonyms; or one string "car, road, person|rider"; or
+                a `Vocabulary`.
             background: Words for what is none of the classes; they become class 0, "background".
             threshold: Winners with a probability below this, in [0, 1], become background; None
                 for the threshold of `decoding`.
 
         Returns:
-            For one image a `Segmentation`, for a list a list of them.
+            For one image a `Segmentation`, for several a list of them.
 
         Raises:
-            InputError: The image or the words cannot be used.
+            InputError: An image or the words cannot be used.
         """
         threshold = self.decoding.threshold if threshold is None else threshold
         vocabulary = Vocabulary.of(classes, background=background, threshold=threshold)
-        if isinstance(image, list):
-            return [
-                self.label(each, vocabulary, threshold=threshold)
-                for each in self.encode_many(image)
-            ]
-        encoded = image if isinstance(image, EncodedImage) else self.encode(image)
-        return self.label(encoded, vocabulary, threshold=threshold)
+        if isinstance(image, EncodedImage):
+            return self._label(image, vocabulary, threshold)
+        if _is_one(image):
+            return self._label(self.encode(image), vocabulary, threshold)
+        encoded = self.encode_many(cast("Iterable[ImageSource]", image))
+        return [self._label(each, vocabulary, threshold) for each in encoded]
+
+    def encode(self, image: ImageSource) -> EncodedImage:
+        """Run the image tower once; the result can be asked for any words, again and again.
+
+        The method "resclip-sfr" runs the tower once more each time, because its second pass depends
+        on the words.
+        """
+        return next(self.encode_many([image]))
+
+    def encode_many(self, images: Iterable[ImageSource]) -> Iterator[EncodedImage]:
+        """Encode images in order; windows of one shape go through the tower together.
+
+        That is so for neighbours of any size, as long as both their sides reach a window's.
+
+        Raises:
+            InputError: An image cannot be read; `encode_items` can go past it.
+        """
+        return (encoded for _, encoded in self.encode_items(enumerate(images)))
+
+    def encode_items(
+        self,
+        items: Iterable[tuple[Key, ImageSource]],
+        *,
+        on_error: Callable[[Key, InputError], None] | None = None,
+    ) -> Iterator[tuple[Key, EncodedImage]]:
+        """Encode images that have keys, as `encode_many` does, past those that cannot be read.
+
+        Args:
+            items: A key of any kind, such as a path, and the image.
+            on_error: Called with the key of an image that cannot be read, which is then left out;
+                without it the error is raised.
+
+        Raises:
+            InputError: An image cannot be read, and there is no `on_error`.
+        """
+        waiting: list[tuple[Key, _Planned]] = []
+        for key, source in items:
+            try:
+                image = read_image(source, max_pixels=self.max_pixels, settings=self.reading)
+            except InputError as error:
+                if on_error is None:
+                    raise
+                on_error(key, error)
+                continue
+            planned = _Planned(image, self._plan(image))
+            if waiting and not self._fits(planned, [each for _, each in waiting]):
+                yield from self._encode_waiting(waiting)
+                waiting = []
+            waiting.append((key, planned))
+        if waiting:
+            yield from self._encode_waiting(waiting)
+
+    def _encode_waiting(
+        self, waiting: list[tuple[Key, _Planned]]
+    ) -> Iterator[tuple[Key, EncodedImage]]:
+        encoded = self._encode_together([planned for _, planned in waiting])
+        return zip((key for key, _ in waiting), encoded, strict=True)
 
     @torch.inference_mode()
-    def label(
-        self, encoded: EncodedImage, vocabulary: Vocabulary, *, threshold: float | None = None
+    def _label(
+        self, encoded: EncodedImage, vocabulary: Vocabulary, threshold: float
     ) -> Segmentation:
         """Label every pixel with a class of a vocabulary that is already checked.
 
         Raises:
             InputError: The image was encoded by a model with embeddings of another length.
         """
-        decoding = self.decoding
-        if threshold is not None:
-            decoding = replace(decoding, threshold=threshold)
+        decoding = replace(self.decoding, threshold=threshold)
         texts = self.texts.encode(vocabulary.queries)
         if encoded.embeddings.shape[-1] != texts.shape[-1]:
             raise InputError(
@@ -259,33 +410,9 @@ class Segmenter:
             background=vocabulary.background,
         )
 
-    def encode(self, image: ImageSource) -> EncodedImage:
-        """Run the image tower once; the result can be asked for any words, again and again.
-
-        The method "resclip-sfr" runs the tower once more each time, because its second pass depends
-        on the words.
-        """
-        return next(self.encode_many([image]))
-
-    def encode_many(self, images: Iterable[ImageSource]) -> Iterator[EncodedImage]:
-        """Encode images in order; windows of one shape go through the tower together.
-
-        That is so for neighbours of any size, as long as both their sides reach a window's.
-        """
-        waiting: list[_Planned] = []
-        for source in images:
-            image = read_image(source, max_pixels=self.max_pixels, settings=self.reading)
-            planned = _Planned(image, self._plan(image))
-            if waiting and not self._fits(planned, waiting):
-                yield from self._encode_together(waiting)
-                waiting = []
-            waiting.append(planned)
-        if waiting:
-            yield from self._encode_together(waiting)
-
     @property
     def _at_once(self) -> int:
-        return self.windows.at_once(self.checkpoint.model.vision.positions.device.type)
+        return self.windows.at_once(self.checkpoint.model.vision.device.type)
 
     def _fits(self, planned: _Planned, waiting: list[_Planned]) -> bool:
         windows = planned.plan.count + sum(each.plan.count for each in waiting)
@@ -324,12 +451,12 @@ class Segmenter:
         return _in_rows(torch.cat(again), encoded.plan)
 
     def _windows(self, image: NDArray[np.uint8], plan: WindowPlan) -> Tensor:
-        table, levels = self.checkpoint.model.vision.positions, self.checkpoint.pixels
+        vision, levels = self.checkpoint.model.vision, self.checkpoint.pixels
         pixels = to_pixels(
             image,
             (plan.height, plan.width),
-            device=table.device,
-            dtype=table.dtype,
+            device=vision.device,
+            dtype=vision.dtype,
             mean=levels.mean,
             std=levels.std,
         )
@@ -366,6 +493,16 @@ def _colours(encoded: EncodedImage, device: torch.device) -> Tensor:
 def _in_rows(embeddings: Tensor, plan: WindowPlan) -> Tensor:
     """(windows, rows, columns, E) -> (window rows, window columns, rows, columns, E)."""
     return embeddings.unflatten(0, (len(plan.tops), len(plan.lefts)))
+
+
+def _is_one(image: ImageSource | Iterable[ImageSource]) -> TypeGuard[ImageSource]:
+    """Say whether this is one image: paths, arrays and open files can be iterated too."""
+    single = isinstance(image, str | bytes | os.PathLike | np.ndarray | Tensor)
+    return single or hasattr(image, "read") or not isinstance(image, Iterable)
+
+
+def _text_encoder(checkpoint: Checkpoint, config: SegmenterConfig) -> TextEncoder:
+    return TextEncoder.of(checkpoint, templates=config.templates, cache=config.text_cache)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -68,7 +68,7 @@ def ours(
 ) -> np.ndarray:
     encoder = DenseEncoder(CHECKPOINT.model, method="sclip")
     segmenter = Segmenter(CHECKPOINT, encoder, TEXTS, windows=windows, decoding=decoding)
-    return segmenter.encode(path).label(vocabulary).labels
+    return segmenter.encode(path).segment(vocabulary).labels
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import lhtclip.cli.folder
+import lhtclip.batch.label_files
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def _no_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         pytest.fail("a model was loaded for input that cannot be used")
 
-    monkeypatch.setattr(lhtclip.cli.folder, "load_segmenter", refuse)
+    monkeypatch.setattr(lhtclip.batch.label_files.Segmenter, "from_config", refuse)
 
 
 def check(outcome: Any, *parts: str) -> None:
@@ -139,8 +139,6 @@ def test_out_is_a_file(segment: Any, draw: Any, tmp_path: Path) -> None:
 def test_two_images_of_one_name(segment: Any, draw: Any) -> None:
     first, second = draw("a/one.jpg"), draw("b/one.jpg")
     check(segment(first, second), "a/one.jpg", "b/one.jpg", "would both become")
-    draw("a/one.png")
-    check(segment("a"), "one.jpg", "one.png", "would both become")
 
 
 def test_one_result_that_is_the_mask_of_another(segment: Any, draw: Any) -> None:

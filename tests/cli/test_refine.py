@@ -14,7 +14,7 @@ def test_pamr_refines_and_is_told(segment: Any, draw: Any, tmp_path: Path) -> No
     for out, switch in (("plain", ()), ("refined", ("--pamr",))):
         assert segment("one.png", "--out", out, "--format", "scores", *switch).code == 0
     settings = json.loads((tmp_path / "refined/classes.json").read_text())["settings"]
-    assert settings["pamr"] is True
+    assert settings["decoding"]["pamr"] == {"iterations": 10, "dilations": [8, 16]}
     plain, refined = (
         decode_scores(tmp_path / out / "one.scores.npz") for out in ("plain", "refined")
     )
@@ -27,4 +27,4 @@ def test_results_with_and_without_pamr_do_not_mix(segment: Any, draw: Any) -> No
     assert segment("one.png", "--out", "out").code == 0
     again = segment("one.png", "--out", "out", "--pamr")
     assert again.code == 2
-    assert "pamr False, now True" in again.err
+    assert "decoding.pamr None, now {" in again.err

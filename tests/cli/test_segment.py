@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import lhtclip.cli.folder
+import lhtclip.batch.run
+import lhtclip.cli.segment.run
 from lhtclip.output.png import decode_labels
 from lhtclip.output.scores import decode_scores
 
@@ -18,7 +19,8 @@ NAMES = ["cat", "grass", "sky"]
 
 
 def files_below(folder: Path) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    files = (p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    return sorted(str(path) for path in files if path.parts[0] != ".lhtclip")
 
 
 def test_default_formats(segment: Any, draw: Any, tmp_path: Path) -> None:
@@ -76,11 +78,14 @@ def test_classes_json_tells_what_the_labels_mean(segment: Any, draw: Any, tmp_pa
     for entry in record["classes"]:
         place = 3 * entry["index"]
         assert f"#{bytes(palette[place : place + 3]).hex()}" == entry["colour"]
-    assert record["settings"]["method"] == "sclip"
-    assert record["settings"]["atr"] is False
-    assert record["techniques"] == "SSR"  # no heads are known for this model
-    assert (record["residual"], record["mlp"]) == (False, False)
-    assert (record["device"], record["dtype"]) == ("cpu", "float32")
+    assert record["config"]["method"] == "sclip"
+    assert record["config"]["lht"] == {"atr": False}
+    settings = record["settings"]
+    techniques = {name for name, value in settings["techniques"].items() if value}
+    assert techniques == {"ssr"}  # no heads are known for this model
+    assert (settings["residual"], settings["mlp"]) == (False, False)
+    assert (settings["engine"], settings["device"]) == ("torch", "cpu")
+    assert settings["dtype"] == record["config"]["dtype"] in ("float32", "bfloat16")
 
 
 def test_subfolders_are_kept(segment: Any, draw: Any, tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_a_stopped_run_goes_on(
         if len(printed) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(lhtclip.cli.folder, "print_path", print_two)
+    monkeypatch.setattr(lhtclip.cli.segment.run, "print_path", print_two)
     outcome = segment("shots", "--out", "out", "--batch", 1)
     assert outcome.code == 130
     assert outcome.err.strip().splitlines()[-1] == "lhtclip: Interrupted."
@@ -132,13 +137,13 @@ def test_a_stopped_run_goes_on(
     assert len(results) == 2 * done + 1  # an image's files are all there, or none is
     assert 2 <= done < 16
 
-    read, opened = lhtclip.cli.folder.read_image, []
+    read, opened = lhtclip.batch.run.read_image, []
     monkeypatch.setattr(
-        lhtclip.cli.folder,
+        lhtclip.batch.run,
         "read_image",
         lambda path, **options: (opened.append(path.name), read(path, **options))[1],
     )
-    monkeypatch.setattr(lhtclip.cli.folder, "print_path", printed.append)
+    monkeypatch.setattr(lhtclip.cli.segment.run, "print_path", printed.append)
     outcome = segment("shots", "--out", "out")
     assert outcome.code == 0
     assert f"{done} of 16 images are done already" in outcome.err
@@ -179,6 +184,7 @@ def test_other_settings_need_overwrite(segment: Any, draw: Any) -> None:
     assert outcome.code == 2
     assert "method 'sclip', now 'naclip'" in outcome.err
     assert "lht True, now False" in outcome.err
+    assert "dtype" not in outcome.err
     assert segment("one.png", "--out", "out", "--no-lht", "--overwrite").code == 0
     # these decide nothing about the labels
     assert segment("one.png", "--out", "out", "--no-lht", "--batch", 3, "--quiet").code == 0
@@ -219,7 +225,7 @@ def test_a_broken_image_does_not_stop_the_others(segment: Any, draw: Any, tmp_pa
     assert outcome.code == 1
     assert files_below(tmp_path / "out") == ["1.png", "4.png", "classes.json"]
     *_, heading, first, second = outcome.err.splitlines()
-    assert heading == "lhtclip: 2 of 4 images could not be read:"
+    assert heading == "lhtclip: 2 of 4 images could not be labelled:"
     assert "2.png" in first
     assert "3.png" in second
 
@@ -230,7 +236,7 @@ def test_only_broken_images_need_no_model(segment: Any, tmp_path: Path) -> None:
         (tmp_path / "shots" / name).write_text("Dear diary")
     outcome = segment("shots", "--out", "out", "--model", "no/such-model")
     assert outcome.code == 1
-    assert "2 of 2 images could not be read" in outcome.err
+    assert "2 of 2 images could not be labelled" in outcome.err
     assert not (tmp_path / "out").exists()
 
 
@@ -243,8 +249,8 @@ def test_json(segment: Any, draw: Any, tmp_path: Path) -> None:
     assert outcome.code == 1
     document = outcome.json
     assert [entry["name"] for entry in document["classes"]] == NAMES
-    assert document["settings"]["threshold"] == 0
-    assert document["techniques"] == "ATR+SSR"
+    assert document["config"]["decoding"]["threshold"] == 0
+    assert document["settings"]["techniques"]["she"] is None
     skipped, done, failed = document["images"]
     assert skipped["skipped"] is True
     assert done["skipped"] is False
@@ -279,13 +285,14 @@ def test_switches_reach_the_model(segment: Any, draw: Any, option: str, tmp_path
     outcome = segment("one.png", option, "--preset", "preset.json", "--json")
     assert outcome.code == 0, outcome.err
     expected = {
-        "--no-lht": "none",
-        "--no-atr": "SSR+SHE",
-        "--no-ssr": "ATR+SHE",
-        "--she": "ATR+SSR+SHE",
+        "--no-lht": set(),
+        "--no-atr": {"ssr", "she"},
+        "--no-ssr": {"atr", "she"},
+        "--she": {"atr", "ssr", "she"},
     }
-    assert outcome.json["techniques"] == expected[option]
-    assert outcome.json["residual"] is (option == "--no-lht")
+    settings = outcome.json["settings"]
+    assert {name for name, value in settings["techniques"].items() if value} == expected[option]
+    assert settings["residual"] is (option == "--no-lht")
 
 
 def test_whole_image_in_one_window(segment: Any, draw: Any) -> None:

@@ -141,7 +141,7 @@ class Pipeline:
         )
 
     def segment(self, path: Path) -> Segmentation:
-        return self.segmenter.encode(path).label(self.vocabulary)
+        return self.segmenter.encode(path).segment(self.vocabulary)
 
     def segment_literally(
         self, path: Path, *, resize: literal_protocol.Resize = resize_as_here

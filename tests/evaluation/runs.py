@@ -85,7 +85,7 @@ class Painted:
 class _Encoded:
     image: NDArray[np.uint8]
 
-    def label(self, vocabulary: Vocabulary) -> Segmentation:
+    def segment(self, vocabulary: Vocabulary) -> Segmentation:
         labels = self.image[..., 0].astype(label_dtype(len(vocabulary.names)))
         return Segmentation(labels, np.ones(labels.shape, np.float32), vocabulary.names)
 

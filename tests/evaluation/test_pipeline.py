@@ -162,7 +162,7 @@ def test_with_opencvs_own_resize(scene: Scene) -> None:
         windows=segmenter.windows,
         decoding=segmenter.decoding,
     )
-    found = segmenter.encode(scene.image).label(vocabulary)
+    found = segmenter.encode(scene.image).segment(vocabulary)
     assert (found.labels == expected.labels).mean() >= 0.999
     np.testing.assert_allclose(found.scores, expected.scores, rtol=0, atol=0.05)
 

@@ -52,7 +52,7 @@ class _Encoded:
     image: NDArray[np.uint8]
     wrong: bool
 
-    def label(self, vocabulary: Vocabulary) -> Segmentation:
+    def segment(self, vocabulary: Vocabulary) -> Segmentation:
         labels = self.image[..., 0].copy()
         labels[(labels == 255) | self.wrong] = 0
         return Segmentation(labels, np.ones(labels.shape, np.float32), vocabulary.names)

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lhtclip import __version__
-from lhtclip.batch.plan import Job
+from lhtclip.batch.plan import REMEDY
+from lhtclip.config import SegmenterConfig
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
+from lhtclip.formats.sink import Sink
 from lhtclip.output.palette import class_colours
 from lhtclip.text.vocabulary import Vocabulary
 
 RECORD_FILE = "classes.json"
-_COMPARED = ("classes", "settings")
-_REMEDY = "Choose another --out, or pass --overwrite."
+_REMEDY = f"{REMEDY}, or drop what is there (--overwrite)."
+_WITHOUT_EFFECT = ("device", "max_pixels", "text_cache")  # on labels, of a configuration
+_TECHNIQUES = ("ssr", "atr", "she")  # what counts of a preset
 
 
-def describe(vocabulary: Vocabulary, settings: dict[str, Any]) -> dict[str, Any]:
-    """Put classes and settings into JSON types.
+def describe(
+    vocabulary: Vocabulary, config: SegmenterConfig, sinks: Mapping[str, Sink]
+) -> dict[str, Any]:
+    """Put classes, configuration and formats into JSON types.
 
     Args:
         vocabulary: The classes.
-        settings: All that decides labels beside them, in types that JSON knows.
+        config: As it is on this machine.
+        sinks: The formats.
     """
     colours = class_colours(len(vocabulary.names), background=vocabulary.background)
     synonyms: list[list[str]] = [[] for _ in vocabulary.names]
@@ -40,41 +46,110 @@ def describe(vocabulary: Vocabulary, settings: dict[str, Any]) -> dict[str, Any]
         }
         for index, name in enumerate(vocabulary.names)
     ]
-    content = {"lhtclip": __version__, "classes": classes, "settings": settings}
+    formats = {name: sink.settings() for name, sink in sinks.items()}
+    content = {
+        "lhtclip": __version__,
+        "classes": classes,
+        "config": config.to_json(),
+        "formats": formats,
+    }
     return json.loads(json.dumps(content))  # tuples become lists, as in what is read back
 
 
-def check_record(out: Path, record: dict[str, Any], jobs: Sequence[Job]) -> None:
-    """Check that results of `jobs` may join what is in a folder.
+def read_record(out: Path) -> dict[str, Any] | None:
+    """Read a folder's record; None where there is none.
+
+    Raises:
+        InputError: It cannot be read, or is no record.
+    """
+    path = out / RECORD_FILE
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if all(isinstance(record[key], dict) for key in ("config", "formats")):
+            return cast("dict[str, Any]", record)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise InputError(f"{path} is not understood. {_REMEDY}")
+
+
+def check_record(out: Path, now: Mapping[str, Any], files: Iterable[Path]) -> None:
+    """Check that results may join what is in a folder.
+
+    Args:
+        out: The folder.
+        now: The record of these results.
+        files: Where they would go.
 
     Raises:
         InputError: The folder holds results of other words or settings, or files of unknown origin
             where results would go.
     """
-    path = out / RECORD_FILE
-    if not path.exists():
-        for file in (file for job in jobs for file in job.files):
+    before = read_record(out)
+    if before is None:
+        for file in files:
             if file.exists():
                 raise InputError(f"{file} is there already, but no {RECORD_FILE}. {_REMEDY}")
         return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        same = {key: before[key] == record[key] for key in _COMPARED}
-        changed = _changed(before["settings"], record["settings"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not understood. {_REMEDY}") from error
-    if not same["classes"]:
+    if before.get("classes") != now["classes"]:
         raise InputError(f"{out} holds results for other words. {_REMEDY}")
-    if not same["settings"]:
-        raise InputError(f"{out} holds results of other settings: {changed}. {_REMEDY}")
+    formats = {name: now["formats"].get(name, old) for name, old in before["formats"].items()}
+    for kind, old, new in (
+        ("settings", _decisive(before["config"]), _decisive(now["config"])),
+        ("settings", _comparable(before.get("settings")), _comparable(now.get("settings"))),
+        ("options", before["formats"], formats),
+    ):
+        if old is not None and new is not None and old != new:
+            raise InputError(
+                f"{out} holds results of other {kind}: {_changed(old, new)}. {_REMEDY}"
+            )
 
 
-def write_record(out: Path, record: dict[str, Any]) -> Path:
-    """Write `classes.json`."""
+def means_the_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Say whether results under two records can lie in one folder."""
+    return (
+        before.get("classes") == now["classes"]
+        and _decisive(before["config"]) == _decisive(now["config"])
+        and _comparable(before.get("settings")) in (None, _comparable(now.get("settings")))
+    )
+
+
+def write_record(out: Path, record: Mapping[str, Any]) -> Path:
+    """Write `classes.json`.
+
+    Raises:
+        InputError: It cannot be written.
+    """
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    return write_atomically(out / RECORD_FILE, text.encode())
+    return write_atomically(out / RECORD_FILE, text.encode("utf-8", "backslashreplace"))
 
 
-def _changed(before: dict[str, Any], now: dict[str, Any]) -> str:
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    return ", ".join(f"{name} {before.get(name)!r}, now {now.get(name)!r}" for name in names)
+def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of a configuration what changes no label."""
+    content = {name: value for name, value in config.items() if name not in _WITHOUT_EFFECT}
+    if isinstance(content.get("windows"), dict):
+        content["windows"] = {k: v for k, v in content["windows"].items() if k != "batch"}
+    if isinstance(content.get("preset"), dict):
+        content["preset"] = {name: content["preset"].get(name) for name in _TECHNIQUES}
+    return content
+
+
+def _comparable(settings: object) -> dict[str, Any] | None:
+    """Leave the device out: a run may go on elsewhere with the same precision."""
+    if not isinstance(settings, dict):
+        return None
+    return {name: value for name, value in cast("Any", settings).items() if name != "device"}
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> str:
+    """Name what differs, such as "windows.stride 112, now 56"."""
+    changes: list[str] = []
+    for name in dict.fromkeys([*before, *now]):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            if old != new:
+                changes.append(_changed(cast("Any", old), cast("Any", new), f"{prefix}{name}."))
+        elif old != new:
+            changes.append(f"{prefix}{name} {old!r}, now {new!r}")
+    return ", ".join(changes)

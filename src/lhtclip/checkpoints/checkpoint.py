@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
+from lhtclip.checkpoints.device import choose_device, choose_dtype
 from lhtclip.checkpoints.families import FAMILIES, family_of
-from lhtclip.checkpoints.hub import tokenizer_of
+from lhtclip.checkpoints.hub import canonical_name, resolve, tokenizer_of
 from lhtclip.checkpoints.layout import (
     LAYOUTS,
     OPEN_CLIP,
@@ -36,14 +37,21 @@ from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
 from lhtclip.files import write_atomically
+from lhtclip.techniques.presets import Preset, preset_for
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A loaded checkpoint; `directory` is the folder, or the archive, that it was loaded from.
+    """A loaded checkpoint.
 
-    `fingerprint` is a SHA-256 of all that a prompt's feature depends on: the tokenizer, and the
-    text tower's configuration and weights as stored. What is cached of them is filed under it.
+    Attributes:
+        model: Image and text tower, frozen.
+        tokenizer: Turns prompts into token ids.
+        pixels: How the image tower wants pixels normalised.
+        directory: The folder, or the archive, that it was loaded from.
+        fingerprint: SHA-256 of all that a prompt's feature depends on: the tokenizer, and the text
+            tower's configuration and weights as stored. Cached features are filed under it.
+        name: "bundled", an id on the hub, or a path: one name per model.
     """
 
     model: ImageTextModel
@@ -51,33 +59,53 @@ class Checkpoint:
     pixels: PixelConfig
     directory: Path
     fingerprint: str
+    name: str = ""
+
+    @property
+    def preset(self) -> Preset:
+        """The settings of LHT that fit it: its own file, the table, or the paper's rule by depth.
+
+        Raises:
+            CheckpointError: Its `lht.json` is not a preset.
+        """
+        layers = self.model.config.vision.num_hidden_layers
+        return preset_for(self.name, self.directory, layers=layers)
 
 
 def load_checkpoint(
-    path: Path,
+    model: str | Path,
     *,
-    dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    dtype: torch.dtype | str = "float32",
 ) -> Checkpoint:
-    """Load the configuration, the weights and the `tokenizer.json` of a folder.
+    """Load a model: configuration, weights, tokenizer, and how pixels are normalised.
 
-    How pixels are normalised is told by `preprocessor_config.json`, where there is one, or by
-    OpenCLIP's configuration. An archive of OpenAI's holds weights alone, whose shapes tell the
-    configuration; its tokenizer is that of `lhtclip.checkpoints.hub.tokenizer_of`.
+    Args:
+        model: A short name ("ViT-B-16"), an id on the hub, "bundled", a folder in the layout of
+            `transformers` or OpenCLIP, or an archive of OpenAI's (`.pt`), which holds weights
+            alone; its tokenizer is that of `lhtclip.checkpoints.hub.tokenizer_of`.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        dtype: "auto", "float32", "bfloat16" or "float16".
 
     Raises:
-        CheckpointNotFoundError: The folder or one of its files is missing.
+        UnknownNameError: There is no such short name or precision.
+        InputError: The device does not exist here.
+        CheckpointNotFoundError: The model or one of its files is missing and cannot be fetched.
         CheckpointError: A file cannot be read, a tensor is missing, left over or misshapen, or the
             files do not belong together.
     """
+    device = choose_device(device) if isinstance(device, str) else device
+    dtype = choose_dtype(dtype, device) if isinstance(dtype, str) else dtype
+    path = model if isinstance(model, Path) else resolve(model)
     stored = _read_archive(path) if path.is_file() else _read_folder(path)
-    model = stored.model
-    state = gather(model, stored.tensors, stored.names, config_file=stored.config_file)
-    fingerprint = _fingerprint(state, model.config.text, stored.tokenizer_file.read_bytes())
+    loaded = stored.model
+    state = gather(loaded, stored.tensors, stored.names, config_file=stored.config_file)
+    fingerprint = _fingerprint(state, loaded.config.text, stored.tokenizer_file.read_bytes())
     state = {name: tensor.to(device=device, dtype=dtype) for name, tensor in state.items()}
-    model.load_state_dict(state, assign=True)
-    model.eval().requires_grad_(False)
-    return Checkpoint(model, stored.tokenizer, stored.pixels, path, fingerprint)
+    loaded.load_state_dict(state, assign=True)
+    loaded.eval().requires_grad_(False)
+    name = canonical_name(model)
+    return Checkpoint(loaded, stored.tokenizer, stored.pixels, path, fingerprint, name)
 
 
 def save_checkpoint(model: ImageTextModel, directory: Path, *, dtype: torch.dtype) -> None:

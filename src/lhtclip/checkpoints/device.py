@@ -55,6 +55,11 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return the name that a precision has here, such as "float32"."""
+    return str(dtype).removeprefix("torch.")
+
+
 def _cpu_multiplies_bfloat16() -> bool:
     query = getattr(torch.cpu, "get_capabilities", None)  # older versions of torch cannot tell
     return bool(query and query().get("amx_bf16"))

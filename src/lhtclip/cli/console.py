@@ -63,7 +63,7 @@ class Progress:
             pause: Seconds between lines where stderr is no terminal.
         """
         self._what, self._quiet = what, quiet
-        self._live = sys.stderr.isatty()
+        self._live = bool(sys.stderr and sys.stderr.isatty())  # services may have no stderr
         self._pause = 0.1 if self._live else pause
         self._start = self._written = time.monotonic()
         self._state: str | None = None  # what was reported last

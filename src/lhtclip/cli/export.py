@@ -41,10 +41,11 @@ def command(*, form: str, int8: bool, out: str | None, quiet: bool, **given: Any
         raise InputError(f"--out {path} is a folder; name a file in it.")
     check_folder(path.parent)
 
+    from lhtclip.cli.load import config_of
     from lhtclip.engines.export import export_graph
     from lhtclip.segmenter import Segmenter
 
-    segmenter = Segmenter.from_pretrained(device="cpu", dtype="float32", text_cache=False, **given)
+    segmenter = Segmenter.from_config(config_of(given | {"device": "cpu", "dtype": "float32"}))
     if not quiet:
         say("Tracing the image tower and trying the graph; this takes a minute or so.")
     agreement = export_graph(segmenter.encoder, path, pixels=segmenter.checkpoint.pixels, int8=int8)

@@ -1,60 +1,68 @@
-"""Options become a segmenter, checked first as far as that goes without the model."""
+"""Options become a configuration, checked as far as that goes without the model."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from lhtclip.checkpoints.device import choose_device, choose_dtype
 from lhtclip.checkpoints.hub import BUNDLED, canonical_name
 from lhtclip.cli.console import say
-from lhtclip.cli.options import ModelOptions, SegmentOptions
-from lhtclip.engines import check_engine
-from lhtclip.methods import method_named
-from lhtclip.segmenter import Segmenter, WindowSettings
+from lhtclip.cli.options import ModelOptions
+from lhtclip.config import SegmenterConfig
+from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.image.settings import ReadingSettings
+from lhtclip.image.windows import WindowSettings
+from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import Preset
-from lhtclip.text.templates import resolve_templates
+from lhtclip.techniques.settings import Lht
 
-# What decides labels beside model, preset and words.
-_DECISIVE = (
-    "method",
-    "lht",
-    "atr",
-    "ssr",
-    "she",
-    "residual",
-    "mlp",
-    "templates",
-    "short_side",
-    "window",
-    "stride",
-    "logit_scale",
-    "pamr",
-    "threshold",
-    "graph",
-    "range",
-    "bands",
-    "alpha",
+_TECHNIQUES = ("ssr", "atr", "she")
+_AS_THEY_ARE = (
+    *("model", "method", "residual", "mlp", "templates", "engine", "graph", "device", "dtype"),
+    "max_pixels",
 )
 
 
-def settings_of(options: SegmentOptions) -> dict[str, Any]:
-    """Check all that can be checked without the model, and gather what decides labels.
+def config_of(given: Mapping[str, Any]) -> SegmenterConfig:
+    """Make a configuration of the options of a command; those that it lacks stay at their defaults.
 
     Raises:
-        LhtClipError: Something cannot be used.
+        LhtClipError: An option cannot be used.
     """
-    check_model(options)
-    resolve_templates(options.templates)
-    _windows(options)
-    options.reading()
-    preset = _preset(options)
-    return (
-        {"model": canonical_name(options.model)}
-        | {name: getattr(options, name) for name in _DECISIVE}
-        | {"preset": preset and {name: asdict(preset)[name] for name in ("ssr", "atr", "she")}}
-    )
+    settings = {name: given[name] for name in _AS_THEY_ARE if name in given}
+    if "lht" in given:
+        settings["lht"] = _lht(given)
+    if given.get("preset"):
+        settings["preset"] = Preset.load(Path(given["preset"]))
+    if "short_side" in given:
+        settings["windows"] = WindowSettings(
+            short_side=given["short_side"],
+            window=given["window"] or None,
+            stride=given["stride"],
+            batch=given["batch"],
+        )
+    if "logit_scale" in given:
+        settings["decoding"] = DecodeSettings(
+            logit_scale=given["logit_scale"],
+            threshold=given["threshold"],
+            pamr=PamrSettings() if given["pamr"] else None,
+        )
+    if "range" in given:
+        settings["reading"] = ReadingSettings(
+            range=given["range"], bands=given["bands"], alpha=given["alpha"]
+        )
+    return SegmenterConfig(**settings)
+
+
+def _lht(given: Mapping[str, Any]) -> Lht:
+    """Combine --lht with the switches of single techniques."""
+    switches = {name: given[name] for name in _TECHNIQUES if given[name] is not None}
+    if not switches:
+        return bool(given["lht"])
+    return switches if given["lht"] else dict.fromkeys(_TECHNIQUES, False) | switches
 
 
 def check_model(options: ModelOptions) -> None:
@@ -63,74 +71,27 @@ def check_model(options: ModelOptions) -> None:
     Raises:
         LhtClipError: Something cannot be used.
     """
-    canonical_name(options.model)
-    method_named(options.method)
-    device, dtype = check_engine(
-        options.engine, graph=options.graph, device=options.device, dtype=options.dtype
-    )
-    choose_dtype(dtype, choose_device(device))
-    _preset(options)
-
-
-def load_segmenter(options: SegmentOptions) -> Segmenter:
-    """Load the model, with a word of warning about the bundled one.
-
-    Raises:
-        LhtClipError: There is no such model, or it cannot be used in this way.
-    """
-    warn_if_bundled(options)
-    return load_model(
-        options,
-        templates=options.templates,
-        windows=_windows(options),
-        logit_scale=options.logit_scale,
-        pamr=options.pamr,
-        reading=options.reading(),
-    )
+    _config(options).resolved()
 
 
 def load_model(options: ModelOptions, **settings: Any) -> Segmenter:
-    """Load the model with further settings of `Segmenter.from_pretrained`.
+    """Load the model with further fields of `SegmenterConfig`.
 
     Raises:
         LhtClipError: There is no such model, or it cannot be used in this way.
     """
-    return Segmenter.from_pretrained(
-        options.model,
-        method=options.method,
-        lht=options.lht,
-        ssr=options.ssr,
-        atr=options.atr,
-        she=options.she,
-        residual=options.residual,
-        mlp=options.mlp,
-        preset=_preset(options),
-        device=options.device,
-        dtype=options.dtype,
-        engine=options.engine,
-        graph=options.graph,
-        max_pixels=options.max_pixels,
-        **settings,
-    )
+    return Segmenter.from_config(replace(_config(options), **settings))
 
 
-def warn_if_bundled(options: ModelOptions) -> None:
+def warn_if_bundled(model: str) -> None:
     """Say what the bundled model is not for."""
-    if canonical_name(options.model) == BUNDLED and not options.quiet:
+    if canonical_name(model) == BUNDLED:
         say(
             "The bundled model knows scenes of emoji only; for photographs take a real CLIP, such "
             "as --model ViT-B-16."
         )
 
 
-def _windows(options: SegmentOptions) -> WindowSettings:
-    return WindowSettings(
-        short_side=options.short_side,
-        window=options.window or None,
-        stride=options.stride,
-        batch=options.batch,
-    )
-
-
-def _preset(options: ModelOptions) -> Preset | None:
-    return Preset.load(Path(options.preset)) if options.preset else None
+def _config(options: ModelOptions) -> SegmenterConfig:
+    names = ModelOptions.__dataclass_fields__
+    return config_of({name: value for name, value in asdict(options).items() if name in names})

@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import click
 
 from lhtclip.errors import InputError
 from lhtclip.image.opening import MAX_PIXELS
-from lhtclip.image.settings import ReadingSettings
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -114,61 +113,20 @@ class ModelOptions:
     quiet: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentOptions(ModelOptions):
-    """The options of `lhtclip segment` as they were typed."""
+def vocabulary_of(
+    classes: str | None, classes_file: str | None, *, background: str | None, threshold: float
+) -> Vocabulary:
+    """Read and check the words of --classes or --classes-file.
 
-    images: tuple[str, ...]
-    classes: str | None
-    classes_file: str | None
-    background: str | None
-    threshold: float
-    templates: str
-    short_side: int
-    window: int  # 0: the whole image
-    stride: int
-    batch: int | None
-    logit_scale: float
-    pamr: bool
-    range: str | None
-    bands: str | None
-    alpha: str
-    out: str
-    formats: str
-    overwrite: bool
-    as_json: bool
-
-    def reading(self) -> ReadingSettings:
-        """Check how images are read.
-
-        Raises:
-            InputError: One of the three cannot be used.
-        """
-        return ReadingSettings(range=self.range, bands=self.bands, alpha=cast(Any, self.alpha))
-
-    def vocabulary(self) -> Vocabulary:
-        """Read and check the words.
-
-        Raises:
-            InputError: The words cannot be used, or were given in both ways or in none.
-        """
-        if self.classes is not None and self.classes_file is not None:
-            raise InputError("Give either --classes or --classes-file, not both.")
-        if self.classes is not None:
-            words = self.classes
-        elif self.classes_file is not None:
-            words = read_classes_file(Path(self.classes_file))
-        else:
-            raise InputError("Say what to look for, such as --classes 'car, road, person|rider'.")
-        return Vocabulary.of(words, background=self.background, threshold=self.threshold)
-
-    def check_numbers(self) -> None:
-        """Check the numbers that nothing else checks before a model is loaded.
-
-        Raises:
-            InputError: One is out of range.
-        """
-        check_numbers(max_pixels=self.max_pixels, logit_scale=self.logit_scale, window=self.window)
+    Raises:
+        InputError: The words cannot be used, or were given in both ways or in none.
+    """
+    if classes is not None and classes_file is not None:
+        raise InputError("Give either --classes or --classes-file, not both.")
+    if classes is None and classes_file is None:
+        raise InputError("Say what to look for, such as --classes 'car, road, person|rider'.")
+    words = read_classes_file(Path(classes_file)) if classes_file is not None else classes
+    return Vocabulary.of(words or "", background=background, threshold=threshold)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,16 @@ class ImageTower(nn.Module, ABC):
     blocks: Sequence[Block]
     final_norm: nn.LayerNorm
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and the pixels have to be."""
+        return self.positions.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the weights, which the pixels have to share."""
+        return self.positions.dtype
+
     def grid(self, pixels: Tensor) -> tuple[int, int]:
         """Return rows and columns of whole patches in (batch, 3, height, width)."""
         height, width = pixels.shape[-2:]

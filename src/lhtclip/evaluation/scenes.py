@@ -84,7 +84,7 @@ def segment_scenes(segmenter: Segmenter, scenes: Sequence[Scene]) -> Iterator[Sc
                 f"{scene.labels} has {truth.shape[0]} x {truth.shape[1]} pixels, its picture "
                 f"{encoded.image.shape[0]} x {encoded.image.shape[1]}."
             )
-        yield SceneResult(scene, encoded.label(vocabulary_of(scene)), encoded.image, truth)
+        yield SceneResult(scene, encoded.segment(vocabulary_of(scene)), encoded.image, truth)
 
 
 def vocabulary_of(scene: Scene) -> Vocabulary:

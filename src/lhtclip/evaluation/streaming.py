@@ -93,7 +93,7 @@ def _label(
             yield image
 
     for sample, encoded in zip(samples, segmenter.encode_many(images()), strict=True):
-        labels: Labels = encoded.label(vocabulary_of(sample, vocabulary)).labels
+        labels: Labels = encoded.segment(vocabulary_of(sample, vocabulary)).labels
         if sample.candidates is not None:
             labels = np.array(sample.candidates)[labels]
         yield sample, truths.popleft(), labels

@@ -7,6 +7,7 @@ import io
 from PIL import Image
 
 _QUALITY = 90
+LONGEST_SIDE = 65_500  # pixels; what libjpeg writes
 
 
 def encode_photo(picture: Image.Image) -> bytes:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from lhtclip.errors import InputError
 from lhtclip.image.opening import open_picture
-from lhtclip.output.palette import palette
+from lhtclip.output.palette import palette as default_colours
 
 _IGNORED_COLOUR = (255, 255, 255)
 
@@ -24,6 +24,8 @@ _IGNORED_COLOUR = (255, 255, 255)
 def encode_labels(
     labels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
     colours: npt.NDArray[np.uint8] | None = None,
+    *,
+    palette: bool = True,
 ) -> bytes:
     """Encode labels (H, W), uint8 or uint16, as a PNG file with these very integers as values.
 
@@ -31,14 +33,16 @@ def encode_labels(
         labels: Class indices.
         colours: The first sRGB colours (n, 3) of the palette; the package's own fill up the rest,
             and 255, the ignored label, is white unless n is 256. Without meaning for uint16.
+        palette: Give labels of uint8 a palette; without it they are greyscale, which programs that
+            turn palettes into colours read as integers too.
 
     Raises:
         InputError: Labels of another type or shape, or without pixels.
     """
     _check_plane(labels, (np.dtype(np.uint8), np.dtype(np.uint16)), "Labels")
     picture = Image.fromarray(labels)
-    if labels.dtype == np.uint8:
-        table = palette(256)
+    if palette and labels.dtype == np.uint8:
+        table = default_colours(256)
         table[255] = _IGNORED_COLOUR
         if colours is not None:
             table[: len(colours)] = colours[:256]

@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from lhtclip.errors import CheckpointError, InputError
 from lhtclip.files import write_atomically
+from lhtclip.files.records import from_json
 from lhtclip.techniques.atr import AtrSettings
-from lhtclip.techniques.settings import LhtSettings
+from lhtclip.techniques.settings import Lht, LhtSettings
 from lhtclip.techniques.she import Head, SheSettings
 from lhtclip.techniques.ssr import SsrSettings
 
@@ -83,6 +84,19 @@ class Preset:
             she=_choose(she, lht, self.she),
         )
 
+    def choose(self, lht: Lht) -> LhtSettings:
+        """Return the settings that were asked for; see `lhtclip.techniques.settings.Lht`.
+
+        Raises:
+            InputError: SHE is insisted on, and the preset has no head ranking.
+        """
+        if isinstance(lht, LhtSettings):
+            return lht
+        if isinstance(lht, bool):
+            return self.select(lht=lht)
+        changes = cast("Mapping[str, Any]", lht)
+        return self.select(lht=True, **changes)
+
     def save(self, path: Path) -> Path:
         """Write the preset as JSON, with lists of numbers on one line."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
@@ -103,29 +117,30 @@ class Preset:
             raise InputError(f"Cannot read the preset {path}: {error.strerror}.") from error
         except ValueError as error:
             raise CheckpointError(f"The preset {path} is not JSON: {error}.") from error
+        return cls.from_json(content, f"the preset {path}")
+
+    @classmethod
+    def from_json(cls, content: object, where: str) -> Preset:
+        """Build a preset from JSON types.
+
+        Args:
+            content: What JSON gave.
+            where: What errors call it.
+
+        Raises:
+            CheckpointError: It is not a preset.
+        """
         try:
-            she = content.get("she")
-            return cls(
-                ssr=SsrSettings(**content["ssr"] | {"layers": tuple(content["ssr"]["layers"])}),
-                source=content["source"],
-                atr=AtrSettings(**content.get("atr", {})),
-                she=she and SheSettings(**she | {"heads": _heads(she["heads"])}),
-                ranking=_heads(content.get("ranking", ())),
-                made=dict(content.get("made", {})),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
+            return from_json(cls, content, where)
+        except InputError as error:
             raise CheckpointError(
-                f"The preset {path} cannot be used ({error}). It needs 'source', 'ssr' with "
-                "'layers', and optionally 'atr' and 'she' with 'heads'."
+                f"{where[:1].upper()}{where[1:]} cannot be used ({str(error).rstrip('.')}). It "
+                "needs 'source', 'ssr' with 'layers', and optionally 'atr' and 'she' with 'heads'."
             ) from error
 
 
 def _on_one_line(numbers: re.Match[str]) -> str:
     return f"[{' '.join(numbers[0][1:-1].split())}]"
-
-
-def _heads(pairs: Iterable[Sequence[int]]) -> tuple[Head, ...]:
-    return tuple((layer, head) for layer, head in pairs)
 
 
 _Settings = TypeVar("_Settings")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.she import SheSettings
@@ -28,3 +30,8 @@ class LhtSettings:
 
 
 OFF = LhtSettings()
+
+# What a user may ask for: all techniques as a preset has them (True) or none (False); exactly these
+# settings; or the preset's with changes, such as {"atr": False} or {"ssr": SsrSettings((10, 11))}.
+# True for one of them insists on it: an error where the preset has no settings for it.
+Lht: TypeAlias = bool | LhtSettings | Mapping[str, bool | SsrSettings | AtrSettings | SheSettings]

@@ -54,6 +54,12 @@ def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(templates)
 
 
+def template_name(templates: tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return the name of the set that these sentences are, or the sentences themselves."""
+    named = (name for name, sentences in TEMPLATE_SETS.items() if sentences == templates)
+    return next(named, templates)
+
+
 def fill(template: str, query: str) -> str:
     """Put a prompt into a template; other braces in either stay as they are."""
     return template.replace("{}", query)

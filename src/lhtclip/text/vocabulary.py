@@ -62,7 +62,7 @@ class Vocabulary:
     @classmethod
     def of(
         cls,
-        classes: Classes,
+        classes: Classes | Vocabulary,
         *,
         background: str | Sequence[str] | None = None,
         threshold: float = 0.0,
@@ -71,7 +71,7 @@ class Vocabulary:
         """Build the vocabulary of some classes and a background.
 
         Args:
-            classes: As for `parse_classes`.
+            classes: As for `parse_classes`; a vocabulary is returned unchanged.
             background: Prompts of a class "background" that becomes label 0: a list, or a string
                 with '|' or commas between them.
             threshold: Lowest winning score in [0, 1] that keeps a pixel out of the background;
@@ -83,6 +83,10 @@ class Vocabulary:
             InputError: The classes cannot be used; the message says what to give instead.
         """
         _check_threshold(threshold)
+        if isinstance(classes, Vocabulary):
+            if background is not None:
+                raise InputError("A vocabulary has its background already: leave the words out.")
+            return classes
         entries = parse_classes(classes)
         has_background = background is not None or threshold > 0
         if has_background:

@@ -74,8 +74,8 @@ def evaluate_all(options: EvaluateOptions) -> None:
     if options.check:
         for task in tasks:
             _check(task.dataset, quiet=options.quiet)
-    if any(task.dataset.name != "scenes" for task in tasks):
-        warn_if_bundled(options)
+    if any(task.dataset.name != "scenes" for task in tasks) and not options.quiet:
+        warn_if_bundled(options.model)
     device, dtype = check_engine(
         options.engine, graph=options.graph, device=options.device, dtype=options.dtype
     )  # the engine itself comes later: a data set may have settings of its own for the method

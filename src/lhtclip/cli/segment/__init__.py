@@ -1,4 +1,4 @@
-"""`lhtclip segment`: its options; the work is in `plan`, `record` and `folder`."""
+"""`lhtclip segment`: its options; the work is in `lhtclip.batch`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
-from lhtclip.batch.plan import FORMATS, check_folder, parse_formats, plan_jobs
+from lhtclip.batch.plan import check_folder, plan_jobs
 from lhtclip.cli.options import (
-    SegmentOptions,
+    check_numbers,
     engine_options,
     machine_options,
     model_options,
     reading_options,
+    vocabulary_of,
 )
+from lhtclip.formats import SINKS, open_sinks
 
 
 @click.command()
@@ -59,7 +61,7 @@ from lhtclip.cli.options import (
     "formats",
     metavar="LIST",
     default="labels,overlay",
-    help=f"Out of {', '.join(FORMATS)}.",
+    help=f"Out of {', '.join(SINKS)}.",
 )
 @click.option("--overwrite", is_flag=True, help="Redo what is done; drop other words' results.")
 @machine_options
@@ -67,23 +69,50 @@ from lhtclip.cli.options import (
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document about the run.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.pass_context
-def command(context: click.Context, **given: Any) -> None:
+def command(
+    context: click.Context,
+    *,
+    images: tuple[str, ...],
+    classes: str | None,
+    classes_file: str | None,
+    background: str | None,
+    out: str,
+    formats: str,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
     """Label every pixel of images with the words given.
 
     Results go to the --out folder: <name>.png holds the class indices, with colours to look at;
-    classes.json says what they mean. A run that was stopped goes on where it was. Printed are the
-    files written.
+    classes.json says what they mean. A run that was stopped goes on where it was: images are done
+    whose results are there, made of the same bytes with the same words and settings. Prints the
+    paths of the files written.
 
-    Images that cannot be read are listed at the end, and the exit code is 1.
+    Images that cannot be labelled are listed at the end, and the exit code is 1.
     """
-    options = SegmentOptions(**given)
-    options.check_numbers()
-    vocabulary = options.vocabulary()
-    formats = parse_formats(options.formats)
-    out = Path(options.out)
-    check_folder(out)
-    jobs = plan_jobs(options.images, out, formats=formats, names=vocabulary.names)
+    check_numbers(
+        max_pixels=given["max_pixels"], logit_scale=given["logit_scale"], window=given["window"]
+    )
+    vocabulary = vocabulary_of(
+        classes, classes_file, background=background, threshold=given["threshold"]
+    )
+    sinks, folder = open_sinks(formats, vocabulary), Path(out)
+    check_folder(folder)
+    jobs = plan_jobs(images, folder, sinks)
 
-    from lhtclip.cli.folder import segment_all  # brings torch, which takes its time
+    from lhtclip.cli.load import config_of  # brings torch, which takes its time
+    from lhtclip.cli.segment.run import segment_all
 
-    context.exit(segment_all(options, vocabulary, jobs))
+    code = segment_all(
+        jobs,
+        vocabulary,
+        folder,
+        sinks,
+        config=config_of(given),
+        overwrite=overwrite,
+        as_json=as_json,
+        quiet=quiet,
+    )
+    context.exit(code)

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lhtclip.batch.plan import check_folder, parse_formats, plan_jobs, slugs_of
+from lhtclip.batch.plan import Job, check_folder, plan_jobs
 from lhtclip.errors import InputError, UnknownNameError
+from lhtclip.formats import check_formats, open_sinks
+from lhtclip.formats.binary import slugs_of
+from lhtclip.text.vocabulary import Vocabulary
 
 
 def touch(path: Path) -> Path:
@@ -39,61 +42,71 @@ def test_slugs_are_different_and_safe(names: list[str]) -> None:
     assert all(slug and not set(slug) & set("/\\.:\0 ") for slug in slugs)
 
 
+def plan(
+    given: list[Path | str], out: Path, formats: str = "labels", words: str = "x"
+) -> list[Job]:
+    return plan_jobs(given, out, open_sinks(formats, Vocabulary.of(words)))
+
+
 def test_formats() -> None:
-    assert parse_formats("scores, labels,scores") == ("scores", "labels")
+    assert check_formats("scores, labels,scores") == ("scores", "labels")
+    assert check_formats(["labels"]) == ("labels",)
     with pytest.raises(UnknownNameError, match="Available: labels"):
-        parse_formats("labels,")
+        check_formats("labels,")
+    with pytest.raises(InputError, match="No format"):
+        check_formats([])
 
 
 def test_outputs_of_all_formats(tmp_path: Path) -> None:
     source = touch(tmp_path / "in/one.v2.jpg")
-    (job,) = plan_jobs(
-        [str(source)],
-        tmp_path / "out",
-        formats=("labels", "overlay", "scores", "binary"),
-        names=("cat", "sky"),
-    )
-    assert [path.name for path in job.files] == [
+    (job,) = plan([source], tmp_path / "out")
+    sinks = open_sinks("labels,overlay,scores,binary", Vocabulary.of("cat, sky"))
+    assert [str(file) for sink in sinks.values() for file in sink.files(job.name)] == [
         "one.v2.png",
         "one.v2.overlay.jpg",
         "one.v2.scores.npz",
         "one.v2.cat.mask.png",
         "one.v2.sky.mask.png",
     ]
-    assert not job.done
-    for path in job.files:
-        assert not job.done
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
-    assert job.done
 
 
 def test_an_image_given_twice_is_one_job(tmp_path: Path) -> None:
     source = touch(tmp_path / "in/one.jpg")
-    given = [str(tmp_path / "in"), str(source), str(tmp_path / "in/*.jpg")]
-    jobs = plan_jobs(given, tmp_path / "out", formats=("labels",), names=("cat",))
-    assert [job.source for job in jobs] == [source]
+    given = [tmp_path / "in", source, str(tmp_path / "in/*.jpg")]
+    assert [job.source for job in plan(given, tmp_path / "out")] == [source]
 
 
 def test_names_in_different_folders_do_not_clash(tmp_path: Path) -> None:
     touch(tmp_path / "in/a/one.jpg")
     touch(tmp_path / "in/b/one.jpg")
-    jobs = plan_jobs([str(tmp_path / "in/*")], tmp_path / "out", formats=("labels",), names=("x",))
-    assert [job.files[0].relative_to(tmp_path / "out") for job in jobs] == [
-        Path("a/one.png"),
-        Path("b/one.png"),
+    jobs = plan([str(tmp_path / "in/*")], tmp_path / "out")
+    assert [str(job.name.stem) for job in jobs] == ["a/one", "b/one"]
+    assert [str(job.name.path) for job in jobs] == ["a/one.jpg", "b/one.jpg"]
+
+
+def test_twins_beside_each_other_keep_their_suffix(tmp_path: Path) -> None:
+    for name in ("boat.jpg", "boat.png", "quay.jpg"):
+        touch(tmp_path / "in" / name)
+    jobs = plan([tmp_path / "in"], tmp_path / "out")
+    assert [job.name.result(".png").name for job in jobs] == [
+        "boat.jpg.png",
+        "boat.png.png",
+        "quay.png",
     ]
+
+
+def test_two_images_of_one_name_from_two_folders_clash(tmp_path: Path) -> None:
+    first, second = touch(tmp_path / "a/one.jpg"), touch(tmp_path / "b/one.jpg")
+    with pytest.raises(InputError, match="would both become"):
+        plan([first, second], tmp_path / "out")
 
 
 def test_formats_that_do_not_clash_are_allowed(tmp_path: Path) -> None:
     touch(tmp_path / "in/one.jpg")
     touch(tmp_path / "in/one.x.mask.jpg")
     with pytest.raises(InputError, match="would both become"):
-        plan_jobs(
-            [str(tmp_path / "in")], tmp_path / "out", formats=("labels", "binary"), names=("x",)
-        )
-    formats = ("labels", "overlay")
-    plan_jobs([str(tmp_path / "in")], tmp_path / "out", formats=formats, names=("x",))
+        plan([tmp_path / "in"], tmp_path / "out", "labels,binary")
+    plan([tmp_path / "in"], tmp_path / "out", "labels,overlay")
 
 
 def test_a_folder_that_does_not_exist_yet_is_fine(tmp_path: Path) -> None:

@@ -1,0 +1,175 @@
+"""What was labelled, image by image: a small record ties results to the bytes they came from.
+
+A result counts as done only where the image is the very one that it was made of, and the files are
+those that were written then. Whatever is left of a run that was killed is simply made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from lhtclip.files import write_atomically
+from lhtclip.files.records import from_json
+from lhtclip.formats.sink import ImageName, Part, Sink
+
+HIDDEN = ".lhtclip"  # in the folder of the results
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Length in bytes and SHA-256 of a file."""
+
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, content: bytes) -> Digest:
+        """Digest bytes."""
+        return cls(len(content), hashlib.sha256(content).hexdigest())
+
+    @classmethod
+    def of_file(cls, path: Path) -> Digest:
+        """Digest a file.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        digest, length = hashlib.sha256(), 0
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+                length += len(block)
+        return cls(length, digest.hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An image that is done.
+
+    Attributes:
+        image: Its path below the folder that was given.
+        stem: What its results are called but for their suffix.
+        source: Where it was, as it was given.
+        digest: Of its file.
+        width: Pixels.
+        height: Pixels.
+        coverage: Share of each class.
+        formats: What each format made: {"files": {path: digest}, "part": what its file about the
+            whole run needs}.
+    """
+
+    image: str
+    stem: str
+    source: str
+    digest: Digest
+    width: int
+    height: int
+    coverage: dict[str, Any]
+    formats: dict[str, Any]
+
+    @property
+    def name(self) -> ImageName:
+        """What it is called."""
+        return ImageName(PurePosixPath(self.image), PurePosixPath(self.stem))
+
+    @property
+    def files(self) -> dict[str, Digest]:
+        """All its files, by path below the folder of the results."""
+        return {
+            path: Digest(**digest)
+            for made in self.formats.values()
+            for path, digest in made["files"].items()
+        }
+
+    def has(self, name: ImageName, sinks: Mapping[str, Sink]) -> bool:
+        """Whether it holds all that these formats make of an image of this name."""
+        wanted = {str(file) for sink in sinks.values() for file in sink.files(name)}
+        return (
+            name == self.name
+            and wanted <= self.files.keys()
+            and sinks.keys() <= self.formats.keys()
+        )
+
+    def is_whole(self, out: Path) -> bool:
+        """Whether all its files are in the folder of the results as they were written."""
+        return all(_is(out / file, digest) for file, digest in self.files.items())
+
+
+class Entries:
+    """The entries of a folder of results, each a hidden file."""
+
+    def __init__(self, out: Path) -> None:
+        """Look into the folder of results `out`, which need not exist."""
+        self.folder = out / HIDDEN / "images"
+
+    def read(self, image: PurePosixPath) -> Entry | None:
+        """Return the entry of an image; None where there is no sound one."""
+        return self._load(self._path(image))
+
+    def write(self, entry: Entry) -> None:
+        """Write or replace an entry.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        text = json.dumps(asdict(entry), separators=(",", ":"))
+        write_atomically(self._path(PurePosixPath(entry.image)), text.encode())
+
+    def remove(self, image: PurePosixPath) -> None:
+        """Forget an image."""
+        self._path(image).unlink(missing_ok=True)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Read all sound entries, in the order of their images' paths."""
+        loaded = ((path, self._load(path)) for path in self.folder.glob("*.json"))
+        order = sorted((entry.image, path) for path, entry in loaded if entry)
+        for _, path in order:
+            entry = self._load(path)
+            if entry:
+                yield entry
+
+    def _path(self, image: PurePosixPath) -> Path:
+        digest = hashlib.sha256(os.fsencode(image.as_posix())).hexdigest()
+        return self.folder / f"{digest[:32]}.json"
+
+    def _load(self, path: Path) -> Entry | None:
+        try:
+            content = json.loads(path.read_bytes())
+            entry = from_json(Entry, content, "entry")
+            sound = self._path(PurePosixPath(entry.image)) == path
+            return entry if sound and all(map(_stays_inside, entry.files)) else None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+
+
+class FormatParts:
+    """The parts of one format, read when they are asked for."""
+
+    def __init__(self, entries: Entries, format: str) -> None:
+        """Choose a format by name."""
+        self._entries, self._format = entries, format
+
+    def __iter__(self) -> Iterator[Part]:
+        """Go through the images that the format has a part of, in the order of their paths."""
+        for entry in self._entries:
+            if self._format in entry.formats:
+                part = entry.formats[self._format]["part"]
+                yield Part(entry.name, entry.width, entry.height, part)
+
+
+def _stays_inside(path: str) -> bool:
+    """Whether a path from a file stays in the folder: what is named here may be removed."""
+    return not PurePosixPath(path).is_absolute() and ".." not in Path(path).parts
+
+
+def _is(path: Path, digest: Digest) -> bool:
+    try:
+        return path.stat().st_size == digest.bytes and Digest.of_file(path) == digest
+    except OSError:
+        return False

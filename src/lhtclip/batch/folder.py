@@ -1,0 +1,82 @@
+"""A folder of results while a run writes into it: locked, and swept of what killed runs left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lhtclip.batch.entries import HIDDEN, Entries, Entry
+from lhtclip.batch.plan import REMEDY, Job
+from lhtclip.batch.record import RECORD_FILE
+from lhtclip.errors import InputError, OutputError
+from lhtclip.files import remove_temporaries, unwritable
+
+
+@contextmanager
+def locked(out: Path) -> Generator[None, None, None]:
+    """Keep other runs out of a folder of results, which is created; leave nothing if nothing is.
+
+    Raises:
+        OutputError: Another run is writing into it.
+        InputError: It cannot be written to.
+    """
+    hidden, existed = out / HIDDEN, out.is_dir()
+    lock = FileLock(hidden / "lock", timeout=0)
+    try:
+        hidden.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise OutputError(
+            f"Another run is writing into {out}. {REMEDY}, or wait for it."
+        ) from error
+    except OSError as error:
+        raise unwritable(hidden, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+        if not (out / RECORD_FILE).exists():  # it ended before the first result
+            shutil.rmtree(hidden, ignore_errors=True)
+            if not existed and not any(out.iterdir()):
+                out.rmdir()
+
+
+def sweep(out: Path, folders: Iterable[Path]) -> None:
+    """Remove half-written files of killed runs from a locked folder and these below it."""
+    for folder in {out, out / HIDDEN, Entries(out).folder, *folders}:
+        if folder.is_dir():
+            remove_temporaries(folder)
+
+
+def remove_results(out: Path, entries: Iterable[Entry]) -> None:
+    """Remove images' results and entries: half of them beside new ones would look finished.
+
+    Raises:
+        InputError: A file cannot be removed.
+    """
+    known = Entries(out)
+    for entry in entries:
+        known.remove(entry.name.path)
+        for file in entry.files:
+            remove(out / file)
+
+
+def remove(path: Path) -> None:
+    """Remove a file that a result is to replace.
+
+    Raises:
+        InputError: It cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"Cannot replace {path}: {error.strerror or error}.") from error
+
+
+def folders_of(out: Path, jobs: Iterable[Job]) -> set[Path]:
+    """Return the folders that the results of jobs go to."""
+    return {(out / job.name.stem).parent for job in jobs}

@@ -1,0 +1,123 @@
+"""Labels image files into a folder: one call, resumable, for programs and for the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+from lhtclip.batch.folder import locked
+from lhtclip.batch.plan import Job, check_folder, plan_jobs
+from lhtclip.batch.record import describe
+from lhtclip.batch.run import Progress, Run, Workers
+from lhtclip.batch.summary import LabelledImage, RunSummary
+from lhtclip.config import SegmenterConfig
+from lhtclip.errors import InputError
+from lhtclip.formats import open_sinks
+from lhtclip.formats.sink import OutputOptions, Sink
+from lhtclip.segmenter import Segmenter
+from lhtclip.text.vocabulary import Classes, Vocabulary
+
+
+def label_files(
+    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    classes: Classes | Vocabulary,
+    out: str | os.PathLike[str],
+    *,
+    config: SegmenterConfig | None = None,
+    segmenter: Segmenter | None = None,
+    background: str | Sequence[str] | None = None,
+    formats: str | Sequence[str] = ("labels",),
+    options: OutputOptions | None = None,
+    overwrite: bool = False,
+    on_image: Callable[[LabelledImage], None] | None = None,
+    on_progress: Progress | None = None,
+) -> RunSummary:
+    """Label image files into a folder; a run that was stopped goes on where it was.
+
+    Images whose results are there, made of the same bytes with the same words and settings, are not
+    labelled again. An image that cannot be read or written is told in the summary and ends nothing.
+
+    Args:
+        images: Files, folders with all their subfolders, and globs.
+        classes: As for `Segmenter.segment`.
+        out: Folder of the results; `classes.json` says what the labels mean.
+        config: What segmenter to load, once an image needs it.
+        segmenter: In place of `config`, one that is loaded already.
+        background: Words for what is none of the classes; see `Segmenter.segment`.
+        formats: Names in `lhtclip.formats.SINKS`.
+        options: How files are wanted.
+        overwrite: Label all images again; drop results of other words or settings.
+        on_image: Called for each image, once its files are written or it has failed.
+        on_progress: Called now and then with "prompts" or "images", how many are done, of how many;
+            of images first with those that were done before.
+
+    Raises:
+        LhtClipError: Images, words, settings, model or output folder cannot be used.
+    """
+    if segmenter is not None and config is not None:
+        raise InputError("Give either a config or a segmenter, not both.")
+    config = segmenter.config if segmenter else config or SegmenterConfig()
+    vocabulary = Vocabulary.of(classes, background=background, threshold=config.decoding.threshold)
+    folder = Path(out)
+    check_folder(folder)
+    sinks = open_sinks(formats, vocabulary, options)
+    return label_jobs(
+        plan_jobs(images, folder, sinks),
+        vocabulary,
+        folder,
+        sinks,
+        config=config,
+        segmenter=segmenter,
+        overwrite=overwrite,
+        on_image=on_image,
+        on_progress=on_progress,
+    )
+
+
+def label_jobs(
+    jobs: Sequence[Job],
+    vocabulary: Vocabulary,
+    out: Path,
+    sinks: Mapping[str, Sink],
+    *,
+    config: SegmenterConfig,
+    segmenter: Segmenter | None = None,
+    overwrite: bool = False,
+    on_image: Callable[[LabelledImage], None] | None = None,
+    on_progress: Progress | None = None,
+) -> RunSummary:
+    """Label images that are planned already; the rest is as for `label_files`.
+
+    Raises:
+        LhtClipError: Settings, model or output folder cannot be used.
+    """
+    record = describe(vocabulary, config.resolved(), sinks)
+    with Workers() as workers:
+        run = Run(
+            jobs,
+            vocabulary,
+            out,
+            sinks,
+            record=record,
+            overwrite=overwrite,
+            workers=workers,
+            on_image=on_image,
+            on_progress=on_progress,
+        )
+        run.check()
+        run.find_done()
+        images = iter(run.read(config))
+        first = next(images, None)
+        if first is not None:  # only now is a model needed
+            with locked(out):
+                run.check()
+                run.prepare(segmenter or Segmenter.from_config(config))
+                run.label(chain([first], images))
+                run.assemble()
+        elif run.can_assemble:
+            with locked(out):
+                run.check()
+                run.assemble()
+    return run.summary()

@@ -1,0 +1,212 @@
+"""Every setting of a segmenter in one frozen record that is read from JSON and written to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from lhtclip.checkpoints.device import choose_device, choose_dtype, dtype_name
+from lhtclip.checkpoints.hub import canonical_name
+from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.engines import ENGINES, check_engine
+from lhtclip.errors import InputError, unknown
+from lhtclip.files.records import from_json, to_json
+from lhtclip.image.opening import MAX_PIXELS
+from lhtclip.image.settings import ReadingSettings
+from lhtclip.image.windows import WindowSettings
+from lhtclip.methods import METHODS, Method, method_named
+from lhtclip.techniques.presets import Preset
+from lhtclip.techniques.settings import Lht, LhtSettings
+from lhtclip.text.templates import resolve_templates
+
+
+@dataclass(frozen=True, slots=True)
+class SegmenterConfig:
+    """Everything that makes a segmenter: `Segmenter.from_config(SegmenterConfig(...))`.
+
+    `dataclasses.replace` changes one setting.
+
+    Attributes:
+        model: A short name ("ViT-B-16"), an id on the hub, a local folder, or "bundled".
+        method: A name in `METHODS`, or a `Method` of your own.
+        lht: True for the three techniques as the preset has them, False for none, `LhtSettings`
+            for exactly these; or changes by name, such as {"atr": False}.
+        residual: Keep the last block's residual connection; None for as published, and not at all
+            where a technique acts.
+        mlp: Keep the last block's MLP; None has the same meaning.
+        preset: Settings of the techniques; None for those that are known for the model. In JSON
+            it may be the name of a file that holds them.
+        templates: Name of a template set, or sentences with "{}" in them.
+        reading: How values of images become levels: a range, bands, what to do with alpha.
+        windows: How images are resized and cut.
+        decoding: How logits become labels.
+        engine: What runs the image tower: a name in `lhtclip.engines.ENGINES`.
+        graph: For an engine that runs graphs, a file of `lhtclip export` made with the same
+            settings; None for one that is made once and kept in the cache.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        dtype: "auto", "float32", "bfloat16" or "float16".
+        max_pixels: Larger images are refused.
+        text_cache: Keep text embeddings on disk; a path says where.
+
+    Raises:
+        LhtClipError: A setting that no model could have.
+    """
+
+    model: str = "ViT-B-16"
+    method: str | Method = "sclip"
+    lht: Lht = field(default=True, hash=False)
+    residual: bool | None = None
+    mlp: bool | None = None
+    preset: Preset | None = None
+    templates: str | tuple[str, ...] = "imagenet80"
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    decoding: DecodeSettings = field(default_factory=DecodeSettings)
+    engine: str = "torch"
+    graph: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    max_pixels: int = MAX_PIXELS
+    text_cache: bool | str = True
+
+    def __post_init__(self) -> None:
+        """Refuse what no model could have."""
+        if not isinstance(self.templates, str):
+            object.__setattr__(self, "templates", tuple(self.templates))
+        if isinstance(self.method, str):
+            method_named(self.method)
+        if self.engine not in ENGINES:
+            raise unknown("engine", self.engine, ENGINES)
+        _check_lht(self.lht)
+        resolve_templates(self.templates)
+        if self.max_pixels < 1:
+            raise InputError(f"max_pixels must be at least 1, not {self.max_pixels}.")
+
+    def machine(self) -> tuple[torch.device, torch.dtype]:
+        """Return the device and the precision that "auto" stands for on this machine.
+
+        Raises:
+            InputError: The device does not exist here, or the engine does not work there.
+        """
+        device, dtype = check_engine(
+            self.engine, graph=self.graph, device=self.device, dtype=self.dtype
+        )
+        chosen = choose_device(device)
+        return chosen, choose_dtype(dtype, chosen)
+
+    def resolved(self) -> SegmenterConfig:
+        """Return the same with the one name of the model, and what "auto" means on this machine.
+
+        Raises:
+            LhtClipError: There can be no such model, or this machine cannot run it so.
+        """
+        device, dtype = self.machine()
+        name = canonical_name(self.model)
+        return replace(self, model=name, device=str(device), dtype=dtype_name(dtype))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all settings in JSON types; `from_json` reads them back."""
+        named = {"method": _method_to_json(self.method), "lht": _lht_to_json(self.lht)}
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        records = {
+            "preset": self.preset and to_json(self.preset),
+            "reading": to_json(self.reading),
+            "windows": to_json(self.windows),
+            "decoding": to_json(self.decoding),
+            "templates": self.templates if isinstance(self.templates, str) else [*self.templates],
+        }
+        return plain | records | named
+
+    @classmethod
+    def from_json(cls, content: object, where: str = "the configuration") -> SegmenterConfig:
+        """Read settings that `to_json` wrote; those that are missing have their defaults.
+
+        Args:
+            content: What JSON gave.
+            where: What errors call it.
+
+        Raises:
+            UnknownNameError: A setting that does not exist.
+            LhtClipError: A value of another type, or one that cannot be used.
+        """
+        readers = {"method": _method_from_json, "lht": _lht_from_json, "preset": _preset_from_json}
+        return from_json(cls, content, where, readers=readers)
+
+
+def _check_lht(lht: Lht) -> None:
+    if isinstance(lht, bool | LhtSettings):
+        return
+    if not isinstance(lht, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(
+            'lht must be True, False, LhtSettings, or changes such as {"atr": False}, '
+            f"not {lht!r}."
+        )
+    kinds = {item.name: item for item in fields(LhtSettings)}
+    for name, value in lht.items():
+        if name not in kinds:
+            raise unknown("technique", name, kinds)
+        kind = type(value).__name__
+        if not isinstance(value, bool) and kind != f"{name.title()}Settings":
+            raise InputError(
+                f"lht[{name!r}] must be True, False or {name.title()}Settings, not {value!r}."
+            )
+
+
+def _method_to_json(method: str | Method) -> str | dict[str, Any]:
+    """Return a method's name; of one with other settings than the published ones, these too."""
+    if isinstance(method, str) or METHODS.get(method.name) == method:
+        return method if isinstance(method, str) else method.name
+    return {
+        "name": method.name,
+        "residual": method.residual,
+        "mlp": method.mlp,
+        "settings": method.recorded_settings(),
+    }
+
+
+def _method_from_json(content: object, where: str) -> str | Method:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, dict):
+        raise InputError(f"{where} must be the name of a method, not {content!r}.")
+    given = cast("dict[str, Any]", content)
+    method = method_named(str(given.get("name")))
+    read = replace(method, residual=bool(given.get("residual")), mlp=bool(given.get("mlp")))
+    if _method_to_json(read) not in (given, method.name):
+        raise InputError(f"{where} holds settings of {method.name!r} that JSON cannot bring back.")
+    return read
+
+
+def _lht_to_json(lht: Lht) -> bool | dict[str, Any]:
+    if isinstance(lht, bool):
+        return lht
+    if isinstance(lht, LhtSettings):
+        return to_json(lht)
+    return {
+        name: value if isinstance(value, bool) else to_json(value) for name, value in lht.items()
+    }
+
+
+def _lht_from_json(content: object, where: str) -> Lht:
+    if isinstance(content, bool):
+        return content
+    if not isinstance(content, dict):
+        raise InputError(f"{where} must be true, false or an object, not {content!r}.")
+    given = cast("dict[str, Any]", content)
+    switches = {name: value for name, value in given.items() if isinstance(value, bool)}
+    rest = {name: value for name, value in given.items() if name not in switches}
+    read = from_json(LhtSettings, rest, where)
+    if rest and len(given) == len(fields(LhtSettings)) and not switches:
+        return read
+    changed = {name: getattr(read, name) for name in rest}
+    return switches | {name: value for name, value in changed.items() if value is not None}
+
+
+def _preset_from_json(content: object, where: str) -> Preset | None:
+    if isinstance(content, str):
+        return Preset.load(Path(content))
+    return None if content is None else Preset.from_json(content, where)

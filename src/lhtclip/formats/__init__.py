@@ -1,0 +1,50 @@
+"""Output formats, one a file. A new one is its file and one line of `SINKS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lhtclip.errors import InputError, unknown
+from lhtclip.formats.binary import Binary
+from lhtclip.formats.labels import Labels
+from lhtclip.formats.overlay import Overlay
+from lhtclip.formats.scores import Scores
+from lhtclip.formats.sink import OutputOptions, Sink
+from lhtclip.text.vocabulary import Vocabulary
+
+SINKS: dict[str, Callable[[Vocabulary, OutputOptions], Sink]] = {
+    "labels": Labels,
+    "overlay": Overlay,
+    "scores": Scores,
+    "binary": Binary,
+}
+
+
+def check_formats(formats: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of formats, each once; one string has commas between them.
+
+    Raises:
+        UnknownNameError: There is no such format.
+        InputError: None was named.
+    """
+    names = formats.split(",") if isinstance(formats, str) else formats
+    chosen = tuple(dict.fromkeys(name.strip() for name in names))
+    for name in chosen:
+        if name not in SINKS:
+            raise unknown("format", name, SINKS)
+    if not chosen:
+        raise InputError(f"No format was named; there are {', '.join(SINKS)}.")
+    return chosen
+
+
+def open_sinks(
+    formats: str | Sequence[str], vocabulary: Vocabulary, options: OutputOptions | None = None
+) -> dict[str, Sink]:
+    """Return the sinks of formats, by name, for the classes of a run.
+
+    Raises:
+        UnknownNameError: There is no such format.
+        InputError: None was named.
+    """
+    options = options or OutputOptions()
+    return {name: SINKS[name](vocabulary, options) for name in check_formats(formats)}

@@ -1,0 +1,115 @@
+"""What an output format is: results in, contents of files out.
+
+A format touches no file. It says which files an image becomes and what is in them; for a file about
+the whole run, what to keep of each image and how to put it together. Whoever runs it writes the
+files, whole or not at all, and asks again for nothing that is already done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Literal, Protocol
+
+from lhtclip.segmentation import Segmentation
+from lhtclip.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """Choices about files that several formats share.
+
+    Attributes:
+        mode: Label maps of up to 255 classes as a "palette" picture, which has colours, or "grey",
+            which every program reads as plain integers.
+    """
+
+    mode: Literal["palette", "grey"] = "palette"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageName:
+    """What an image and its results are called, relative to their folders.
+
+    Attributes:
+        path: The image, such as street/one.jpg.
+        stem: Its results but for their suffix: street/one, or street/one.jpg where street/one.png
+            is an image too.
+    """
+
+    path: PurePosixPath
+    stem: PurePosixPath
+
+    def result(self, suffix: str) -> PurePosixPath:
+        """Return the path of a result, such as street/one.overlay.jpg."""
+        return self.stem.with_name(self.stem.name + suffix)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was kept of one image for a file about the whole run.
+
+    Attributes:
+        image: What it is called.
+        width: Pixels.
+        height: Pixels.
+        content: What `Sink.part` returned.
+    """
+
+    image: ImageName
+    width: int
+    height: int
+    content: Any
+
+
+class Parts(Protocol):
+    """The parts of all images, in the order of their paths; can be gone through repeatedly."""
+
+    def __iter__(self) -> Iterator[Part]:
+        """Start with the first."""
+        ...
+
+
+class Sink:
+    """An output format. Override the first two methods, the next three, or all five.
+
+    Paths are relative to the folder of the results. All methods depend on their arguments only, and
+    the same arguments give the same bytes.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, options: OutputOptions) -> None:
+        """Remember the classes of a run, and how its files are wanted."""
+        self.vocabulary = vocabulary
+        self.options = options
+
+    def files(self, image: ImageName) -> Sequence[PurePosixPath]:
+        """Return the files that an image becomes."""
+        return ()
+
+    def encode(self, image: ImageName, result: Segmentation) -> Iterable[bytes]:
+        """Return the contents of these files, in the same order.
+
+        Raises:
+            InputError: The format cannot hold this result.
+        """
+        return ()
+
+    def run_files(self) -> Sequence[PurePosixPath]:
+        """Return the files about the whole run."""
+        return ()
+
+    def part(self, image: ImageName, result: Segmentation) -> Any:
+        """Return what these need to know of an image, in JSON types."""
+        return None
+
+    def assemble(self, parts: Parts) -> Iterable[bytes | Iterable[bytes]]:
+        """Return the contents of the files about the run, in the order of `run_files`.
+
+        Large ones may come in pieces.
+        """
+        return ()
+
+    def settings(self) -> dict[str, Any]:
+        """Return the options that change this format's files; results of others do not mix."""
+        return {}
