@@ -1,6 +1,6 @@
 """Frozen CLIP to patch embeddings: the one loop in which methods and techniques act.
 
-Read `DenseEncoder.__call__` beside the paper's overview figure (arXiv 2510.23894).
+Read `DenseEncoder.__call__` next to the paper's overview figure (arXiv 2510.23894).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PatchEncoder(Protocol):
 
     @property
     def engine(self) -> str:
-        """What runs it, such as "torch" or "onnx int8"."""
+        """The engine, such as "torch" or "onnx int8"."""
         ...
 
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class PatchEncoder(Protocol):
 
 
 class DenseEncoder:
-    """Turns pixels into one embedding a patch, in the space of CLIP's texts."""
+    """Turns pixels into one embedding per patch, in the space of CLIP's texts."""
 
     engine = "torch"
 
@@ -55,15 +55,15 @@ class DenseEncoder:
         Args:
             model: A frozen CLIP.
             method: A name in `lhtclip.methods.METHODS`, or a `Method` of your own.
-            lht: The techniques that act; a `Preset` offers those that fit a checkpoint.
-            residual: Keep the last block's residual connection. By default as published, or not
-                at all where a technique acts, as in the paper.
+            lht: The techniques; a `Preset` has those that suit a checkpoint.
+            residual: Keep the last block's residual connection. By default as published, but not
+                if a technique is on, as in the paper.
             mlp: Keep the last block's MLP, with the same default.
 
         Raises:
             UnknownNameError: There is no such method.
             InputError: A setting names a layer or head that the model does not have, or the method
-                does not suit a model of this depth.
+                does not fit a model of this depth.
         """
         self.model = model
         self.method = method_named(method) if isinstance(method, str) else method
@@ -84,24 +84,23 @@ class DenseEncoder:
             "mlp": self.mlp,
             "techniques": asdict(self.lht),
         }
-        return json.loads(json.dumps(content))  # tuples become lists, as in what is read back
+        return json.loads(json.dumps(content))  # tuples become lists, as when read back
 
     def with_method(self, method: Method) -> DenseEncoder:
-        """Return the same encoder with another method, residual connection and MLP kept as here."""
+        """Return the same encoder with another method, and the same residual and MLP."""
         return DenseEncoder(
             self.model, method=method, lht=self.lht, residual=self.residual, mlp=self.mlp
         )
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Encode a batch. Of a method with a second pass, this is the first.
+        """Encode a batch. For a method with a second pass, this is the first.
 
         Args:
-            pixels: normalised, (batch, 3, height, width), at least one patch in each direction;
+            pixels: Normalised, (batch, 3, height, width), at least one patch in each direction;
                 on the model's device and of its dtype.
 
         Returns:
-            (batch, rows, columns, E) float32, of unit length, a row and column for each whole
-            patch.
+            (batch, rows, columns, E) float32, of unit length, one for each whole patch.
         """
         vision, lht = self.model.vision, self.lht
         grid, prefix = vision.grid(pixels), vision.class_tokens
@@ -139,7 +138,7 @@ class DenseEncoder:
     def _restore(
         self, patches: Tensor, contributions: list[Contributions], grid: tuple[int, int]
     ) -> Tensor:
-        """ATR, then SHE, on the patch tokens that enter the last block (X^{L-1})."""
+        """Apply ATR, then SHE, to the patch tokens that enter the last block (X^{L-1})."""
         if not (self.lht.atr or self.lht.she):
             return patches
         atr = self.lht.atr or AtrSettings()
@@ -153,7 +152,7 @@ class DenseEncoder:
         return patches
 
     def _last_block(self, last: LastBlock) -> Tensor:
-        """The method, then the way to the space of the texts: (batch, rows, columns, E) float32."""
+        """Apply the method and project to the space of the texts: (batch, rows, columns, E)."""
         vision, block = self.model.vision, self.model.vision.blocks[-1]
         update = self.method.apply(last)
         x = last.x + update if self.residual else update

@@ -1,1 +1,1 @@
-"""What the paper's findings rest on: measures of layers, heads and tokens."""
+"""The measurements behind the paper's findings: layers, heads and tokens."""

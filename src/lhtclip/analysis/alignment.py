@@ -1,8 +1,7 @@
-"""Semantic alignment: does a patch of a layer already speak the language of the words?
+"""Semantic alignment: how many patches of a layer are nearest to a prompt of their class?
 
 A layer's patch tokens take the shortest way to the texts, through the value and output projections
-of the last block alone; alignment is the share of patches whose nearest word is right
-(arXiv 2510.23894 §3).
+of the last block only (arXiv 2510.23894 §3).
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from lhtclip.clip.towers import ImageTower
 
 
 def shortcut_embeddings(vision: ImageTower, tokens: Tensor) -> Tensor:
-    """Take tokens of any layer to the space of the texts: v = LN1(x) W_v W_o of the last block.
+    """Project tokens of any layer into the space of the texts by LN1(x) W_v W_o of the last block.
 
-    Attention is the identity and there is no residual connection and no MLP; norm and biases are
-    those of the block, then come final norm and projection. The paper's formula shows no LN1;
-    without it, tokens of different layers would enter the projections at different scales.
+    Attention is the identity, without residual connection and MLP. Norm and biases are those of the
+    block; final norm and projection follow. The paper's formula shows no LN1; without it, tokens of
+    different layers would enter the projections at different scales.
 
     Args:
         vision: The image tower.
@@ -45,13 +44,13 @@ def correct_patches(
 
     Args:
         embeddings: (batch, patches, E), unit length.
-        texts: (queries, E), unit length.
-        class_of_query: Class of each text, integers (queries,).
-        labels: Class of each patch, integers (batch, patches); `UNLABELLED` is left out.
+        texts: (prompts, E), unit length.
+        class_of_query: Class of each prompt, integers (prompts,).
+        labels: Class of each patch, integers (batch, patches); `UNLABELLED` does not count.
         offered: Classes that an image may be labelled with, bool (batch, classes); None for all.
 
     Returns:
-        How many are right, of how many.
+        Number of correct patches, number of patches.
     """
     cosines = embeddings @ texts.to(embeddings).T
     if offered is not None:

@@ -1,4 +1,4 @@
-"""How far two rankings agree: Spearman's correlation, and the overlap of their first ones."""
+"""How far two rankings agree: Spearman's correlation, and the overlap of their first entries."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Key = TypeVar("Key")
 
 
 def spearman(first: Mapping[Key, float], second: Mapping[Key, float]) -> float:
-    """Return Spearman's rank correlation of two scores, over what both have.
+    """Return Spearman's rank correlation of two scores, over the keys of both.
 
     Returns:
-        In [-1, 1]; tied scores share the mean of their ranks. nan where either is constant or
-        fewer than two keys are shared.
+        In [-1, 1]; tied scores share the mean of their ranks. NaN if either is constant or fewer
+        than two keys are shared.
     """
     shared = [key for key in first if key in second]
     ranks = np.array([_ranks([scores[key] for key in shared]) for scores in (first, second)])
@@ -30,14 +30,14 @@ def overlap(first: Sequence[Key], second: Sequence[Key], *, count: int) -> float
     Args:
         first: Best first.
         second: Best first.
-        count: How many of each are compared; fewer where a ranking is shorter.
+        count: How many of each to compare; fewer if a ranking is shorter.
     """
     count = min(count, len(first), len(second))
     return len(set(first[:count]) & set(second[:count])) / count if count else float("nan")
 
 
 def best_first(scores: Mapping[Key, float]) -> list[Key]:
-    """Return the keys, highest score first; of equals the one that came first."""
+    """Return the keys, highest score first; ties keep their order."""
     return sorted(scores, key=lambda key: -scores[key])
 
 

@@ -1,4 +1,4 @@
-"""Visual discriminability: do patches of one class look alike to a layer or a head?
+"""Visual discriminability: are patches of one class similar in a layer or a head?
 
 Measured as ROC-AUC of the cosine similarity of patch pairs, within and across images, predicting
 whether both show the same class (PACL, arXiv 2212.04994, as used in arXiv 2510.23894 §3).
@@ -14,7 +14,7 @@ UNLABELLED = -1
 
 
 def patch_labels(labels: Tensor, patch: int, *, purity: float = 0.75) -> Tensor:
-    """Give each patch the class that fills it; mixed patches stay out.
+    """Give each patch the class that fills it; mixed patches get none.
 
     Args:
         labels: Class of every pixel, integers (batch, height, width).
@@ -22,7 +22,7 @@ def patch_labels(labels: Tensor, patch: int, *, purity: float = 0.75) -> Tensor:
         purity: Least share of a patch that one class must fill, in (0.5, 1].
 
     Returns:
-        int64 (batch, rows, columns) of whole patches; `UNLABELLED` where no class fills one.
+        int64 (batch, rows, columns) of whole patches; `UNLABELLED` if no class fills it.
     """
     rows, columns = labels.shape[1] // patch, labels.shape[2] // patch
     cut = labels[:, : rows * patch, : columns * patch].unflatten(2, (columns, patch))
@@ -37,7 +37,7 @@ def pair_auc(features: Tensor, labels: Tensor) -> float:
 
     Args:
         features: (patches, width).
-        labels: Integers (patches,); `UNLABELLED` patches are left out.
+        labels: Integers (patches,); `UNLABELLED` patches do not count.
 
     Returns:
         In [0, 1]; 0.5 is chance.
@@ -50,7 +50,7 @@ def pair_auc(features: Tensor, labels: Tensor) -> float:
 
 
 def roc_auc(scores: Tensor, positive: Tensor) -> float:
-    """Return the chance that a positive scores above a negative; ties count half.
+    """Return the probability that a positive scores above a negative; ties count half.
 
     Args:
         scores: (n,) real numbers.

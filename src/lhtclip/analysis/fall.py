@@ -1,4 +1,4 @@
-"""Where visual discriminability falls towards the end of a tower: there SSR holds layers back."""
+"""Where visual discriminability falls towards the end of a tower; SSR acts there."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ SHARE = 0.15
 
 
 def falling_layers(curve: Mapping[int, float], *, share: float = SHARE) -> tuple[int, ...]:
-    """Return the layers from the first great loss behind the peak on.
+    """Return the layers from the first large loss after the peak.
 
-    The fall is what lies between the highest value and the lowest one behind it. The first layer
-    that loses `share` of it begins the range, or the one that loses most where none loses so much;
-    the range ends with the last layer given. From the curves that arXiv 2510.23894 shows, this rule
-    finds the layers that the paper reweights: 10-11 of ViT-B/16 on VOC and on Context, 20-23 of
+    The fall is the difference between the highest value and the lowest one after it. The range
+    starts at the first layer that loses `share` of the fall, or at the layer that loses most if
+    none loses that much; it ends with the last layer given. On the curves in arXiv 2510.23894 this
+    gives the layers that the paper reweights: 10-11 of ViT-B/16 on VOC and on Context, 20-23 of
     ViT-L/14 on VOC and on ADE.
 
     Args:
-        curve: Visual discriminability by 1-based layer, of the layers before the last block.
-        share: In (0, 1]; from 0.135 to 0.16 the paper's layers are found.
+        curve: Visual discriminability by 1-based layer, for the layers before the last block.
+        share: In (0, 1]; values from 0.135 to 0.16 give the paper's layers.
 
     Returns:
-        Consecutive layers; none where nothing behind the peak is lower.
+        Consecutive layers; none if no value after the peak is lower.
     """
     layers = sorted(curve)
     peak = max(layers, key=lambda layer: curve[layer])

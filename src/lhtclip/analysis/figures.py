@@ -1,6 +1,6 @@
-"""How figures look and are kept; matplotlib draws them where it is installed.
+"""The style of figures, and how they are saved; matplotlib draws them if it is installed.
 
-Everything told by a colour is told by a marker, a hatch or a dash too: figures can be read in grey.
+Markers, hatches and dashes repeat what colours say, so figures can be read in grey.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.markersize": 4,
     "hatch.linewidth": 0.6,
-    "image.cmap": "viridis",  # its lightness rises throughout
+    "image.cmap": "viridis",  # its lightness increases monotonically
     "svg.hashsalt": "lhtclip",  # the same figure gives the same file
     "savefig.dpi": _DPI,
 }
 
 
 def can_draw() -> bool:
-    """Say whether matplotlib is installed."""
+    """Whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
 def check_can_draw() -> None:
-    """Refuse where matplotlib is not installed.
+    """Check that matplotlib is installed.
 
     Raises:
         MissingDependencyError: It is not.
@@ -79,7 +79,7 @@ def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
 
 @styled
 def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """Write a figure as PNG and as SVG, byte for byte the same for the same figure.
+    """Write a figure as PNG and SVG; the same figure always gives the same bytes.
 
     Args:
         figure: From a function of this module.
@@ -97,14 +97,14 @@ def save_figure(figure: Figure, stem: Path) -> tuple[Path, Path]:
 
 
 def canvas(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches."""
+    """Return an empty figure of this size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def number_layers(axes: Axes, last: int) -> None:
-    """Make the horizontal axis that of the layers, 1 to the last."""
+    """Show layers on the horizontal axis, from 1 to the last."""
     step = 1 if last <= 12 else 2
     axes.set_xticks(range(1, last + 1, step))
     axes.set_xlim(0.5, last + 0.5)

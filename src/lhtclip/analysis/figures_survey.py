@@ -33,7 +33,7 @@ def layers_figure(
     """Draw discriminability and alignment by layer.
 
     Args:
-        surveys: By what is written into the legend, such as "CLIP" and "CLIP + SSR"; at most 3.
+        surveys: By legend entry, such as "CLIP" and "CLIP + SSR"; at most 3.
         reweighted: The layers that SSR acts in, shaded.
         published: The paper's curves, dashed.
     """
@@ -43,7 +43,7 @@ def layers_figure(
     figure = canvas(3.6 * len(measures), 2.9)
     titles = {
         "discriminability": "Visual discriminability (AUC of patch pairs)",
-        "alignment": "Semantic alignment (patches named right)",
+        "alignment": "Semantic alignment (share of patches)",
     }
     for place, measure in enumerate(measures, start=1):
         axes = figure.add_subplot(1, len(measures), place)
@@ -71,12 +71,12 @@ def layers_figure(
 def heads_figure(
     heads: Mapping[Head, Estimate], *, layers: Mapping[int, Estimate], most: int = MOST_HEADS
 ) -> Figure:
-    """Draw the discriminability of heads as bars, best first, with a shade and hatch a layer.
+    """Draw the discriminability of heads as bars, best first, a shade and hatch for each layer.
 
     Args:
-        heads: Of each (layer, head) its AUC.
-        layers: That of whole layers; the best is drawn as a line to compare with.
-        most: Most heads drawn.
+        heads: AUC by (layer, head).
+        layers: AUC by layer; the best one is drawn as a line.
+        most: Maximum number of heads.
     """
     drawn = best_first({head: estimate.auc for head, estimate in heads.items()})[:most]
     in_legend = sorted({layer for layer, _ in drawn})
@@ -127,7 +127,7 @@ def _margins(estimates: Sequence[Estimate]) -> list[list[float]]:
 
 
 def _shades(count: int) -> list[Any]:
-    """Return colours whose lightness rises."""
+    """Return colours of increasing lightness."""
     from matplotlib import colormaps
 
     return [colormaps["viridis"](share) for share in np.linspace(0.25, 1, count)]

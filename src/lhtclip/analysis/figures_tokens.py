@@ -1,4 +1,4 @@
-"""The figure of tokens: how sparse they are, where, and what the abnormal ones are like."""
+"""The figure of tokens: their sparsity, their positions, and the abnormal ones."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def tokens_figure(
     statistics: TokenStatistics, *, threshold: float, gap: float | None = None
 ) -> Figure:
-    """Draw the Hoyer scores, and where there are abnormal tokens what these are like.
+    """Draw the Hoyer scores and, if there are any, the abnormal tokens.
 
     Args:
-        statistics: Of a pass.
+        statistics: Results of a pass.
         threshold: τ.
         gap: The threshold that the scores themselves suggest.
     """

@@ -1,8 +1,8 @@
 """ROC-AUC over patch pairs of many images and many measures at once, in bounded memory.
 
-Pairs are drawn at random within each batch of images, the same ones for every measure; when too
-many have gathered, half of them are dropped at random and half as many are drawn from then on. So
-what is kept is always an even sample of all pairs, and its AUC an unbiased estimate of theirs.
+Pairs are drawn at random within each batch of images, the same ones for every measure. When there
+are too many, half of them are dropped at random, and half as many are drawn from then on. So the
+kept pairs are always a uniform sample of all pairs, and their AUC is an unbiased estimate.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NORMAL_95 = 1.96
 class Estimate:
     """An AUC in [0, 1] with the bounds of its 95 % confidence interval.
 
-    The interval is a jackknife over groups of batches, since pairs of one batch go together; nan
-    where there are fewer than two batches. `positives` and `negatives` count the pairs compared.
+    The interval is a jackknife over groups of batches, because pairs of one batch are dependent;
+    NaN for fewer than two batches. `positives` and `negatives` count the compared pairs.
     """
 
     auc: float
@@ -38,7 +38,7 @@ class Estimate:
 
 @dataclass(slots=True)
 class _Pool:
-    """Scores of the pairs of one kind, and the batch that each is from."""
+    """Scores of the pairs of one kind, and the batch of each."""
 
     rate: float = math.nan  # share of all pairs of this kind that are drawn
     batches: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
@@ -58,13 +58,13 @@ class _Pool:
 
 
 class PairAuc:
-    """Gathers pairs batch by batch; `estimates` may be asked at any time."""
+    """Collects pairs batch by batch; `estimates` is available at any time."""
 
     def __init__(self, *, limit: int = 40_000, per_batch: int = 4_000, seed: int = 0) -> None:
-        """Start with nothing.
+        """Start empty.
 
         Args:
-            limit: Most pairs kept of each kind, same class and different class.
+            limit: Maximum pairs of each kind, same class and different class.
             per_batch: Pairs of each kind drawn from the first batch; it sets the rate for all.
             seed: Decides which pairs are drawn.
         """
@@ -77,9 +77,9 @@ class PairAuc:
         """Draw pairs from a batch of images.
 
         Args:
-            labels: Class of each patch of the batch, integers (patches,); `UNLABELLED` patches are
-                left out.
-            features: Of each measure its name and (patches, width); the same names in every batch.
+            labels: Class of each patch of the batch, integers (patches,); `UNLABELLED` patches
+                do not count.
+            features: (patches, width) by name of the measure; the same names in every batch.
         """
         self._batch += 1
         places = (labels.cpu() != UNLABELLED).nonzero()[:, 0]
@@ -99,7 +99,7 @@ class PairAuc:
                 pool.thin(self._generator)
 
     def estimates(self) -> dict[str, Estimate]:
-        """Return the AUC of every measure; nan where no pair of one kind was met."""
+        """Return the AUC of every measure; NaN if there is no pair of one kind."""
         same, different = self._same, self._different
         return {
             name: _estimate(scores, same.batches, different.scores[name], different.batches)
@@ -107,7 +107,7 @@ class PairAuc:
         }
 
     def _count(self, pool: _Pool, pairs: float) -> int:
-        """How many of a batch's pairs to draw: its rate on average, exactly."""
+        """Return how many of a batch's pairs to draw, so that the mean rate is exact."""
         if math.isnan(pool.rate) and pairs:
             pool.rate = self._per_batch / pairs
         wanted = pool.rate * pairs if pairs else 0.0
@@ -135,7 +135,7 @@ class PairAuc:
         pairs = (total**2 - int((sizes**2).sum())) / 2
         count = self._count(self._different, pairs)
         first = second = torch.empty(0, dtype=torch.long)
-        while len(first) < count:  # those of one class are drawn again
+        while len(first) < count:  # pairs of one class are redrawn
             one = torch.randint(total, (2 * count,), generator=self._generator)
             other = torch.randint(total, (2 * count,), generator=self._generator)
             differ = labels[one] != labels[other]

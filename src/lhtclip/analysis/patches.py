@@ -1,7 +1,7 @@
-"""A data set as the windows and patch labels that the measures of `analysis` want.
+"""A data set as windows and patch labels, for the measures of `analysis`.
 
-Windows are the tower's own square, so that its positions are used as they were trained; they lie
-side by side, the last of a row and of a column shifted inwards.
+Windows have the size that the tower was trained with, so that positions are used as trained. They
+are adjacent; the last of a row or column is shifted inwards.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ PURITY = 0.75  # least share of a patch that its class must fill
 def patch_batches(
     dataset: Dataset, checkpoint: Checkpoint, *, batch: int = 16, purity: float = PURITY
 ) -> Iterator[PatchBatch]:
-    """Cut labelled pictures into windows.
+    """Cut labelled images into windows.
 
     Args:
-        dataset: The pictures, in the order in which they are taken.
-        checkpoint: Its tower and what pixels it wants.
-        batch: Most windows of a batch; a picture's windows may be spread over two.
+        dataset: The images, in order.
+        checkpoint: Its tower and how it normalises pixels.
+        batch: Maximum windows per batch; an image's windows may be split over two.
         purity: Least share of a patch that one class must fill, in (0.5, 1].
 
     Raises:
-        InputError: A picture or truth is missing, broken, or they do not fit together.
+        InputError: An image or its ground truth is missing or broken, or they do not match.
     """
     patch = checkpoint.model.vision.config.patch_size
     windows = _labelled_windows(dataset, checkpoint)
@@ -52,10 +52,10 @@ def patch_batches(
 def window_batches(
     images: Iterable[ImageSource], checkpoint: Checkpoint, *, batch: int = 16
 ) -> Iterator[Tensor]:
-    """Cut unlabelled pictures into windows: pixels, normalised, (windows, 3, side, side).
+    """Cut unlabelled images into windows: normalised pixels (windows, 3, side, side).
 
     Raises:
-        InputError: A picture is missing or broken.
+        InputError: An image is missing or broken.
     """
     windows = (window for image in images for window in _windows(read_image(image), checkpoint)[1])
     for group in _groups(windows, batch):
@@ -63,7 +63,7 @@ def window_batches(
 
 
 def picture_files(dataset: Dataset) -> list[Path]:
-    """Return the files of a data set's pictures."""
+    """Return the image files of a data set."""
     return [sample.image for sample in dataset.samples]
 
 

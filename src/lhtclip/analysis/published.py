@@ -1,8 +1,8 @@
 """The paper's analysis of OpenAI's towers as data, to check a measurement against.
 
-Read off the figures of arXiv 2510.23894 and its project page by pixels, AUC exact to some 0.003.
-The paper does not say how many patch pairs it drew, within or across images, nor what became of
-ignored patches: levels may be off by some hundredths where order and shape are right.
+Read off the figures of arXiv 2510.23894 and its project page pixel by pixel, with an AUC exact to
+about 0.003. The paper does not say how many patch pairs it drew, within or across images, or how it
+treated ignored patches: levels may differ by some hundredths while order and shape agree.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 from lhtclip.analysis.compare import best_first, overlap, spearman
 from lhtclip.techniques.she import Head
 
-# The paper's word for data, by the data sets that show the same pictures.
+# The paper's name of the data, by our data sets with the same images.
 DATA: Mapping[str, str] = {
     "voc21": "VOC",
     "voc20": "VOC",
@@ -27,14 +27,14 @@ DATA: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Tower:
-    """What tells whether a tower can be the one that was measured: its shape."""
+    """The shape of a tower, to tell whether it can be the one that was measured."""
 
     layers: int
     heads: int
     patch: int
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Describe the shape in words."""
         return f"{self.layers} layers of {self.heads} heads, with patches of {self.patch} pixels"
 
 
@@ -146,7 +146,7 @@ HEADS: Mapping[Head, float] = {
 
 
 def published_curves(tower: Tower, dataset: str) -> tuple[Curve, ...]:
-    """Return the paper's curves of this tower on the pictures of this data set; none is possible.
+    """Return the paper's curves for this tower and data set; there may be none.
 
     Args:
         tower: Its shape.

@@ -1,4 +1,4 @@
-"""The command `lhtclip`: one file a command, loaded when it is called.
+"""The command `lhtclip`: one file per command, loaded when it is called.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 some images failed, 2 input
 that cannot be used, 130 interrupted.
@@ -17,24 +17,24 @@ from lhtclip import __version__
 from lhtclip.cli.console import say, warnings_shown
 from lhtclip.errors import LhtClipError, unknown
 
-# Each lives in the module of its name; the help is here, so that it needs none of them.
+# Each is in the module of its name. The help is here, so that it needs none of them.
 COMMANDS = {
-    "segment": "Label every pixel of images with your words.",
-    "reproduce": "Measure the rows of the paper's tables.",
-    "models": "List the models that have a short name.",
-    "methods": "List the methods for the last block.",
-    "download": "Fetch models into the local cache.",
-    "demo": "Segment the scenes that come with the package.",
-    "evaluate": "Measure mIoU on labelled data sets, by the published protocols.",
-    "analyze": "Measure what layers, heads and tokens of a model see.",
-    "datasets": "List the labelled data sets that can be read, and check one on disk.",
-    "export": "Write the image tower, method and techniques as an ONNX graph.",
-    "calibrate": "Make a preset for a model on pictures of your own.",
+    "segment": "Label every pixel of images with your classes.",
+    "reproduce": "Measure the paper's tables.",
+    "models": "List the models with a short name.",
+    "methods": "List the methods.",
+    "download": "Download models into the local cache.",
+    "demo": "Segment the bundled scenes.",
+    "evaluate": "Measure mIoU on data sets with ground truth, by published protocols.",
+    "analyze": "Measure layers, heads and tokens of a model.",
+    "datasets": "List the data sets that can be read, or check one on disk.",
+    "export": "Export the image encoder as an ONNX graph.",
+    "calibrate": "Find the settings of LHT-CLIP for a model, on your own images.",
 }
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name and imports one when it is asked for."""
+    """Knows its commands by name and imports each one on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the names in the order of the table."""
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments call, or tell which ones there are."""
+        """Find the command that the arguments name, or raise an error that lists all."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             raise unknown("command", args[0], COMMANDS)
         return super().resolve_command(ctx, args)
@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an interruption ends it with one line."""
+        """Run the command; on an interruption print one line and exit."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`lhtclip models`: what can be loaded by a short name, and what of it is here."""
+"""`lhtclip models`: the models with a short name, and which of them are on disk."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lhtclip.cli.console import print_table
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> None:
-    """List the models that have a short name, and which of them are in the local cache.
+    """List the models with a short name, and which of them are in the local cache.
 
-    Beside these, a command takes the id of any CLIP on the hub in the layout of `transformers` or
+    Besides these, --model accepts the id of any CLIP on the hub in the layout of `transformers` or
     OpenCLIP ("organisation/model"), any local folder in one of these layouts, and OpenAI's own
     archives (ViT-B-16.pt).
     """

@@ -1,4 +1,4 @@
-"""`lhtclip analyze`: its commands and their options; the work is in `analysis`."""
+"""`lhtclip analyze`: its commands and their options; `run.py` does the work."""
 
 from __future__ import annotations
 
@@ -19,33 +19,37 @@ _BUNDLED_DATA, _BUNDLED_MODEL, _MODEL = "scenes", "bundled", "ViT-B-16"
 
 _COMMON = (
     click.argument("name", default=_BUNDLED_DATA),
-    click.option("--root", metavar="DIR", help="Holds the data set, or is it."),
+    click.option("--root", metavar="DIR", help="The data set's folder, or its parent."),
     click.option(
         "--model",
         help=f"As for `segment`.  [default: {_BUNDLED_MODEL} for {_BUNDLED_DATA}, else {_MODEL}]",
     ),
-    click.option("--preset", metavar="FILE", help="Settings of the techniques, as JSON."),
+    click.option("--preset", metavar="FILE", help="Settings of the techniques (JSON)."),
     click.option(
-        "--limit", metavar="N", type=click.IntRange(min=1), help="Only the first N pictures."
+        "--limit", metavar="N", type=click.IntRange(min=1), help="Use only the first N images."
     ),
     click.option(
         "--seed",
         type=int,
-        help="Put the pictures into a random order first, the same everywhere; decides which "
-        "patch pairs are compared, too.",
+        help="Shuffle the images first, the same way everywhere; also decides which patch pairs "
+        "are compared.",
     ),
     click.option(
-        "--batch", metavar="N", type=click.IntRange(min=1), default=16, help="Most windows at once."
+        "--batch",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=16,
+        help="Maximum number of windows at once.",
     ),
     click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps."),
     click.option("--dtype", default="auto", help="auto, float32, bfloat16 or float16."),
-    click.option("--out", metavar="DIR", default="analysis", help="Where the results go."),
-    switch("figures", "Draw figures.  [default: where matplotlib is installed]"),
+    click.option("--out", metavar="DIR", default="analysis", help="Output folder."),
+    switch("figures", "Draw figures.  [default: if matplotlib is installed]"),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
-    click.option("--quiet", is_flag=True, help="No progress on stderr."),
+    click.option("--quiet", is_flag=True, help="Print no progress."),
 )
 _COMPARE_PAPER = click.option(
-    "--compare-paper", is_flag=True, help="Compare with what the paper measured of this tower."
+    "--compare-paper", is_flag=True, help="Compare with the paper's measurements of this model."
 )
 
 
@@ -56,7 +60,7 @@ def _common(command: Command) -> Command:
 
 
 def _options(given: dict[str, Any]) -> AnalyzeOptions:
-    """Fill in what depends on other options, and check what needs no model."""
+    """Fill in defaults that depend on other options, and check what needs no model."""
     given = dict(given)
     given["model"] = given["model"] or (
         _BUNDLED_MODEL if given["name"] == _BUNDLED_DATA else _MODEL
@@ -71,48 +75,50 @@ def _options(given: dict[str, Any]) -> AnalyzeOptions:
 @click.group(invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Measure what the paper's findings rest on, with any model and any labelled pictures.
+    """Repeat the measurements behind the paper's findings, with any model and any labelled images.
 
-    Pictures are resized so that their shorter side is the one that the model was trained with, and
-    cut into squares side by side. Results go to the --out folder as CSV and JSON, and as PNG and
-    SVG where matplotlib is installed (`pip install 'lhtclip[analysis]'`).
+    Images are resized so that their shorter side is the one that the model was trained with, and
+    cut into adjacent squares. Results are written to the --out folder as CSV and JSON, and as PNG
+    and SVG if matplotlib is installed (`pip install 'lhtclip[analysis]'`).
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-@command.command("layers", short_help="Where patches are told apart, and named, layer by layer.")
+@command.command(
+    "layers", short_help="Measure how well each layer tells patches apart and names them."
+)
 @_common
-@switch("ssr", "Measure again with SSR, in the preset's layers.  [default: on]", default=True)
+@switch("ssr", "Also measure with SSR, in the preset's layers.  [default: on]", default=True)
 @click.option("--templates", metavar="NAME|TEXT", help="As for `segment`.  [default: imagenet80]")
 @_COMPARE_PAPER
 def layers_command(**given: Any) -> None:
     """Measure every layer's visual discriminability and semantic alignment.
 
     Discriminability is the AUC with which the cosine similarity of two patches tells whether they
-    show the same class; its 95 % interval is that of the pictures. Alignment is the share of
-    patches whose nearest word is right, by the shortest way from the layer to the words. NAME is a
-    data set of `lhtclip datasets list`.
+    show the same class; its 95 % interval is over images. Alignment is the share of patches whose
+    nearest prompt belongs to their class, by the shortest way from the layer to the prompts. NAME
+    is a data set of `lhtclip datasets list`.
     """
     options = _options(given)
 
-    from lhtclip.cli.analyze.run import analyze_layers  # brings torch, which takes its time
+    from lhtclip.cli.analyze.run import analyze_layers  # imports torch, which is slow
 
     analyze_layers(options)
 
 
-@command.command("heads", short_help="Which heads tell patches apart.")
+@command.command("heads", short_help="Rank the heads by how well they tell patches apart.")
 @_common
 @switch(
-    "atr", "Replace abnormal tokens inside each head's part first.  [default: off]", default=False
+    "atr", "First replace abnormal tokens inside each head's part.  [default: off]", default=False
 )
 @_COMPARE_PAPER
 def heads_command(**given: Any) -> None:
     """Measure the visual discriminability of what every head adds to the patches.
 
-    It is the AUC of `lhtclip analyze layers`, of a head's part of the attention's update. Printed
-    are the first 20 heads of the layers before the last, among which SHE's are chosen. NAME is a
-    data set of `lhtclip datasets list`.
+    This is the AUC of `lhtclip analyze layers` for each head's part of the attention update. Prints
+    the first 20 heads of the layers before the last, from which SHE's are chosen. NAME is a data
+    set of `lhtclip datasets list`.
     """
     options = _options(given)
 
@@ -121,18 +127,18 @@ def heads_command(**given: Any) -> None:
     analyze_heads(options)
 
 
-@command.command("tokens", short_help="Which patches are abnormal, and what they are like.")
+@command.command("tokens", short_help="Count abnormal patch tokens and describe them.")
 @_common
 @click.option(
     "--threshold",
     metavar="T",
     type=float,
-    help="Hoyer score above which a patch is abnormal.  [default: the preset's]",
+    help="Hoyer score above which a token is abnormal.  [default: the preset's]",
 )
 def tokens_command(**given: Any) -> None:
-    """Count abnormal patches: how sparse, where, how alike, how looked at, in which channels.
+    """Count abnormal patch tokens: sparsity, positions, similarity, attention, channels.
 
-    Labels are not read. NAME is a data set of `lhtclip datasets list`.
+    Reads no labels. NAME is a data set of `lhtclip datasets list`.
     """
     options = _options(given)
 

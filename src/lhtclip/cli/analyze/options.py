@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AnalyzeOptions:
-    """The options of a command of `lhtclip analyze` as they were typed."""
+    """The options of a command of `lhtclip analyze`, as typed."""
 
     name: str
     root: str | None

@@ -1,4 +1,4 @@
-"""What `lhtclip analyze` measured as rows of files and as tables to print."""
+"""Measurements of `lhtclip analyze` as rows of files and as tables to print."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _QUANTILES = {"hoyer_q01": 0.01, "hoyer_q25": 0.25, "hoyer_median": 0.5, "hoyer_
 
 
 def layer_rows(surveys: Mapping[str, Survey]) -> list[Row]:
-    """Return a row for each layer; the names of what was measured with SSR begin with "ssr_"."""
+    """Return a row for each layer; names of measurements with SSR begin with "ssr_"."""
     rows = [Row(layer=layer) for layer in sorted(surveys[PLAIN].layers)]
     for name, survey in surveys.items():
         for row in rows:
@@ -43,7 +43,7 @@ def layer_rows(surveys: Mapping[str, Survey]) -> list[Row]:
 
 
 def layer_table(rows: Sequence[Row]) -> Table:
-    """Return what is printed of the layers."""
+    """Return the table of the layers."""
     header = ("layer", "discriminability", "95 %", "alignment")
     with_ssr = "ssr_discriminability" in rows[0]
     if with_ssr:
@@ -61,7 +61,7 @@ def layer_table(rows: Sequence[Row]) -> Table:
 def curve_agreements(
     curves: Sequence[Curve], surveys: Mapping[str, Survey]
 ) -> list[CurveAgreement]:
-    """Compare the published curves with what was measured; with SSR only where that was."""
+    """Compare the published curves with the measured ones; with SSR only if it was measured."""
     found: list[CurveAgreement] = []
     for curve in curves:
         survey = surveys.get(WITH_SSR if curve.ssr else PLAIN)
@@ -74,7 +74,7 @@ def curve_agreements(
 
 
 def curve_table(agreements: Sequence[CurveAgreement]) -> Table:
-    """Return what is printed of a comparison of layers."""
+    """Return the table that compares layers with the paper."""
     header = ("against the paper", "data", "layers", "Spearman", "shift", "off by, at most")
     return header, [
         (
@@ -90,7 +90,7 @@ def curve_table(agreements: Sequence[CurveAgreement]) -> Table:
 
 
 def head_rows(heads: Mapping[Head, Estimate], *, last: int) -> list[Row]:
-    """Return a row for each head, best first; those of the last layer are no candidates of SHE."""
+    """Return a row for each head, best first; SHE cannot use those of the last layer."""
     order = best_first({head: estimate.auc for head, estimate in heads.items()})
     return [
         Row(layer=head[0], head=head[1], **_estimate(heads[head]), candidate=head[0] < last)
@@ -99,7 +99,7 @@ def head_rows(heads: Mapping[Head, Estimate], *, last: int) -> list[Row]:
 
 
 def head_table(rows: Sequence[Row]) -> Table:
-    """Return what is printed of the heads: the first candidates."""
+    """Return the table of the first candidate heads."""
     candidates = [row for row in rows if row["candidate"]][:_SHOWN_HEADS]
     return ("place", "head", "discriminability", "95 %"), [
         (
@@ -113,7 +113,7 @@ def head_table(rows: Sequence[Row]) -> Table:
 
 
 def heads_comparison(agreement: HeadsAgreement) -> tuple[Table, Row]:
-    """Return what is printed, and what is kept, of a comparison of heads."""
+    """Return the table that compares heads with the paper, and its content for the JSON file."""
     name = "{}-{}".format
     rows = [
         (f"Spearman over the {len(HEADS)} published heads", _number(agreement.spearman)),
@@ -134,7 +134,7 @@ def heads_comparison(agreement: HeadsAgreement) -> tuple[Table, Row]:
 
 
 def token_rows(statistics: TokenStatistics) -> list[Row]:
-    """Return a row for each layer, of numbers alone: no maps and histograms."""
+    """Return a row for each layer with its numbers, without maps and histograms."""
     rows: list[Row] = []
     for place, layer in enumerate(statistics.layers):
         row = Row(layer=layer.layer, hoyer_mean=layer.mean)
@@ -155,7 +155,7 @@ def token_rows(statistics: TokenStatistics) -> list[Row]:
 
 
 def token_table(rows: Sequence[Row]) -> Table:
-    """Return what is printed of the tokens."""
+    """Return the table of the tokens."""
     header = (
         *("layer", "Hoyer median", "99 %", "highest", "abnormal", "length", "attention"),
         *("cosine in image", "across", "channels"),
@@ -178,7 +178,7 @@ def token_table(rows: Sequence[Row]) -> Table:
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """Write a header and rows; what is not there or not a number is empty."""
+    """Write a header and rows; missing values and NaN are empty."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -187,7 +187,7 @@ def csv_text(rows: Sequence[Row]) -> str:
 
 
 def json_types(value: Any) -> Any:
-    """Replace nan, which JSON does not know, by None, all the way down."""
+    """Replace NaN, which JSON does not have, by None, recursively."""
     if isinstance(value, dict):
         return {key: json_types(each) for key, each in cast("Row", value).items()}
     if isinstance(value, list | tuple):
@@ -204,7 +204,7 @@ def _layer_cells(row: Row, prefix: str) -> tuple[str, str, str]:
 
 
 def _against(row: Row, name: str, form: str) -> str:
-    """Show a number of the abnormal tokens beside that of the normal ones."""
+    """Show a number of the abnormal tokens next to that of the normal ones."""
     pair = (row[f"abnormal_{name}"], row[f"normal_{name}"])
     return " / ".join("-" if math.isnan(value) else format(value, form) for value in pair)
 
