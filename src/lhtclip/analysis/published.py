@@ -44,12 +44,13 @@ VIT_L14 = Tower(layers=24, heads=16, patch=14)
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A measure by layer.
+    """A published curve: a measure by layer.
 
-    measure: "discriminability", an AUC, or "alignment", a share of patches.
-    data: In the paper's word, as in `DATA`.
-    ssr: Whether SSR acts.
-    first: The 1-based layer of the first value.
+    Attributes:
+        measure: "discriminability", an AUC, or "alignment", a share of patches.
+        data: The paper's name of the data, as in `DATA`.
+        ssr: Whether SSR is on.
+        first: 1-based layer of the first value.
     """
 
     tower: Tower
@@ -122,7 +123,7 @@ CURVES: tuple[Curve, ...] = (
     ),
 )
 
-# AUC of heads of ViT-B/16, the mean over ADE, Context and Stuff: all that the figure shows apart.
+# AUC of heads of ViT-B/16, the mean over ADE, Context and Stuff: all that can be told apart.
 # 6-3 is a lower bound; 7-3, 7-4 and 6-5 are one point of the figure.
 HEADS: Mapping[Head, float] = {
     (6, 11): 0.776,
@@ -158,11 +159,12 @@ def published_curves(tower: Tower, dataset: str) -> tuple[Curve, ...]:
 
 @dataclass(frozen=True, slots=True)
 class CurveAgreement:
-    """How a measured curve agrees with a published one.
+    """How well a measured curve agrees with a published one.
 
-    spearman: Rank correlation over the layers that both have; order and shape.
-    difference: Mean of measured less published: a shift that does not matter.
-    spread: Largest distance from that shift: what is left when levels are set equal.
+    Attributes:
+        spearman: Rank correlation over the layers of both, for order and shape.
+        difference: Mean of measured minus published, a shift that does not matter.
+        spread: Largest deviation from that shift.
     """
 
     curve: Curve
@@ -172,7 +174,7 @@ class CurveAgreement:
 
 
 def compare_curve(curve: Curve, measured: Mapping[int, float]) -> CurveAgreement:
-    """Compare a measure by 1-based layer with a published one; nan where no layer is shared."""
+    """Compare a measure by 1-based layer with a published one; NaN if they share no layer."""
     published = curve.by_layer
     differences = [measured[layer] - published[layer] for layer in published if layer in measured]
     mean = sum(differences) / len(differences) if differences else math.nan
@@ -182,12 +184,13 @@ def compare_curve(curve: Curve, measured: Mapping[int, float]) -> CurveAgreement
 
 @dataclass(frozen=True, slots=True)
 class HeadsAgreement:
-    """How a measured ranking of heads agrees with the published one.
+    """How well a measured ranking of heads agrees with the published one.
 
-    spearman: Rank correlation over the published heads.
-    overlap: Share of the first 10 of either ranking that are the same.
-    first: The best head by measurement; published is 6-11, by a margin.
-    places: Of each published head, best first, its 1-based place by measurement.
+    Attributes:
+        spearman: Rank correlation over the published heads.
+        overlap: Share of the first 10 heads that both rankings have.
+        first: The best measured head; the published one is 6-11, by a margin.
+        places: Measured 1-based rank of each published head, best published first.
     """
 
     spearman: float

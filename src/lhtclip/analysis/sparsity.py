@@ -1,6 +1,6 @@
-"""The distribution of Hoyer scores as a histogram: its quantiles, and the gap that parts its tail.
+"""The distribution of Hoyer scores as a histogram: its quantiles, and the gap before its tail.
 
-Histograms are counts over even bins of [0, 1], so that any number of tokens fits into memory.
+Histograms are counts over equal bins of [0, 1], so any number of tokens fits into memory.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 BINS = 1000
-_SIGMAS = 4.0  # a rise in counts below this many standard deviations may be chance
+_SIGMAS = 4.0  # a rise of fewer standard deviations may be chance
 _SCALES = (1, 2, 4, 8)  # breadths of a tail, in widths of a gap
-_LEAST = 1e-4  # share of the tokens below which nothing is called a tail
+_LEAST = 1e-4  # a smaller share of the tokens is not a tail
 
 
 def histogram(scores: Tensor, *, bins: int = BINS) -> Tensor:
-    """Count scores in [0, 1] over even bins: int64 (bins,), on the scores' device."""
+    """Count scores in [0, 1] over equal bins: int64 (bins,), on the scores' device."""
     places = (scores.flatten() * bins).long().clamp(0, bins - 1)
     return places.bincount(minlength=bins)
 
 
 def quantile(counts: Sequence[int], share: float) -> float:
-    """Return the score that this share of a histogram lies below, exact to a bin's width.
+    """Return the quantile of a histogram, exact to a bin's width.
 
     Args:
-        counts: Over even bins of [0, 1].
-        share: In [0, 1].
+        counts: Counts over equal bins of [0, 1].
+        share: The share below the quantile, in [0, 1].
 
     Returns:
-        nan for an empty histogram.
+        NaN for an empty histogram.
     """
     total = np.cumsum(counts)
     if not len(total) or not total[-1]:
@@ -43,24 +43,24 @@ def quantile(counts: Sequence[int], share: float) -> float:
 
 
 def sparsity_gap(counts: Sequence[int], *, width: float = 0.05) -> float | None:
-    """Find the threshold τ that parts a sparse tail from the bulk of the tokens.
+    """Find the threshold τ that separates a sparse tail from the bulk of the tokens.
 
-    Looked for is the least dense stretch above the bulk, behind which tokens are at least twice as
-    dense again, by more than chance; where several are equally empty, the widest. τ is its middle.
+    This is the middle of the least dense stretch above the bulk, behind which tokens are at least
+    twice as dense again, by more than chance; the widest one if several are equally empty.
 
     Args:
-        counts: Tokens over even bins of Hoyer scores from 0 to 1.
-        width: Of the stretches that are compared; humps and holes narrower than this are noise.
+        counts: Tokens over equal bins of Hoyer scores from 0 to 1.
+        width: Width of the compared stretches; narrower peaks and gaps are noise.
 
     Returns:
-        In (0, 1); None where there is no tail, and nothing should be called abnormal.
+        In (0, 1); None if there is no tail, so that nothing should be called abnormal.
     """
     tokens = np.asarray(counts, dtype=np.int64)
     span = max(1, round(width * len(tokens)))
     total = np.concatenate([[0], np.cumsum(tokens)])
     if len(tokens) <= 2 * span or not total[-1]:
         return None
-    seen = total[span:] - total[:-span]  # in the stretch that begins at a bin
+    seen = total[span:] - total[:-span]  # in the stretch that starts at a bin
     valley = _has_tail_behind(total, seen, span)
     valley[: int(seen.argmax()) + 1] = False  # the bulk, and what is below it
     if not valley.any():
@@ -77,7 +77,7 @@ def sparsity_gap(counts: Sequence[int], *, width: float = 0.05) -> float | None:
 def _has_tail_behind(
     total: NDArray[np.int64], seen: NDArray[np.int64], span: int
 ) -> NDArray[np.bool_]:
-    """Say of every stretch whether tokens are clearly denser somewhere behind it."""
+    """Return for every stretch whether tokens are clearly denser somewhere behind it."""
     starts = np.arange(len(seen))
     found = np.zeros(len(seen), dtype=bool)
     for scale in _SCALES:
@@ -90,7 +90,7 @@ def _has_tail_behind(
 
 
 def _longest_run(chosen: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return first and last index of the longest run of True; of equals the first."""
+    """Return first and last index of the longest run of True, the first one of equals."""
     edges = np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     longest = int((ends - starts).argmax())

@@ -1,7 +1,7 @@
-"""All layers and heads measured in one pass over labelled images: the paper's analysis in a loop.
+"""Measure all layers and heads in one pass over labelled images: the paper's analysis.
 
-Visual discriminability of every layer and head, and semantic alignment of every layer that a last
-block follows (arXiv 2510.23894 §3).
+Visual discriminability of every layer and head, and semantic alignment of every layer before the
+last (arXiv 2510.23894 §3).
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from lhtclip.techniques.ssr import SsrSettings
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchBatch:
-    """Windows of the tower's own size, of one or more pictures.
+    """Windows of the tower's own size, from one or more images.
 
-    pixels: normalised, (windows, 3, side, side).
-    labels: Class of each patch, int64 (windows, rows, columns); `UNLABELLED` where no class fills
-        one, and where the truth is not counted.
-    offered: Classes that each window may be labelled with, bool (windows, classes).
+    Attributes:
+        pixels: Normalised, (windows, 3, side, side).
+        labels: Class of each patch, int64 (windows, rows, columns); `UNLABELLED` if no class fills
+            it, or its pixels are ignored.
+        offered: Classes that each window may be labelled with, bool (windows, classes).
     """
 
     pixels: Tensor
@@ -39,12 +40,13 @@ class PatchBatch:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a pass measured, by 1-based layer and by (layer, head).
+    """Results of a pass, by 1-based layer and by (layer, head).
 
-    layers: Visual discriminability of the residual stream after each layer.
-    heads: The same of each head's contribution.
-    alignment: Share of patches whose nearest word is right, in [0, 1], of the layers before the
-        last; empty where no words were given.
+    Attributes:
+        layers: Visual discriminability of the residual stream after each layer.
+        heads: The same for each head's contribution.
+        alignment: Share of patches whose nearest prompt is right, in [0, 1], for the layers before
+            the last; empty without prompts.
     """
 
     layers: dict[int, Estimate]
@@ -73,9 +75,9 @@ def survey(
 
     Args:
         vision: The image tower.
-        batches: Labelled windows; pairs are drawn within a batch, so one should hold windows of
-            several pictures.
-        words: Embeddings of all queries (queries, E) and the class of each (queries,).
+        batches: Labelled windows; pairs are drawn within a batch, so a batch should have windows of
+            several images.
+        words: Embeddings of all prompts (prompts, E) and the class of each (prompts,).
         ssr: Reweight layers, to see its effect on the curves.
         atr: Replace abnormal tokens inside each head's contribution, by its own Hoyer score.
         seed: Decides which pairs are compared.
@@ -111,7 +113,7 @@ def survey(
 def _heads(
     step: LayerTrace, grid: tuple[int, int], atr: AtrSettings | None
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield a layer's heads by name, with ATR where asked; all angles are the contribution's."""
+    """Yield a layer's heads by name, with ATR if requested; keeps the contribution's angles."""
     features = step.head_features
     outputs = step.head_outputs[:, :, step.class_tokens :]
     for head, feature in enumerate(features.unbind(1)):

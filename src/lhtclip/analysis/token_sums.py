@@ -1,7 +1,7 @@
-"""Sums over the tokens of one kind, from which means over all tokens and all their pairs follow.
+"""Sums over the tokens of one kind, which give means over all tokens and all their pairs.
 
-The sum of the cosines of all pairs of tokens is the squared length of the sum of their directions:
-so mean similarities are exact, in one pass, in the memory of a few vectors.
+The sum of the cosines of all pairs of tokens is the squared length of the sum of their directions.
+So mean similarities are exact, in one pass, with the memory of a few vectors.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the abnormal, or the normal, tokens of a layer are like; nan where there are too few.
+    """Statistics of the abnormal, or the normal, tokens of a layer; NaN if there are too few.
 
-    count: How many.
-    norm: Mean length.
-    attention: How much one is looked at in the next layer, 1 if all tokens were alike; nan after
-        the last layer.
-    within: Mean cosine similarity of two of one image, which are at different positions.
-    across: Mean cosine similarity of two of different images.
+    Attributes:
+        count: Number of tokens.
+        norm: Mean length.
+        attention: Attention received in the next layer, 1 if all tokens receive the same; NaN after
+            the last layer.
+        within: Mean cosine similarity of two tokens of one image, at different positions.
+        across: Mean cosine similarity of two tokens of different images.
     """
 
     count: int
@@ -34,17 +35,17 @@ class Kind:
 
 
 class KindSums:
-    """Gathers the tokens of one kind in one layer, batch by batch; the sums are on the CPU."""
+    """Sums up the tokens of one kind in one layer, batch by batch, on the CPU."""
 
     def __init__(self, width: int) -> None:
-        """Start with nothing, for tokens of this width."""
+        """Start empty, for tokens of this width."""
         self.count = 0
-        self.same_image = 0  # ordered pairs of tokens of one image, a token with itself too
+        self.same_image = 0  # ordered pairs of tokens of one image, including a token with itself
         self.norms = self.attention = 0.0
         self.attended = 0  # tokens whose attention was added
         self.directions = torch.zeros(width, dtype=torch.float64)  # of unit length
         self.of_images = 0.0  # squared lengths of the sums of directions of single images
-        self.of_tokens = 0.0  # squared lengths of single directions: 1 but for tokens of zeros
+        self.of_tokens = 0.0  # squared lengths of single directions: 1 except for tokens of zeros
         self.magnitudes = torch.zeros(width, dtype=torch.float64)
         self.largest = torch.zeros(width, dtype=torch.long)
 
@@ -66,7 +67,7 @@ class KindSums:
         self.largest += largest.bincount(minlength=len(self.largest))
 
     def add_attention(self, received: Tensor, chosen: Tensor) -> None:
-        """Add how much the chosen ones are looked at, both (batch, patches)."""
+        """Add the attention that the chosen ones receive, both (batch, patches)."""
         self.attention += float(received[chosen].sum())
         self.attended += int(chosen.sum())
 
@@ -85,7 +86,7 @@ class KindSums:
 
 
 def similarity_between(one: KindSums, other: KindSums) -> float:
-    """Mean cosine of a token of one and a token of the other, never of a token and itself."""
+    """Return the mean cosine of a token of each, never of a token with itself."""
     products = float(one.directions @ other.directions)
     if one is other:
         return ratio(products - one.of_tokens, one.count**2 - one.count)
@@ -93,5 +94,5 @@ def similarity_between(one: KindSums, other: KindSums) -> float:
 
 
 def ratio(total: float, count: int) -> float:
-    """Divide; nothing by nothing is nan."""
+    """Divide; 0 / 0 is NaN."""
     return total / count if count else math.nan

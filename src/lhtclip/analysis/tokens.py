@@ -1,7 +1,7 @@
-"""Abnormal tokens, layer by layer: how many, where, how alike, how looked at, in which channels.
+"""Abnormal tokens by layer: number, positions, similarity, attention, channels.
 
-A patch token is abnormal where its Hoyer score is above τ (arXiv 2510.23894 §3.1). All is counted
-in sums: one pass over any number of images, and a few vectors a layer to remember.
+A patch token is abnormal if its Hoyer score is above τ (arXiv 2510.23894 §3.1). Everything is a
+sum: one pass over any number of images, and a few vectors per layer in memory.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ CHANNELS = 8  # reported of each layer
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel of the residual stream, and how far it carries the abnormal tokens of a layer.
+    """A channel of the residual stream, and its share in the abnormal tokens of a layer.
 
-    index: 0-based.
-    share: Share of the abnormal tokens whose largest absolute activation is here.
-    abnormal, normal: Mean absolute activation of the tokens of either kind.
+    Attributes:
+        index: 0-based index.
+        share: Share of the abnormal tokens whose largest absolute activation is here.
+        abnormal: Mean absolute activation of the abnormal tokens.
+        normal: Mean absolute activation of the normal tokens.
     """
 
     index: int
@@ -41,18 +43,21 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class LayerTokens:
-    """The patch tokens that leave a layer.
+    """The patch tokens after a layer.
 
-    layer: 1-based.
-    mean, highest: Of their Hoyer scores.
-    histogram: Counts of the scores over even bins of [0, 1].
-    positions: Mean score by row and column of the grid.
-    abnormal_positions: Share of abnormal tokens by row and column.
-    abnormal, normal: The two kinds of tokens.
-    surrounded: Share of the abnormal tokens without a normal one among their neighbours (8, fewer
-        at the border); these have nothing that ATR could put in their place. nan without any.
-    channels: Those with the largest mean absolute activation in abnormal tokens, largest first;
-        none without abnormal tokens.
+    Attributes:
+        layer: 1-based layer.
+        mean: Mean of their Hoyer scores.
+        highest: Maximum of their Hoyer scores.
+        histogram: Counts of the scores over even bins of [0, 1].
+        positions: Mean score by row and column of the grid.
+        abnormal_positions: Share of abnormal tokens by row and column.
+        abnormal: Statistics of the abnormal tokens.
+        normal: Statistics of the normal tokens.
+        surrounded: Share of the abnormal tokens without a normal neighbour (of 8, fewer at the
+            border), which ATR cannot replace. NaN without abnormal tokens.
+        channels: The channels with the largest mean absolute activation in abnormal tokens, largest
+            first; none without abnormal tokens.
     """
 
     layer: int
@@ -78,11 +83,13 @@ class LayerTokens:
 
 @dataclass(frozen=True, slots=True)
 class TokenStatistics:
-    """What a pass counted.
+    """Results of a pass.
 
-    layers: First to last.
-    similarity: Mean cosine similarity of an abnormal token of one layer and one of another, over
-        all images and positions; on the diagonal of two different tokens. nan where there are none.
+    Attributes:
+        layers: One entry per layer, first to last.
+        similarity: Mean cosine similarity of an abnormal token of one layer and one of another,
+            over all images and positions; on the diagonal of two different tokens. NaN if there are
+            none.
     """
 
     layers: tuple[LayerTokens, ...]
@@ -90,7 +97,7 @@ class TokenStatistics:
 
     @property
     def entering_last(self) -> LayerTokens:
-        """The tokens that enter the last block (X^{L-1}): those that ATR judges."""
+        """The tokens that enter the last block (X^{L-1}), which ATR judges."""
         return self.layers[max(len(self.layers) - 2, 0)]
 
 
@@ -107,7 +114,7 @@ def token_statistics(
 
     Args:
         vision: The image tower.
-        batches: Pixels, normalised, (windows, 3, height, width), all of one size; no labels needed.
+        batches: Normalised pixels (windows, 3, height, width), all of one size; no labels needed.
         threshold: τ, the Hoyer score above which a token is abnormal.
         ssr: Reweight layers, to see its effect.
         progress: Called with the windows done after each batch.
@@ -123,10 +130,10 @@ def token_statistics(
 
 
 class TokenCensus:
-    """Counts batch by batch; `statistics` may be asked at any time after the first."""
+    """Counts batch by batch; `statistics` is available at any time after the first."""
 
     def __init__(self, *, threshold: float = 0.5) -> None:
-        """Start with nothing; tokens with a Hoyer score above the threshold are abnormal."""
+        """Start empty; tokens with a Hoyer score above the threshold are abnormal."""
         self._threshold = threshold
         self._layers: list[_LayerSums] = []
 
@@ -147,7 +154,7 @@ class TokenCensus:
             before = self._layers[step.layer - 1].add(step.patches.float(), self._threshold)
 
     def statistics(self) -> TokenStatistics:
-        """Divide what was counted."""
+        """Divide the sums."""
         layers = tuple(sums.result(layer) for layer, sums in enumerate(self._layers, start=1))
         kinds = [sums.abnormal for sums in self._layers]
         similarity = tuple(
@@ -218,7 +225,7 @@ class _LayerSums:
 
 
 def surrounded(abnormal: Tensor) -> Tensor:
-    """Say which abnormal tokens have no normal one among their neighbours inside the grid.
+    """Return which abnormal tokens have no normal neighbour inside the grid.
 
     Args:
         abnormal: bool (batch, rows, columns).
@@ -227,7 +234,7 @@ def surrounded(abnormal: Tensor) -> Tensor:
         bool (batch, rows, columns).
     """
     normal_near = F.max_pool2d((~abnormal).float()[:, None], 3, stride=1, padding=1)[:, 0]
-    return abnormal & (normal_near <= 0)  # beyond the border the pool sees minus infinity
+    return abnormal & (normal_near <= 0)  # beyond the border the pool reads minus infinity
 
 
 def _rows(values: Tensor) -> tuple[tuple[float, ...], ...]:

@@ -1,7 +1,7 @@
-"""A forward pass of the image tower, laid open layer by layer, for whoever wants to measure it.
+"""A forward pass of the image tower, layer by layer, for measurements.
 
-One layer is held at a time, so that measuring all layers and heads costs one pass over the images
-and no more memory than the pass itself.
+Only one layer is in memory at a time, so measuring all layers and heads takes one pass over the
+images and no more memory than the pass itself.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from lhtclip.techniques.ssr import SsrSettings, reweight
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerTrace:
-    """What a layer did to a batch.
+    """One layer of a pass over a batch.
 
-    layer: 1-based.
-    block: Its weights.
-    entering: The residual stream before it (X^{l-1}), (batch, tokens, width).
-    head_outputs: A_h V_h of every head, (batch, heads, tokens, head width).
-    stream: The residual stream after it (X^l), (batch, tokens, width).
-    class_tokens: How many of the tokens stand before the patches, 1 or 0.
+    Attributes:
+        layer: 1-based layer.
+        block: Its weights.
+        entering: The residual stream before it (X^{l-1}), (batch, tokens, width).
+        head_outputs: A_h V_h of every head, (batch, heads, tokens, head width).
+        stream: The residual stream after it (X^l), (batch, tokens, width).
+        class_tokens: Number of tokens before the patches, 1 or 0.
     """
 
     layer: int
@@ -43,14 +44,14 @@ class LayerTrace:
 
     @property
     def head_features(self) -> Tensor:
-        """As `head_features`, of the patches: (batch, heads, patches, head width)."""
+        """`head_features` of the patches: (batch, heads, patches, head width)."""
         return head_features(self.block.attention, self.head_outputs[:, :, self.class_tokens :])
 
     @property
     def attention_received(self) -> Tensor:
-        """How much each token is looked at, (batch, tokens); the mean over tokens is 1.
+        """The attention that each token receives, (batch, tokens); the mean over tokens is 1.
 
-        Column sums of softmax(s Q Kᵀ), the mean over heads.
+        Column sums of softmax(s Q Kᵀ), averaged over heads.
         """
         attention, x = self.block.attention, self.block.norm1(self.entering)
         scores = attention.scale * attention.queries(x) @ attention.keys(x).transpose(-1, -2)
@@ -64,8 +65,8 @@ def trace(
 
     Args:
         vision: The image tower.
-        pixels: normalised, (batch, 3, height, width).
-        ssr: Reweight the updates of its layers, as LHT-CLIP does (arXiv 2510.23894).
+        pixels: Normalised, (batch, 3, height, width).
+        ssr: Reweight the updates of its layers, as in LHT-CLIP (arXiv 2510.23894).
     """
     x = vision.embed(pixels)
     for layer, block in enumerate(vision.blocks, start=1):
@@ -78,13 +79,13 @@ def trace(
 
 
 def head_features(attention: Attention, head_outputs: Tensor) -> Tensor:
-    """Return each head's contribution A_h V_h W_o,h in fewer dimensions, all angles kept.
+    """Return each head's contribution A_h V_h W_o,h in fewer dimensions, with all angles.
 
     With W_o,h = R_hᵀ Q_hᵀ (Q_h orthonormal), A_h V_h R_hᵀ has the lengths and inner products of
     the contribution, without bias, in the head's own width instead of the tower's.
 
     Args:
-        attention: Of the layer.
+        attention: The layer's attention.
         head_outputs: (batch, heads, tokens, head width), all heads.
 
     Returns:

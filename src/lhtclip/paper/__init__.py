@@ -1,1 +1,1 @@
-"""The tables and curves of LHT-CLIP (arXiv 2510.23894), and what measures them again."""
+"""The tables of LHT-CLIP (arXiv 2510.23894), and the code that measures them."""

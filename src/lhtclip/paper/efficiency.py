@@ -1,7 +1,7 @@
-"""What a method costs: arithmetic counted operator by operator, parameters, images a second.
+"""The cost of a method: arithmetic counted operator by operator, parameters, images per second.
 
-Arithmetic is counted while an image really runs, so it depends on nothing but the shapes. One
-multiplication with its addition counts once, which is what the field calls a FLOP in its tables.
+Arithmetic is counted while an image runs, so it depends on shapes only. A multiplication with its
+addition counts once, which is what tables of this field call a FLOP.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ from lhtclip.text.vocabulary import shipped_classes
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Cost of an image.
+    """Cost of one image.
 
-    multiply_adds: of all matrix products and convolutions, 10⁹.
-    parameters: of the whole model, 10⁶.
-    images_per_second: from the median over repeats.
+    Attributes:
+        multiply_adds: Of all matrix products and convolutions, in 10⁹.
+        parameters: Of the whole model, in 10⁶.
+        images_per_second: From the median over repeats.
     """
 
     multiply_adds: float
@@ -45,9 +46,9 @@ class Cost:
 
 
 def count_multiply_adds(run: Callable[[], object]) -> int:
-    """Count multiplications with their additions in all matrix products that `run` makes.
+    """Count multiplications with their additions in all matrix products of `run`.
 
-    Attention is run in its plain form meanwhile, because fused kernels do not tell what they do.
+    Attention runs in its plain form, because fused kernels hide what they do.
     """
     counter = FlopCounterMode(display=False)
     with sdpa_kernel(SDPBackend.MATH), counter:
@@ -56,12 +57,12 @@ def count_multiply_adds(run: Callable[[], object]) -> int:
 
 
 def count_parameters(model: ImageTextModel) -> int:
-    """Count the numbers that a model has learned, both towers together."""
+    """Count the parameters of a model, both towers together."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def seconds(run: Callable[[], object], *, repeats: int, device: torch.device) -> float:
-    """Median time of `run`, after one run that does not count."""
+    """Return the median time of `run`, after one warm-up run."""
     times: list[float] = []
     for _ in range(repeats + 1):
         _wait(device)
@@ -77,13 +78,13 @@ def measure_efficiency(
 ) -> dict[str, Cost]:
     """Measure the rows of the paper's efficiency table on noise of 375 x 500 pixels.
 
-    Arithmetic is that of the image tower, for the windows of one image. Time is from levels to
-    labels of VOC21 with its 56 queries, whose embeddings are there already.
+    Arithmetic is that of the image tower, for the windows of one image. Time is from pixels to
+    labels of VOC21 with its 56 prompts, whose embeddings exist already.
 
     Args:
         model: Any weights; those of a tower with abnormal tokens give ATR a little more to do.
         preset: Settings of the techniques.
-        repeats: Images timed; the median counts.
+        repeats: Number of timed images; the median counts.
     """
     costs: dict[str, Cost] = {}
     for row in EFFICIENCY:
@@ -105,7 +106,7 @@ def measure_efficiency(
 
 
 def _one_image(encoder: DenseEncoder) -> tuple[Callable[[], object], Tensor]:
-    """Return what labels an image of noise, and the windows that it is cut into."""
+    """Return a function that labels an image of noise, and the image's windows."""
     table = encoder.model.vision.positions
     levels = np.random.default_rng(0).integers(0, 256, (375, 500, 3), dtype=np.uint8)
     settings = WindowSettings()

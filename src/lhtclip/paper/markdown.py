@@ -1,4 +1,4 @@
-"""The reproduced tables as Markdown: the paper's numbers and ours side by side."""
+"""The reproduced tables as Markdown: the paper's numbers next to ours."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from lhtclip.paper.reproduce import Measured, Missing, reference_of
 from lhtclip.paper.tables import COLUMNS, EFFICIENCY, PARAMETERS, TABLES
 
 _TITLES = {
-    "table1": "Table 1: hosts with and without LHT-CLIP",
+    "table1": "Table 1: methods with and without LHT-CLIP",
     "atr": "ATR: the threshold τ",
     "ssr": "SSR: layers before the last block, and α",
     "she": "SHE on top of ATR: heads, and β",
-    "combination": "Which techniques act together",
+    "combination": "Combinations of techniques",
 }
 
 
@@ -23,9 +23,9 @@ def table_on_data(
     """Write a table measured on the paper's data sets: measured, published, difference.
 
     Args:
-        name: Of the table.
-        rows: What was measured.
-        found: The data sets that were there.
+        name: Name of the table.
+        rows: The measured rows.
+        found: The data sets that were found.
         missing: Why others were not, by data set.
     """
     header = ("mIoU %: ours (paper, difference)", *found, "average")
@@ -47,10 +47,10 @@ def table_on_scenes(
     """Write a table measured on rendered scenes: levels cannot be compared, gains can.
 
     Args:
-        name: Of the table.
-        rows: What was measured.
+        name: Name of the table.
+        rows: The measured rows.
         found: The one set of scenes.
-        missing: Nothing is missing.
+        missing: Empty.
     """
     del missing
     (column,) = found
@@ -74,7 +74,7 @@ def table_on_scenes(
 
 
 def efficiency_table(costs: Mapping[str, Cost]) -> str:
-    """Write what methods cost, per image of 375 x 500 pixels."""
+    """Write the cost of methods for an image of 375 x 500 pixels."""
     header = ("", "GFLOPs", "paper", "parameters, 10⁶", "paper", "images/s here", "paper's GPU")
     lines = [
         (

@@ -1,6 +1,6 @@
-"""A CLIP of a published shape with random weights: for what depends on shapes alone, such as cost.
+"""A CLIP of a published shape with random weights, for what depends on shapes only, such as cost.
 
-It knows nothing, so it must never label an image.
+Its labels mean nothing.
 """
 
 from __future__ import annotations

@@ -96,10 +96,11 @@ def _she(
 class Bench:
     """What the rows of a table share.
 
-    checkpoint, texts, preset: The model, its words, and its settings.
-    folder: Keeps the counts of each row, so that a run goes on where it was stopped and rows that
-        occur in several tables are measured once; None keeps nothing.
-    limit: Most pictures of a data set.
+    Attributes:
+        checkpoint, texts, preset: The model, its words, and its settings.
+        folder: Keeps the counts of each row, so that a run goes on where it was stopped and rows
+            that occur in several tables are measured once; None keeps nothing.
+        limit: Most pictures of a data set.
     """
 
     checkpoint: Checkpoint

@@ -1,9 +1,8 @@
-"""The paper's tables as data: what each row switches on, and what was published for it.
+"""The paper's tables as data: the settings of each row, and its published numbers.
 
-Numbers are mIoU in percent of ViT-B/16 (arXiv 2510.23894, and the earlier text of the same paper
-where that one alone has them). Layers are given by their distance from the last block and head
-counts by number, so that the rows mean the same in any tower. Rows without published numbers carry
-the same sweep further than the paper does.
+Numbers are mIoU in percent of ViT-B/16 (arXiv 2510.23894; from the earlier version of the same
+paper if only that has them). Layers are given by their distance from the last block, and heads by
+their number, so rows mean the same in any tower. Rows without published numbers extend a sweep.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ FromPreset = Literal["preset"]
 
 @dataclass(frozen=True, slots=True)
 class SsrChange:
-    """SSR in so many layers before the last block, or in the preset's (None), with this α."""
+    """SSR in this many layers before the last block, or in the preset's (None), with this α."""
 
     layers: int | None = None
     alpha: float | None = None
@@ -38,11 +37,12 @@ class SsrChange:
 
 @dataclass(frozen=True, slots=True)
 class SheChange:
-    """SHE with the first heads of the ranking, or all heads of one layer, or another β.
+    """SHE with the first heads of the ranking, all heads of one layer, or another β.
 
-    heads: How many of the ranking; None for as many as in the preset.
-    layer: All heads of the layer that lies at this share of the depth, in place of a ranking.
-    beta: None for the preset's.
+    Attributes:
+        heads: Number of heads from the ranking; None for as many as in the preset.
+        layer: All heads of the layer at this share of the depth, instead of a ranking.
+        beta: None for the preset's.
     """
 
     heads: int | None = None
@@ -54,13 +54,15 @@ class SheChange:
 class Row:
     """A row of a table.
 
-    title: As it is printed.
-    method: Name of the method.
-    ssr, atr, she: None for off, "preset" for as the checkpoint's preset has it, or what is changed
-        against the preset; for ATR that is τ.
-    bare: Without the last block's residual connection and MLP, whatever was published.
-    published: mIoU in percent by data set.
-    average: As published, where single data sets are not or are fewer than it covers.
+    Attributes:
+        title: The printed title.
+        method: Name of the method.
+        ssr: None for off, "preset" for the checkpoint's preset, or a change of the preset.
+        atr: The same; a change is another τ.
+        she: The same as for `ssr`.
+        bare: Without the last block's residual connection and MLP, even if published with them.
+        published: mIoU in percent by data set.
+        average: The published average, if it covers more than the data sets in `published`.
     """
 
     title: str
@@ -83,7 +85,7 @@ def _row(
     she: SheChange | FromPreset | None = None,
     bare: bool = True,
 ) -> Row:
-    """Write a row as the paper prints it: its numbers in the columns `over`, the average last."""
+    """Make a row from the printed numbers: those in the columns `over`, then the average."""
     published = dict(zip(over, numbers, strict=False))
     average = numbers[-1] if numbers else None
     return Row(title, method, ssr, atr, she, bare, published, average)
@@ -196,7 +198,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 class EfficiencyRow:
     """A row of the efficiency table, of a 500 x 375 image: 6 windows of ViT-B/16.
 
-    gflops: multiplications with their additions, 10⁹; images_per_second: on the authors' GPU.
+    Attributes:
+        gflops: Multiplications with their additions, in 10⁹.
+        images_per_second: On the authors' GPU.
     """
 
     title: str

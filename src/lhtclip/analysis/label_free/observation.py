@@ -26,15 +26,17 @@ class Observation:
     Patches lie row by row. Features of a head have the angles and lengths of its contribution
     (`head_features`).
 
-    pixels: normalised, (windows, 3, height, width), cut to whole patches.
-    grid: Rows and columns of patches.
-    features: (heads, windows, patches, head width) float32, heads in the order of `heads_before`.
-    moved: The same where windows were cut at the top and the left and mirrored, patches back in
-        the order of the picture: (heads, windows, patches left, head width).
-    left: Which patches are in `moved`, int64 (patches left,).
-    embeddings: In the space of the texts, unit length, (windows, patches, E): the values of the
-        last block, as dense methods read them.
-    texts: Embeddings of the user's words, unit length, (words, E); None where there are none.
+    Attributes:
+        pixels: normalised, (windows, 3, height, width), cut to whole patches.
+        grid: Rows and columns of patches.
+        features: (heads, windows, patches, head width) float32, heads in the order of
+            `heads_before`.
+        moved: The same where windows were cut at the top and the left and mirrored, patches back in
+            the order of the picture: (heads, windows, patches left, head width).
+        left: Which patches are in `moved`, int64 (patches left,).
+        embeddings: In the space of the texts, unit length, (windows, patches, E): the values of the
+            last block, as dense methods read them.
+        texts: Embeddings of the user's words, unit length, (words, E); None where there are none.
     """
 
     pixels: Tensor

@@ -14,11 +14,12 @@ from lhtclip.analysis.label_free.observation import Observation
 class Ranking:
     """A measure of heads; its mean over batches ranks them.
 
-    name: As in `RANKINGS`.
-    reason: Why good heads should score high, in one line.
-    score: Scores of all heads on a batch, float32 (heads,), higher is better; nan where the batch
-        has nothing to compare.
-    needs_words: Whether it reads the user's words.
+    Attributes:
+        name: As in `RANKINGS`.
+        reason: Why good heads should score high, in one line.
+        score: Scores of all heads on a batch, float32 (heads,), higher is better; nan where the
+            batch has nothing to compare.
+        needs_words: Whether it reads the user's words.
     """
 
     name: str
