@@ -21,7 +21,7 @@ test: .venv/dev  ## set up, then lint, check types and run all tests
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal
 
 docs: .venv/dev  ## set up, then build the documentation site into site/
-	.venv/bin/python -m docs.cli_reference
+	.venv/bin/python -m docs.generated
 	.venv/bin/zensical build --clean --strict
 
 bench: .venv/dev  ## set up, then measure speed and memory into runs/bench/

@@ -1,6 +1,7 @@
-"""Write the reference of the command line from its own help: `python -m docs.cli_reference`.
+"""Write the pages that are made from the package itself: `python -m docs.generated`.
 
-The page is made whenever the site is built, so it is not kept in the repository.
+The references of the command line and of the Python API are made whenever the site is built, so
+they are always current and not kept in the repository.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import click
 
+import lhtclip
 from lhtclip.cli import group
 from lhtclip.files import write_atomically
 
-PAGE = Path(__file__).with_name("reference") / "cli.md"
-ABOUT = """\
+FOLDER = Path(__file__).with_name("reference")
+CLI = """\
 # Command line
 
 `lhtclip COMMAND --help` prints the same text. Results go to stdout; progress and messages
@@ -30,18 +32,43 @@ go to stderr.
 | 2 | the input cannot be used; the message says why and what to do |
 | 130 | interrupted; run the same command again to continue |
 """
+API = """\
+# Python API
+
+Everything here can be imported from `lhtclip`. `METHODS` is the dictionary of all methods by name.
+"""
+# What most programs need comes first; the rest follows by name.
+FIRST = ("Segmenter", "EncodedImage", "Segmentation", "label_files", "SegmenterConfig")
 
 
 def main() -> None:
-    """Write the page, to the path given or else to its place in the documentation."""
-    page = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE
-    write_atomically(page, reference().encode())
+    """Write the pages, into the folder given or else into the documentation."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    for name, text in pages().items():
+        write_atomically(folder / name, text.encode())
 
 
-def reference() -> str:
-    """Return the whole page as Markdown."""
+def pages() -> dict[str, str]:
+    """Return the text of every page by its file name."""
+    return {"cli.md": cli_page(), "api.md": api_page()}
+
+
+def api_page() -> str:
+    """Return directives for mkdocstrings, one for each public class and function."""
+    names = (*FIRST, *sorted(set(lhtclip.__all__) - set(FIRST)))
+    public = {name: getattr(lhtclip, name) for name in names}
+    directives = [
+        f"::: {each.__module__}.{name}\n"
+        for name, each in public.items()
+        if inspect.isclass(each) or inspect.isfunction(each)
+    ]
+    return "\n".join([API, *directives])
+
+
+def cli_page() -> str:
+    """Return the help of every command as Markdown."""
     root = click.Context(group, info_name="lhtclip", **group.context_settings)
-    return "\n".join([ABOUT, *(part for each in _commands(root) for part in _described(each))])
+    return "\n".join([CLI, *(part for each in _commands(root) for part in _described(each))])
 
 
 def _commands(parent: click.Context) -> Iterator[click.Context]:
