@@ -18,7 +18,7 @@ def test_rounded_weights_are_told(lhtclip: Run, segment: Run, draw: Draw, checkp
     (graph,) = lhtclip("export", "--model", checkpoint, "--int8", "--quiet").paths
     assert graph.name.endswith(".sclip.int8.onnx")
     ran = segment(image, "--out", "out", "--engine", "onnx", "--graph", graph, "--json")
-    assert ran.json["engine"] == "onnx int8"
+    assert ran.json["settings"]["engine"] == "onnx int8"
     common = ("evaluate", "scenes", "--model", checkpoint, "--limit", 1, "--out", "e", "--quiet")
     ran = lhtclip(*common, "--engine", "onnx", "--graph", graph, "--json")
     assert ran.json["datasets"][0]["settings"]["engine"] == "onnx int8"
@@ -40,7 +40,7 @@ def test_export_and_run(lhtclip: Run, segment: Run, draw: Draw, checkpoint: Path
         out = Path(f"out-{engine[0]}")
         ran = segment(image, "--out", out, "--method", "naclip", "--engine", *engine, "--json")
         assert ran.code == 0, ran.err
-        assert ran.json["engine"] == engine[0]
+        assert ran.json["settings"]["engine"] == engine[0]
         labels.append(np.asarray(Image.open(out / "photo.png")))
     for other in labels[1:]:
         assert (other == labels[0]).mean() > 0.999
@@ -82,7 +82,7 @@ def test_the_graph_is_part_of_the_record(segment: Run, draw: Draw) -> None:
     image = draw("photo.png")
     assert segment(image, "--out", "out").code == 0
     record = json.loads(Path("out/classes.json").read_text(encoding="utf-8"))
-    assert record["engine"] == "torch"
+    assert record["settings"]["engine"] == "torch"
     ran = segment(draw("b.png"), "--out", "out", "--engine", "onnx", "--graph", "a.onnx")
     assert ran.code == 2
     assert "graph" in ran.err
