@@ -26,6 +26,7 @@ from .methods import LastBlock as LastBlock
 from .methods import Method as Method
 from .segmentation import Segmentation as Segmentation
 from .segmenter import Segmenter as Segmenter
+from .server.client import Client as Client
 from .techniques.atr import AtrSettings as AtrSettings
 from .techniques.presets import Preset as Preset
 from .techniques.settings import LhtSettings as LhtSettings

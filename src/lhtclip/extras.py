@@ -8,16 +8,25 @@ from typing import Any
 from lhtclip.errors import MissingDependencyError
 
 _EXTRA_OF = {  # what to install, by package
+    "affine": "maps",
+    "fastapi": "serve",
     "fiftyone": "fiftyone",
+    "geopandas": "maps",
     "matplotlib": "analysis",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
     "openvino": "openvino",
     "pandas": "tables",
+    "prometheus_client": "serve",
     "pyarrow": "tables",
+    "pyproj": "maps",
+    "python_multipart": "serve",
+    "rasterio": "maps",
     "scipy": "datasets",
+    "shapely": "maps",
     "supervision": "supervision",
+    "uvicorn": "serve",
 }
 
 

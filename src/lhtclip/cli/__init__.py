@@ -20,6 +20,8 @@ from lhtclip.errors import LhtClipError, unknown
 # Each is in the module of its name. The help is here, so that it needs none of them.
 COMMANDS = {
     "segment": "Label every pixel of images with your classes.",
+    "serve": "Serve a page and a REST service.",
+    "raster": "Label georeferenced rasters of any size.",
     "reproduce": "Measure the paper's tables.",
     "models": "List the models with a short name.",
     "methods": "List the methods.",

@@ -1,0 +1,174 @@
+"""`lhtclip raster`: label georeferenced rasters of any size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lhtclip.cli.console import Progress, print_path, say
+from lhtclip.cli.options import engine_options, machine_options, model_options, vocabulary_of
+from lhtclip.errors import InputError, LhtClipError
+from lhtclip.extras import import_extra
+
+
+@click.command()
+@click.argument("rasters", metavar="RASTER|FOLDER...", nargs=-1, required=True)
+@click.option(
+    "--classes", metavar="LIST", help="Classes, '|' between synonyms: 'building, road, tree|wood'."
+)
+@click.option("--classes-file", metavar="FILE", help="One class a line, '|' between synonyms.")
+@click.option("--background", metavar="LIST", help="Prompts for what is none of the classes.")
+@click.option(
+    "--threshold", type=float, default=0.0, help="Pixels below this probability are background."
+)
+@click.option(
+    "--out",
+    metavar="FILE|DIR",
+    required=True,
+    help="The map, a .tif; for several rasters the folder of the maps.",
+)
+@click.option("--vector", metavar="FILE", help="Also write regions: .gpkg .geojson .fgb .parquet.")
+@click.option("--bands", metavar="LIST", help="Bands that are red, green, blue, from 1: 4,3,2.")
+@click.option("--range", "stretch", metavar="LOW,HIGH", help="Values that become black and white.")
+@click.option("--percentiles", metavar="LOW,HIGH", default="2,98", help="The range otherwise.")
+@click.option("--scale", type=float, default=1.0, help="Window pixels for each raster pixel.")
+@click.option("--gsd", metavar="M", type=float, help="Metres that a window pixel covers.")
+@click.option("--grid", default="source", help="Labels per pixel of the 'source' or the 'windows'.")
+@click.option(
+    "--bbox", nargs=4, type=float, metavar="W S E N", help="Label only this box, in the CRS."
+)
+@click.option("--aoi", metavar="FILE", help="Outside of these polygons is nodata.")
+@click.option("--alpha", default="mask", help="An alpha band may 'mask' pixels; or 'ignore' it.")
+@click.option("--scores", is_flag=True, help="Write the winner's probability, too.")
+@click.option("--probabilities", is_flag=True, help="Write every class's probability, too.")
+@click.option("--min-area", type=int, default=0, help="Leave smaller regions out of --vector.")
+@click.option("--simplify", type=float, default=0.0, help="Tolerance of --vector, in pixels.")
+@click.option("--window", type=int, default=224, help="Pixels of a window.")
+@click.option("--stride", type=int, default=112, help="Pixels between windows.")
+@click.option("--templates", default="imagenet80", help="Prompt templates, as for `segment`.")
+@click.option("--dry-run", is_flag=True, help="Count windows, estimate time and memory.")
+@click.option("--overwrite", is_flag=True, help="Replace maps that are there.")
+@model_options
+@machine_options
+@engine_options
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.pass_context
+def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -> None:
+    """Label rasters with coordinates, of any size.
+
+    Writes a cloud-optimised GeoTIFF of class indices on the raster's grid, with names and colours
+    for GIS, and a table of areas. Nodata stays nodata. A run that was stopped goes on after its
+    last strip. Prints the paths of the files written; if one of several rasters fails, the others
+    are labelled and the exit code is 1.
+    """
+    import_extra("rasterio", purpose="Maps")
+    from lhtclip.maps.source import expand_sources
+
+    vocabulary = vocabulary_of(
+        given["classes"],
+        given["classes_file"],
+        background=given["background"],
+        threshold=given["threshold"],
+    )
+    sources, settings = expand_sources(rasters), _settings(given)
+    targets = _targets(sources, Path(given["out"]))
+
+    from lhtclip.cli.load import config_of  # brings torch, which takes its time
+    from lhtclip.decoding.decode import DecodeSettings
+    from lhtclip.image.windows import WindowSettings
+    from lhtclip.maps.label import label_raster
+    from lhtclip.maps.plan import describe
+    from lhtclip.segmenter import Segmenter
+
+    config = replace(
+        config_of(given),
+        windows=WindowSettings(window=given["window"], stride=given["stride"]),
+        decoding=DecodeSettings(threshold=given["threshold"]),
+    )
+    segmenter = Segmenter.from_config(config)
+    failed = 0
+    for source, out in zip(sources, targets, strict=True):
+        try:
+            if given["dry_run"]:
+                click.echo(describe(segmenter, source, vocabulary, settings))
+                continue
+            with Progress("windows", quiet=given["quiet"]) as progress:
+                summary = label_raster(
+                    segmenter,
+                    source,
+                    vocabulary,
+                    out,
+                    settings=settings,
+                    vector=_vector(given["vector"], out, many=len(sources) > 1),
+                    aoi=given["aoi"],
+                    overwrite=given["overwrite"],
+                    on_progress=progress,
+                )
+        except LhtClipError as error:
+            if len(sources) == 1:
+                raise
+            say(str(error))
+            failed += 1
+            continue
+        for path in summary.files:
+            print_path(path)
+    context.exit(1 if failed else 0)
+
+
+def _settings(given: dict[str, Any]) -> Any:
+    from lhtclip.maps.settings import MapSettings
+
+    bands = _numbers(given["bands"], "--bands", "4,3,2")
+    stretch = _numbers(given["stretch"], "--range", "0,3000", count=2)
+    percentiles = _numbers(given["percentiles"], "--percentiles", "2,98", count=2)
+    return MapSettings(
+        bands=tuple(int(band) for band in bands) if bands else None,
+        stretch=(stretch[0], stretch[1]) if stretch else None,
+        percentiles=(percentiles[0], percentiles[1]) if percentiles else (2.0, 98.0),
+        bbox=given["bbox"] or None,
+        **{
+            name: given[name]
+            for name in (
+                *("scale", "gsd", "grid", "alpha", "scores", "probabilities"),
+                *("min_area", "simplify"),
+            )
+        },
+    )
+
+
+def _numbers(
+    text: str | None, option: str, example: str, *, count: int | None = None
+) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or (count is not None and len(numbers) != count):
+        raise InputError(f"{option} takes numbers with commas, such as {example}; got {text!r}.")
+    return numbers
+
+
+def _targets(sources: list[str], out: Path) -> list[Path]:
+    if out.suffix.lower() in (".tif", ".tiff"):
+        if len(sources) > 1:
+            raise InputError(
+                f"{len(sources)} rasters cannot become one map. Give --out a folder, or build a "
+                "mosaic first: gdalbuildvrt mosaic.vrt *.tif."
+            )
+        return [out]
+    targets = [out / f"{Path(source).stem}.tif" for source in sources]
+    if len(set(targets)) < len(targets):
+        raise InputError("Two rasters have the same name and would become the same map.")
+    out.mkdir(parents=True, exist_ok=True)
+    return targets
+
+
+def _vector(vector: str | None, out: Path, *, many: bool) -> Path | None:
+    if vector is None:
+        return None
+    return out.with_suffix(Path(vector).suffix) if many else Path(vector)

@@ -1,0 +1,109 @@
+"""`lhtclip serve`: the page and the service on one model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lhtclip.cli.options import engine_options, machine_options, model_options
+from lhtclip.errors import InputError
+from lhtclip.extras import import_extra
+from lhtclip.server.settings import ServerSettings
+
+_TOKEN = "LHTCLIP_TOKEN"
+_LABEL_STUDIO_TOKEN = "LABEL_STUDIO_API_KEY"
+_DEFAULT = ServerSettings()
+
+
+@click.command()
+@model_options
+@click.option("--host", default=_DEFAULT.host, help="Address to listen on.")
+@click.option("--port", type=int, default=_DEFAULT.port, help="TCP port; 0 takes a free one.")
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    help=f"Clients must send the token in this file.  [default: ${_TOKEN}]",
+)
+@click.option("--no-token", is_flag=True, help="Let anyone in, even from other machines.")
+@click.option(
+    "--cors", metavar="ORIGIN", multiple=True, help="Let pages of this origin call; repeatable."
+)
+@click.option("--root", metavar="DIR", help="Let the page list and label the images of a folder.")
+@click.option(
+    "--label-studio",
+    metavar="URL",
+    help=f"Fetch images of tasks from this Label Studio, with ${_LABEL_STUDIO_TOKEN}.",
+)
+@click.option("--queue", type=int, default=_DEFAULT.queue, help="Most requests that wait.")
+@click.option(
+    "--cache",
+    "cache_mb",
+    metavar="MB",
+    type=int,
+    default=_DEFAULT.cache_bytes >> 20,
+    help="Memory for encoded images.",
+)
+@click.option(
+    "--max-upload",
+    "upload_mb",
+    metavar="MB",
+    type=int,
+    default=_DEFAULT.max_bytes >> 20,
+    help="Largest request.",
+)
+@click.option(
+    "--timeout",
+    metavar="S",
+    type=float,
+    default=_DEFAULT.timeout,
+    help="Longest wait, seconds.",
+)
+@click.option("--log-json", is_flag=True, help="Write the log as JSON lines.")
+@machine_options
+@engine_options
+@click.option("--quiet", is_flag=True, help="No note about where the page is.")
+def command(**given: Any) -> None:
+    """Serve a page for people and a REST service for programs.
+
+    Open the printed address in a browser: drop an image, type classes, and the mask follows. The
+    service is under /v1 and described at /docs. Only this machine can reach it unless --host says
+    otherwise. Ctrl-C or SIGTERM ends it in good order.
+    """
+    for module in ("fastapi", "uvicorn", "prometheus_client", "python_multipart"):
+        import_extra(module, purpose="Servers")
+    settings = ServerSettings(
+        host=given["host"],
+        port=given["port"],
+        token=_token(given["token_file"]),
+        no_token=given["no_token"],
+        cors=tuple(given["cors"]),
+        root=Path(given["root"]) if given["root"] else None,
+        label_studio=given["label_studio"],
+        label_studio_token=os.environ.get(_LABEL_STUDIO_TOKEN),
+        queue=given["queue"],
+        cache_bytes=given["cache_mb"] << 20,
+        max_bytes=given["upload_mb"] << 20,
+        timeout=given["timeout"],
+        log_json=given["log_json"],
+    )
+
+    from lhtclip.cli.load import config_of, warn_if_bundled  # brings torch, which takes its time
+    from lhtclip.segmenter import Segmenter
+    from lhtclip.server.run import serve
+
+    config = config_of(given)
+    if not given["quiet"]:
+        warn_if_bundled(config.model)
+    serve(Segmenter.from_config(config), settings, on_ready=click.echo)
+
+
+def _token(file: str | None) -> str | None:
+    if file is None:
+        return os.environ.get(_TOKEN)
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Cannot read the token in {file}: {error}.") from error

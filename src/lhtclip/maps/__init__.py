@@ -1,0 +1,12 @@
+"""Maps: rasters of any size are labelled in strips and keep their coordinates.
+
+`label_raster` is the way in. The package needs the extra `lhtclip[maps]` (rasterio and friends);
+it calls the library, and nothing in the library imports it.
+"""
+
+from __future__ import annotations
+
+from lhtclip.maps.label import Summary, label_raster
+from lhtclip.maps.settings import MapSettings
+
+__all__ = ["MapSettings", "Summary", "label_raster"]

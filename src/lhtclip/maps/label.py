@@ -1,0 +1,275 @@
+"""Label a raster: windows in rows, finished strips to disk, the map and what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lhtclip.decoding.online_softmax import find_winners
+from lhtclip.errors import InputError
+from lhtclip.extras import import_extra
+from lhtclip.maps.geotiff import write_map
+from lhtclip.maps.job import STEPS, Job, translation
+from lhtclip.maps.parts import Parts, Strip
+from lhtclip.maps.settings import VECTOR_DRIVERS, MapSettings
+from lhtclip.maps.source import Source
+from lhtclip.maps.tables import write_areas
+from lhtclip.maps.windows import WindowRows
+from lhtclip.segmentation import label_dtype
+from lhtclip.segmenter import Segmenter
+from lhtclip.text.vocabulary import Classes, Vocabulary
+
+_TILE = 512  # columns that are decoded at once
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run of `label_raster` did.
+
+    Attributes:
+        out: The map.
+        files: All files written, the map first.
+        windows: Windows that went through the tower.
+        height: Rows of the map.
+        width: Columns of the map.
+    """
+
+    out: Path
+    files: tuple[Path, ...]
+    windows: int
+    height: int
+    width: int
+
+
+def label_raster(
+    segmenter: Segmenter,
+    raster: str | Path,
+    classes: Classes | Vocabulary,
+    out: str | Path,
+    *,
+    settings: MapSettings | None = None,
+    background: str | Sequence[str] | None = None,
+    vector: str | Path | None = None,
+    aoi: str | Path | None = None,
+    overwrite: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Summary:
+    """Label every pixel of a raster and write a map with the raster's coordinates.
+
+    Windows are laid over the whole raster, so a part of it gets the labels that it has in the
+    whole. Memory depends on the raster's width, not on its height. A run that was stopped goes on
+    after its last strip.
+
+    Args:
+        segmenter: Model, method and window size.
+        raster: Whatever GDAL reads.
+        classes: As in `Segmenter.segment`.
+        out: The map, a GeoTIFF (.tif) of class indices.
+        settings: Bands, stretch, scale, extent, and what is written.
+        background: Prompts for what is none of the classes; they become class 0.
+        vector: Also write regions: .gpkg, .geojson, .fgb or .parquet.
+        aoi: A vector file; what lies outside of its polygons becomes nodata.
+        overwrite: Replace a map that is there.
+        on_progress: Called with windows done and windows in all.
+
+    Raises:
+        InputError: Raster, classes or settings cannot be used, or `out` exists.
+        MissingDependencyError: rasterio or another package is not installed.
+    """
+    rasterio = import_extra("rasterio", purpose="Maps")
+    settings, out = settings or MapSettings(), Path(out)
+    _check_outputs(out, vector, overwrite)
+    if segmenter.decoding.pamr is not None:
+        raise InputError("PAMR looks beyond strips and cannot refine a raster. Leave --pamr out.")
+    vocabulary = (
+        classes
+        if isinstance(classes, Vocabulary)
+        else Vocabulary.of(classes, background=background, threshold=segmenter.decoding.threshold)
+    )
+    with rasterio.Env(GDAL_CACHEMAX=settings.cache_mb << 20):
+        source = Source(raster, settings)
+        try:
+            job = Job.of(source, segmenter)
+            fingerprint = _fingerprint(segmenter, vocabulary, source, settings, aoi)
+            parts = Parts(out, fingerprint, overwrite=overwrite)
+            count = _label_strips(segmenter, job, vocabulary, parts, aoi, on_progress)
+            files = write_map(out, job, parts, vocabulary, settings)
+            files.append(write_areas(out, job, parts, vocabulary))
+            if vector is not None:
+                from lhtclip.maps.vectors import write_regions
+
+                files.append(write_regions(Path(vector), out, parts, vocabulary, settings))
+            parts.remove()
+        finally:
+            source.close()
+    return Summary(out, tuple(files), count, job.height, job.width)
+
+
+def _label_strips(
+    segmenter: Segmenter,
+    job: Job,
+    vocabulary: Vocabulary,
+    parts: Parts,
+    aoi: str | Path | None,
+    on_progress: Callable[[int, int], None],
+) -> int:
+    done = parts.done()
+    waiting = [bounds for bounds in job.strips() if bounds[0] - job.top not in done]
+    texts = segmenter.texts.encode(vocabulary.queries)
+    ready = job.windows if not waiting else _windows_before(job, waiting[0][0])
+    count = 0
+
+    def counted(windows: int) -> None:
+        nonlocal count
+        count += windows
+        on_progress(min(ready + count, job.windows), job.windows)
+
+    rows = WindowRows(segmenter, job, texts, on_windows=counted)
+    inside = _area_of_interest(aoi, job)
+    try:
+        for top, bottom in waiting:
+            logits = rows.get(*job.down.needed(top, bottom))
+            hidden = ~_visible(job, top, bottom)
+            if inside is not None:
+                hidden |= ~inside(top, bottom)
+            parts.write(_decode(logits, job, (top, bottom), vocabulary, segmenter, hidden))
+    finally:
+        rows.close()
+    on_progress(job.windows, job.windows)
+    return count
+
+
+def _windows_before(job: Job, row: int) -> int:
+    first = job.down.needed(job.top, job.top + 1)[0]
+    return (job.down.needed(row, row + 1)[0] - first) * len(job.columns)
+
+
+def _decode(
+    logits: Tensor,
+    job: Job,
+    rows: tuple[int, int],
+    vocabulary: Vocabulary,
+    segmenter: Segmenter,
+    hidden: NDArray[np.bool_],
+) -> Strip:
+    """Decode rows of the map from the logits of the windows that reach them."""
+    settings, decoding = job.source.settings, segmenter.decoding
+    count, height = len(vocabulary.names), rows[1] - rows[0]
+    order, down = job.down.shares(*rows)
+    tall = logits.permute(4, 0, 2, 1, 3).flatten(1, 2)[:, order] * decoding.logit_scale
+    tall = torch.einsum("yp,qpcg->qycg", down, tall)  # (Q, rows, window columns, grid columns)
+    owner = torch.tensor(vocabulary.class_of_query, dtype=torch.float32).view(-1, 1, 1)
+    labels = np.zeros((height, job.width), label_dtype(count))
+    scores = np.zeros((height, job.width), np.uint8) if settings.scores else None
+    shares = np.zeros((count, height, job.width), np.uint8) if settings.probabilities else None
+    for part, tile in _tiles(tall, job):
+        if shares is not None:
+            shares[:, :, part] = _steps(_class_probabilities(tile, vocabulary))
+        best = find_winners(tile, owner)
+        probability = best.total.reciprocal()
+        winner = best.winner.nan_to_num(0).masked_fill(probability < decoding.threshold, 0)
+        labels[:, part] = winner.numpy().astype(labels.dtype)
+        if scores is not None:
+            scores[:, part] = _steps(probability)
+    labels[hidden] = np.iinfo(labels.dtype).max
+    for each in (scores, shares):
+        if each is not None:
+            each[..., hidden] = 255
+    return Strip(rows[0] - job.top, labels, scores, shares)
+
+
+def _tiles(tall: Tensor, job: Job) -> Iterator[tuple[slice, Tensor]]:
+    """Upsample the width, a few columns of the map at a time: yield (Q, rows, columns)."""
+    first = job.columns[0]
+    for left in range(job.left, job.left + job.width, _TILE):
+        right = min(left + _TILE, job.left + job.width)
+        begin, behind = job.across.needed(left, right)
+        order, matrix = job.across.shares(left, right)
+        near = tall[:, :, begin - first : behind - first].flatten(2)[..., order]
+        yield slice(left - job.left, right - job.left), near @ matrix.T
+
+
+def _class_probabilities(tile: Tensor, vocabulary: Vocabulary) -> Tensor:
+    """Return softmax over queries, the best synonym of each class: (classes, rows, columns)."""
+    chances = tile.softmax(dim=0)
+    whole = torch.zeros(len(vocabulary.names), *tile.shape[1:])
+    for own, chance in zip(vocabulary.class_of_query, chances, strict=True):
+        torch.maximum(whole[own], chance, out=whole[own])
+    return whole
+
+
+def _steps(probability: Tensor) -> NDArray[np.uint8]:
+    return (probability * STEPS).round().to(torch.uint8).numpy()
+
+
+def _visible(job: Job, top: int, bottom: int) -> NDArray[np.bool_]:
+    """Return which pixels of the map's rows show something of the raster."""
+    left, right = job.left, job.left + job.width
+    data = job.source.dataset
+    rows = _nearest(range(top, bottom), job.down.final, data.height)
+    columns = _nearest(range(left, right), job.across.final, data.width)
+    seen = job.source.visible(rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)
+    return seen[np.ix_(rows - rows[0], columns - columns[0])]
+
+
+def _nearest(pixels: range, final: int, source: int) -> NDArray[np.intp]:
+    centres = (np.arange(pixels.start, pixels.stop) + 0.5) * (source / final)
+    return np.minimum(centres.astype(np.intp), source - 1)
+
+
+def _area_of_interest(
+    aoi: str | Path | None, job: Job
+) -> Callable[[int, int], NDArray[np.bool_]] | None:
+    if aoi is None:
+        return None
+    from lhtclip.maps.vectors import read_polygons
+
+    polygons = read_polygons(Path(aoi), job.source.dataset.crs)
+
+    def inside(top: int, bottom: int) -> NDArray[np.bool_]:
+        features = import_extra("rasterio.features", purpose="Maps")
+
+        transform = job.transform @ translation(0, top - job.top)
+        return features.geometry_mask(
+            polygons, (bottom - top, job.width), transform, invert=True, all_touched=False
+        )
+
+    return inside
+
+
+def _check_outputs(out: Path, vector: str | Path | None, overwrite: bool) -> None:
+    if out.suffix.lower() not in (".tif", ".tiff"):
+        raise InputError(f"The map is a GeoTIFF: --out must end with .tif, got {str(out)!r}.")
+    if vector is not None and Path(vector).suffix.lower() not in VECTOR_DRIVERS:
+        raise InputError(f"Vector files end with {', '.join(VECTOR_DRIVERS)}; got {str(vector)!r}.")
+    for path in (out, *([Path(vector)] if vector else [])):
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} is there already. Choose another --out, or pass --overwrite.")
+
+
+def _fingerprint(
+    segmenter: Segmenter,
+    vocabulary: Vocabulary,
+    source: Source,
+    settings: MapSettings,
+    aoi: str | Path | None,
+) -> dict[str, Any]:
+    decisive = asdict(settings)
+    for name in ("min_area", "simplify", "cache_mb"):
+        del decisive[name]
+    return {
+        "encoder": segmenter.encoder.settings(),
+        "windows": [segmenter.windows.window, segmenter.windows.stride],
+        "decoding": asdict(segmenter.decoding),
+        "classes": [vocabulary.names, vocabulary.queries, vocabulary.class_of_query],
+        "source": source.fingerprint(),
+        "settings": decisive,
+        "aoi": str(aoi) if aoi else None,
+    }

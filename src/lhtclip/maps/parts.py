@@ -1,0 +1,95 @@
+"""Finished strips on disk: each appears whole, so a run that was killed goes on after the last."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.errors import InputError
+from lhtclip.files import write_atomically
+
+_RECORD = "strips.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strip:
+    """Rows of the map.
+
+    Attributes:
+        top: First row, counted in the frame that is labelled.
+        labels: Class indices (rows, width); the largest value of the type is nodata.
+        scores: Winner's probability in steps of 1/250 (rows, width) uint8, 255 is nodata; or None.
+        probabilities: The same for every class (classes, rows, width), or None.
+    """
+
+    top: int
+    labels: NDArray[Any]
+    scores: NDArray[np.uint8] | None
+    probabilities: NDArray[np.uint8] | None
+
+
+class Parts:
+    """The folder that holds the strips of one map until it is put together."""
+
+    def __init__(self, out: Path, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
+        """Open the folder next to the map.
+
+        Raises:
+            InputError: It holds strips of other words, settings or another scene.
+        """
+        self.folder = out.with_name(f".{out.name}.strips")
+        record = json.loads(json.dumps(fingerprint))
+        path = self.folder / _RECORD
+        if path.exists():
+            try:
+                same = json.loads(path.read_text(encoding="utf-8")) == record
+            except (OSError, ValueError):
+                same = False
+            if not same and not overwrite:
+                raise InputError(
+                    f"{self.folder} holds strips of other words, settings or another scene. "
+                    "Choose another --out, or pass --overwrite."
+                )
+            if not same:
+                shutil.rmtree(self.folder)
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps(record, indent=1).encode())
+
+    def done(self) -> set[int]:
+        """Return the first rows of the strips that are there."""
+        return {int(path.stem) for path in self.folder.glob("[0-9]*.npz")}
+
+    def write(self, strip: Strip) -> None:
+        """Keep a strip."""
+        arrays: dict[str, NDArray[Any]] = {"labels": strip.labels}
+        if strip.scores is not None:
+            arrays["scores"] = strip.scores
+        if strip.probabilities is not None:
+            arrays["probabilities"] = strip.probabilities
+        file = io.BytesIO()
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+        write_atomically(self.folder / f"{strip.top:09d}.npz", file.getvalue())
+
+    def __iter__(self) -> Iterator[Strip]:
+        """Read the strips from top to bottom, one at a time."""
+        for path in sorted(self.folder.glob("[0-9]*.npz")):
+            with np.load(path) as arrays:
+                yield Strip(
+                    int(path.stem),
+                    arrays["labels"],
+                    arrays.get("scores"),
+                    arrays.get("probabilities"),
+                )
+
+    def remove(self) -> None:
+        """Remove the folder once the map is there."""
+        shutil.rmtree(self.folder, ignore_errors=True)

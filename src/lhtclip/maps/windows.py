@@ -1,0 +1,121 @@
+"""Rows of windows through the tower, each as logits; rows above that are still needed are kept.
+
+A row goes through the tower in batches that depend on its own windows only. So the numbers are the
+same whether the raster is labelled at once, in parts, or after an interruption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lhtclip.image.pixels import to_pixels
+from lhtclip.maps.job import Job
+from lhtclip.segmenter import Segmenter
+
+
+class WindowRows:
+    """Logits of window rows, made in order."""
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        job: Job,
+        texts: Tensor,
+        *,
+        on_windows: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """Take what all rows share.
+
+        Args:
+            segmenter: Model and method.
+            job: The raster and its windows.
+            texts: Unit-length text embeddings (queries, E).
+            on_windows: Called with how many windows were finished.
+        """
+        self._segmenter, self._source, self._plan = segmenter, job.source, job.plan
+        self._columns, self._batch = job.columns, job.batch
+        self._texts, self._on_windows = texts, on_windows
+        self._kept: dict[int, Tensor] = {}
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="lhtclip-raster")
+        self._next = None
+
+    def get(self, first: int, behind: int) -> Tensor:
+        """Return logits of rows `first` to `behind` - 1; rows before are forgotten.
+
+        Returns:
+            Cosines (rows, columns, grid rows, grid columns, queries), float32, on the CPU.
+        """
+        for row in [row for row in self._kept if row < first]:
+            del self._kept[row]
+        for row in range(first, behind):
+            if row not in self._kept:
+                self._kept[row] = self._encode(row)
+        return torch.stack([self._kept[row] for row in range(first, behind)])
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._reader.shutdown(cancel_futures=True)
+
+    @torch.inference_mode()
+    def _encode(self, row: int) -> Tensor:
+        levels, wanted = self._levels(row)
+        plan, left = self._plan, self._plan.lefts[self._columns[0]]
+        logits: list[Tensor] = []
+        for start in range(0, len(wanted), self._batch):
+            batch = range(start, min(start + self._batch, len(wanted)))
+            starts = [plan.lefts[self._columns[i]] - left for i in batch if wanted[i]]
+            if starts:
+                windows = [levels[:, at : at + plan.window_width] for at in starts]
+                pixels = torch.stack([self._pixels(each) for each in windows])
+                logits.append((self._segmenter.runner(pixels) @ self._texts.T).cpu())
+            self._on_windows(len(batch))
+        return self._placed(logits, wanted)
+
+    def _placed(self, logits: list[Tensor], wanted: list[bool]) -> Tensor:
+        """Put the logits of windows into their columns; windows without pixels have zeros."""
+        patch = self._segmenter.checkpoint.model.config.vision.patch_size
+        grid = (self._plan.window_height // patch, self._plan.window_width // patch)
+        whole = torch.zeros(len(wanted), *grid, len(self._texts))
+        if logits:
+            whole[torch.tensor(wanted)] = torch.cat(logits)
+        return whole
+
+    def _levels(self, row: int) -> tuple[NDArray[np.uint8], list[bool]]:
+        """Take a row that was read ahead, and begin to read the one below."""
+        if self._next is None or self._next[0] != row:
+            self._next = (row, self._reader.submit(self._read, row))
+        result = self._next[1].result()
+        below = row + 1
+        if below < len(self._plan.tops):
+            self._next = (below, self._reader.submit(self._read, below))
+        return result
+
+    def _read(self, row: int) -> tuple[NDArray[np.uint8], list[bool]]:
+        plan, top = self._plan, self._plan.tops[row]
+        left = plan.lefts[self._columns[0]]
+        right = plan.lefts[self._columns[-1]] + plan.window_width
+        bottom = top + plan.window_height
+        seen = [
+            self._source.seen(top, bottom, plan.lefts[c], plan.lefts[c] + plan.window_width)
+            for c in self._columns
+        ]
+        if not any(seen):
+            return np.empty((0, 0, 3), np.uint8), seen
+        return self._source.levels(top, bottom, left, right), seen
+
+    def _pixels(self, window: NDArray[np.uint8]) -> Tensor:
+        tower, checkpoint = self._segmenter.checkpoint.model.vision, self._segmenter.checkpoint
+        return to_pixels(
+            np.ascontiguousarray(window),
+            (self._plan.window_height, self._plan.window_width),
+            device=tower.device,
+            dtype=tower.dtype,
+            mean=checkpoint.pixels.mean,
+            std=checkpoint.pixels.std,
+        )

@@ -1,0 +1,253 @@
+// The page: one image, its words, one or two methods, and everything drawn from their labels.
+
+import { server } from "./api.js";
+import { connectDownloads } from "./downloads.js";
+import { connectFolder } from "./folder.js";
+import { Legend } from "./legend.js";
+import { decodeLabels, paint, paintView } from "./painter.js";
+import { Pane } from "./pane.js";
+import { connectPointer } from "./pointer.js";
+import { Words } from "./words.js";
+
+const at = (id) => document.getElementById(id);
+const PAUSE = 60; // milliseconds without a key before the server is asked
+
+const state = {
+  id: null,
+  name: "image.png",
+  image: null, // ImageBitmap
+  blob: null,
+  panes: [],
+  view: null,
+  point: null,
+  turn: 0, // counts questions, so that a late answer never replaces a newer one
+  stop: null, // AbortController of the question under way
+};
+
+const words = new Words(at("words"), at("chips"), () => ask(PAUSE));
+const legend = new Legend(at("legend"), draw);
+
+function question(pane, more = {}) {
+  return {
+    classes: words.all.map((word) => word.split("|")),
+    background: at("background").value.trim() || null,
+    threshold: Number(at("threshold").value) || null,
+    ...pane.variant,
+    ...more,
+  };
+}
+
+function shown() {
+  return at("compare").checked ? state.panes : state.panes.slice(0, 1);
+}
+
+let timer = 0;
+function ask(pause = 0) {
+  at("undo").disabled = !words.past.length;
+  at("redo").disabled = !words.future.length;
+  clearTimeout(timer);
+  timer = setTimeout(answer, pause);
+}
+
+async function answer() {
+  if (!state.id) return;
+  state.stop?.abort();
+  const stop = (state.stop = new AbortController());
+  const turn = ++state.turn;
+  if (!words.all.length) {
+    for (const pane of state.panes) pane.result = null;
+    update("Type a class.");
+    return;
+  }
+  const started = performance.now();
+  try {
+    const answers = await Promise.all(
+      shown().map((pane) => server.segment(state.id, question(pane), stop.signal)),
+    );
+    const labels = await Promise.all(answers.map((each) => decodeLabels(each.labels)));
+    if (turn !== state.turn) return;
+    shown().forEach((pane, i) => (pane.result = { ...answers[i], ...labels[i] }));
+    await look();
+    const milliseconds = Math.round(performance.now() - started);
+    document.body.dataset.answered = String(turn); // for tests: this question is on the screen
+    update(`${words.all.length} classes in ${milliseconds} ms.`);
+  } catch (error) {
+    if (error.name === "AbortError" || turn !== state.turn) return;
+    fail(error);
+  }
+}
+
+async function look() {
+  const kind = at("show").value;
+  state.view = null;
+  if (kind === "classes" || (kind === "similarity" && !state.point)) return;
+  const pane = state.panes[0];
+  const { x, y } = state.point ?? { x: 0, y: 0 };
+  const views = shown().map((each) =>
+    server.view(state.id, { kind, x, y, ...(each ?? pane).variant }),
+  );
+  state.view = await Promise.all(views);
+}
+
+function update(text) {
+  at("error").hidden = true;
+  at("status").textContent = text;
+  const first = state.panes[0].result;
+  if (first) words.colour(first.classes);
+  legend.show(first);
+  at("differ").textContent = difference();
+  for (const button of document.querySelectorAll("[data-download], [data-copy]")) {
+    button.disabled = !first;
+  }
+  draw();
+}
+
+function difference() {
+  const [a, b] = state.panes.map((pane) => pane.result);
+  if (!at("compare").checked || !a || !b) return "";
+  let differ = 0;
+  for (let i = 0; i < a.labels.length; i++) differ += a.labels[i] !== b.labels[i];
+  return `${((100 * differ) / a.labels.length).toFixed(1)} % of pixels differ.`;
+}
+
+function draw() {
+  if (!state.image) return;
+  const options = {
+    opacity: Number(at("opacity").value),
+    edges: at("edges").checked,
+    visible: (index) => legend.visible(index),
+  };
+  shown().forEach((pane, i) => {
+    if (state.view) paintView(pane.canvas, state.image, state.view[i], options.opacity);
+    else paint(pane.canvas, state.image, pane.result, options);
+    pane.canvas.hidden = false;
+  });
+  at("drop").hidden = true;
+  const two = at("compare").checked;
+  at("right").hidden = !two;
+  at("divider").hidden = !two;
+}
+
+function fail(error) {
+  at("error").textContent = error.message;
+  at("error").hidden = false;
+  at("status").textContent = "";
+  if (error.status === 404 && state.blob) {
+    at("status").textContent = "The server has forgotten the image; it is sent again.";
+    upload(state.blob, state.name);
+  }
+}
+
+let sent = 0;
+async function upload(blob, name = "image.png", known = null) {
+  const mine = ++sent;
+  at("error").hidden = true;
+  at("status").textContent = "Encoding the image…";
+  document.body.dataset.answered = "";
+  try {
+    const [answer, image] = await Promise.all([
+      known ?? server.upload(blob),
+      createImageBitmap(blob, { imageOrientation: "from-image" }).catch(() => null),
+    ]);
+    if (mine !== sent) return;
+    if (!image) throw new Error("The browser cannot show this kind of image. Convert it to PNG or JPEG.");
+    Object.assign(state, { id: answer.id, image, blob, name, view: null, point: null });
+    for (const pane of state.panes) pane.result = null;
+    update(`${image.width} × ${image.height} pixels.`);
+    ask();
+  } catch (error) {
+    if (mine === sent) fail({ message: error.message });
+  }
+}
+
+let example = 0;
+function connect() {
+  state.panes = [new Pane("left", at("left"), ask), new Pane("right", at("right"), ask)];
+  at("choose").addEventListener("click", () => at("file").click());
+  at("file").addEventListener("change", () => {
+    const [file] = at("file").files;
+    if (file) upload(file, file.name);
+    at("file").value = "";
+  });
+  at("example").addEventListener("click", async () => {
+    try {
+      const examples = await server.examples();
+      const { name, classes } = examples[example++ % examples.length];
+      words.set(classes);
+      await upload(await server.example(name), `${name}.png`);
+    } catch (error) {
+      fail(error);
+    }
+  });
+  at("undo").addEventListener("click", () => words.undo());
+  at("redo").addEventListener("click", () => words.redo());
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.matches("input[type=text]") && event.target.value;
+    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || typing) return;
+    event.preventDefault();
+    if (event.shiftKey) words.redo();
+    else words.undo();
+  });
+  document.addEventListener("paste", (event) => {
+    const [file] = event.clipboardData.files;
+    if (file) upload(file, file.name || "pasted.png");
+  });
+  const stage = at("stage");
+  stage.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    stage.classList.add("over");
+  });
+  stage.addEventListener("dragleave", () => stage.classList.remove("over"));
+  stage.addEventListener("drop", (event) => {
+    event.preventDefault();
+    stage.classList.remove("over");
+    const [file] = event.dataTransfer.files;
+    if (file) upload(file, file.name);
+  });
+  at("background").addEventListener("input", () => ask(PAUSE));
+  at("threshold").addEventListener("input", () => {
+    at("threshold-value").value = Number(at("threshold").value).toFixed(2);
+    ask(PAUSE);
+  });
+  for (const id of ["opacity", "edges"]) at(id).addEventListener("input", draw);
+  at("show").addEventListener("change", async () => {
+    try {
+      await look();
+      if (at("show").value === "similarity" && !state.point) {
+        at("status").textContent = "Click a patch of the image.";
+      }
+      draw();
+    } catch (error) {
+      fail(error);
+    }
+  });
+  at("compare").addEventListener("change", () => {
+    state.panes[1].toggle(at("compare").checked);
+    ask();
+  });
+  at("theme").addEventListener("click", () => {
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
+    document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
+  });
+  connectPointer({ state, words, question, look, draw, fail, shown });
+  connectDownloads({ state, words, question, fail });
+  connectFolder({ upload, words, question: () => question(state.panes[0]), fail });
+}
+
+async function start() {
+  connect();
+  try {
+    const [{ models }, { methods, default: own }] = await Promise.all([
+      server.models(),
+      server.methods(),
+    ]);
+    at("model").textContent = `Model: ${models[0].name}`;
+    state.model = models[0].name;
+    for (const pane of state.panes) pane.build(at("panes"), methods, own);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+start();

@@ -1,0 +1,1 @@
+"""Protocols of other programs, each a thin module over the same service."""

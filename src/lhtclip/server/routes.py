@@ -1,0 +1,343 @@
+"""The REST service under /v1: images, what is in them, and what the server can do."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Awaitable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.datastructures import UploadFile
+
+from lhtclip import __version__
+from lhtclip.datasets.scene_files import bundled_scenes
+from lhtclip.methods import METHODS
+from lhtclip.server.answers import describe, labels_png
+from lhtclip.server.probes import probe
+from lhtclip.server.problems import Problem
+from lhtclip.server.schemas import (
+    Candidate,
+    ImageAnswer,
+    ProbeAnswer,
+    ProbeRequest,
+    ProblemAnswer,
+    SegmentAnswer,
+    SegmentRequest,
+    ViewAnswer,
+    ViewRequest,
+)
+from lhtclip.server.service import Service, variant_of
+from lhtclip.server.views import view
+
+T = TypeVar("T")
+_CLIENT_GONE = 499
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemAnswer, "description": text}
+    for status, text in (
+        (401, "The token is missing or wrong."),
+        (404, "No image has this id, or it has expired."),
+        (413, "The body or the image is too large."),
+        (415, "The body has a type that is not read."),
+        (422, "The image or the words cannot be used."),
+        (503, "Too many requests wait; see Retry-After."),
+        (504, "The model was not free in time."),
+    )
+}
+_IMAGE_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+        },
+    }
+}
+router = APIRouter(prefix="/v1", responses=_REFUSALS)
+
+
+def service_of(request: Request) -> Service:
+    """Return the application's service."""
+    return request.app.state.service
+
+
+@router.post(
+    "/images",
+    status_code=201,
+    operation_id="encode_image",
+    response_model=ImageAnswer,
+    openapi_extra=_IMAGE_BODY,
+    summary="Encode an image and keep it",
+)
+async def encode_image(request: Request) -> ImageAnswer:
+    """Read an image (raw bytes, or a form with `file`), encode it once, and return its id."""
+    service = service_of(request)
+    data = await image_bytes(request)
+    stored = await unless_gone(request, service.upload(data, variant_of(None, None)))
+    height, width = stored.image.shape[:2]
+    return ImageAnswer(
+        id=stored.id, width=width, height=height, expires_in=service.store.idle_seconds
+    )
+
+
+@router.delete(
+    "/images/{identifier}", status_code=204, operation_id="forget_image", summary="Forget an image"
+)
+async def forget_image(request: Request, identifier: str) -> Response:
+    """Forget an image before it expires."""
+    service_of(request).store.remove(identifier)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/images/{identifier}/segment",
+    operation_id="segment_image",
+    response_model=SegmentAnswer,
+    response_model_exclude_none=False,
+    summary="Label every pixel of a kept image",
+)
+async def segment_image(request: Request, identifier: str, asked: SegmentRequest) -> SegmentAnswer:
+    """Label a kept image with the classes; the image tower does not run again."""
+    service = service_of(request)
+    stored = service.store.get(identifier)
+    vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)
+
+    async def work() -> SegmentAnswer:
+        encoded = await service.encoded(stored, variant)
+        result, seconds = await service.label(encoded, vocabulary, asked)
+        return await service.aside(
+            lambda: describe(result, asked.include, identifier=identifier, seconds=seconds)
+        )
+
+    return await unless_gone(request, work())
+
+
+@router.post(
+    "/images/{identifier}/labels.png",
+    operation_id="label_image",
+    summary="Label every pixel of a kept image; answer with a PNG",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}, "description": "Class indices."}},
+)
+async def label_image(request: Request, identifier: str, asked: SegmentRequest) -> Response:
+    """Answer with the class indices alone, as a greyscale PNG."""
+    service = service_of(request)
+    stored = service.store.get(identifier)
+    vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)
+
+    async def work() -> bytes:
+        encoded = await service.encoded(stored, variant)
+        result, _ = await service.label(encoded, vocabulary, asked)
+        return await service.aside(lambda: labels_png(result.labels))
+
+    return Response(await unless_gone(request, work()), media_type="image/png")
+
+
+@router.post(
+    "/images/{identifier}/probe",
+    operation_id="probe_image",
+    response_model=ProbeAnswer,
+    summary="List the best classes at one pixel",
+)
+async def probe_image(request: Request, identifier: str, asked: ProbeRequest) -> ProbeAnswer:
+    """List the best classes at one pixel with their probabilities."""
+    service = service_of(request)
+    stored = service.store.get(identifier)
+    vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)
+    encoded = await service.encoded(stored, variant)
+    segmenter = service.variants.get(variant)
+    best = await service.ask(lambda: probe(segmenter, encoded, vocabulary, asked))
+    classes = [Candidate(name=name, probability=min(chance, 1.0)) for name, chance in best]
+    return ProbeAnswer(x=asked.x, y=asked.y, classes=classes)
+
+
+@router.post(
+    "/images/{identifier}/view",
+    operation_id="view_image",
+    response_model=ViewAnswer,
+    summary="Show what the techniques see",
+)
+async def view_image(request: Request, identifier: str, asked: ViewRequest) -> ViewAnswer:
+    """Return Hoyer's measure of every patch, or the similarity of one patch to all others."""
+    service = service_of(request)
+    stored = service.store.get(identifier)
+    variant = variant_of(asked.method, asked.lht)
+    encoded = await service.encoded(stored, variant)
+    return await service.ask(lambda: view(encoded, asked))
+
+
+@router.post(
+    "/segment",
+    operation_id="segment_once",
+    response_model=SegmentAnswer,
+    openapi_extra=_IMAGE_BODY,
+    summary="Label an image in one call",
+)
+async def segment_once(
+    request: Request,
+    classes: Annotated[str, Query(examples=["car, road, person|rider"])],
+    background: Annotated[str | None, Query()] = None,
+    threshold: Annotated[float | None, Query(ge=0, le=1)] = None,
+    method: Annotated[str | None, Query()] = None,
+    lht: Annotated[bool | None, Query()] = None,
+    include: Annotated[str, Query(description="Of labels, overlay, polygons, rle.")] = "labels",
+) -> SegmentAnswer:
+    """Label an image that is not kept; the image is the body, the rest is in the query."""
+    service = service_of(request)
+    parts = [part.strip() for part in include.split(",") if part.strip()]
+    try:
+        asked = SegmentRequest.model_validate(
+            {
+                "classes": classes,
+                "background": background,
+                "threshold": threshold,
+                "method": method,
+                "lht": lht,
+                "include": parts,
+            }
+        )
+    except ValueError as error:
+        raise Problem(
+            422,
+            "parameters",
+            f"include is of labels, overlay, polygons, rle; got {include[:100]!r}.",
+        ) from error
+    data = await image_bytes(request)
+
+    async def work() -> SegmentAnswer:
+        result, seconds = await service.once(data, asked)
+        return await service.aside(
+            lambda: describe(result, asked.include, identifier=None, seconds=seconds)
+        )
+
+    return await unless_gone(request, work())
+
+
+@router.get("/methods", operation_id="list_methods", summary="List the methods")
+async def list_methods(request: Request) -> dict[str, Any]:
+    """List the methods that an image can be encoded with."""
+    own = service_of(request).variants.base.encoder.method.name
+    return {
+        "default": own,
+        "methods": [{"name": name, "source": each.source} for name, each in METHODS.items()],
+    }
+
+
+@router.get("/models", operation_id="list_models", summary="Describe the model")
+async def list_models(request: Request) -> dict[str, Any]:
+    """Describe the one model that this server runs."""
+    service = service_of(request)
+    name = service.variants.base.checkpoint.name
+    return {
+        "models": [{"name": name, "fingerprint": service.fingerprint}],
+        "success": True,  # this and `data` are what X-AnyLabeling's client reads
+        "data": {name: _card(name)},
+    }
+
+
+@router.get("/examples", operation_id="list_examples", summary="List the bundled scenes")
+async def list_examples() -> dict[str, Any]:
+    """List the scenes that come with the package, with the classes that are in each."""
+    return {
+        "examples": [
+            {"name": scene.name, "classes": ["|".join(names) for names in scene.classes]}
+            for scene in bundled_scenes()
+        ]
+    }
+
+
+@router.get("/examples/{name}", operation_id="example", summary="Return a bundled scene")
+async def example(name: str) -> Response:
+    """Return one of the scenes that come with the package, to try the page with."""
+    for scene in bundled_scenes():
+        if scene.name == name:
+            return Response(await asyncio.to_thread(scene.image.read_bytes), media_type="image/png")
+    raise Problem(404, "no-example", f"There is no scene {name[:100]!r}. See /v1/examples.")
+
+
+@router.get("/version", operation_id="version", summary="Name the version")
+async def version() -> dict[str, str]:
+    """Name the version of the package."""
+    return {"lhtclip": __version__}
+
+
+async def image_bytes(request: Request) -> bytes:
+    """Return the image of a request: its body, the form's `file`, or JSON's base64 `image`.
+
+    Raises:
+        Problem: 415 or 422, there is none in any of these forms.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return await request.body()
+    if kind == "multipart/form-data":
+        async with request.form(max_files=1, max_fields=20) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise Problem(422, "form", "The form has no file in its field `file`.")
+            return await file.read()
+    if kind == "application/json":
+        return await _image_in_json(request)
+    raise Problem(
+        415,
+        "media-type",
+        "Send the image as image/*, multipart/form-data or JSON, "
+        f"not as {kind[:100] or 'nothing'!r}.",
+    )
+
+
+async def _image_in_json(request: Request) -> bytes:
+    try:
+        text = (await request.json())["image"]
+        return base64.b64decode(text.partition("base64,")[2] or text, validate=True)
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        binascii.Error,
+    ) as error:
+        raise Problem(
+            422, "json", "JSON needs a field `image` that holds base64 of an image file."
+        ) from error
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """Await work, but stop waiting when the client has gone; its place becomes free."""
+    task = asyncio.ensure_future(work)
+    watcher = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise Problem(_CLIENT_GONE, "client-gone", "The client went away.")
+    finally:
+        for each in (task, watcher):
+            each.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _card(name: str) -> dict[str, Any]:
+    """Describe the model in the form in which X-AnyLabeling lists it."""
+    return {
+        "display_name": f"lhtclip ({name})",
+        "widgets": [
+            {"name": "edit_text", "value": ""},
+            {"name": "edit_conf", "value": 0.0},
+            {"name": "button_send", "value": None},
+        ],
+        "params": {"conf_threshold": 0.0},
+        "batch_processing_mode": "text_prompt",
+    }

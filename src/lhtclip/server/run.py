@@ -1,0 +1,70 @@
+"""Run the server until it is told to stop, and let it end in good order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from socket import socket
+from types import FrameType
+
+import uvicorn
+
+from lhtclip.segmenter import Segmenter
+from lhtclip.server.app import Application, create_app
+from lhtclip.server.logs import start_log
+from lhtclip.server.settings import ServerSettings
+
+log = logging.getLogger("lhtclip.server")
+
+
+class _Server(uvicorn.Server):
+    """Refuses new work as soon as a signal comes, before connections are closed."""
+
+    def __init__(
+        self, config: uvicorn.Config, application: Application, on_ready: Callable[[str], None]
+    ) -> None:
+        super().__init__(config)
+        self._application, self._on_ready = application, on_ready
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            for own in server.sockets:
+                host, port = own.getsockname()[:2]
+                self._on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._application.service.drain()
+        super().handle_exit(sig, frame)
+
+
+def serve(
+    segmenter: Segmenter,
+    settings: ServerSettings,
+    *,
+    on_ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; the batch that runs then is finished.
+
+    Args:
+        segmenter: The model, with the method and techniques that are used by default.
+        settings: Address, limits and access.
+        on_ready: Called with each address once requests are taken.
+    """
+    start_log(as_json=settings.log_json)
+    application = create_app(segmenter, settings)
+    config = uvicorn.Config(
+        application,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=32 << 10,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=int(settings.timeout),
+    )
+    try:
+        _Server(config, application, on_ready).run()
+    finally:
+        application.service.close()

@@ -1,0 +1,182 @@
+"""One thread runs the model; requests wait in a bounded queue, images are encoded together.
+
+Questions to encoded images are short, so they go before images that are to be encoded. A request
+whose client went away leaves the queue, and a queue that is full refuses at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from lhtclip.server.metrics import Metrics
+from lhtclip.server.problems import Problem, busy
+
+T = TypeVar("T")
+Work = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """One request's work: `work` takes the items of all jobs of one key and returns as many."""
+
+    key: Hashable
+    item: Any
+    work: Work
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    deadline: float
+
+
+class Scheduler:
+    """A bounded queue in front of one thread."""
+
+    def __init__(
+        self, *, limit: int, batch: int, delay: float, timeout: float, metrics: Metrics
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            limit: Most jobs that wait.
+            batch: Most jobs of one key that run together.
+            delay: Seconds to wait for further jobs of the same key.
+            timeout: Seconds until a job that waits is given up.
+            metrics: Where the queue and the batches are counted.
+        """
+        self._limit, self._batch, self._delay, self._timeout = limit, batch, delay, timeout
+        self._metrics = metrics
+        self._changed = threading.Condition()
+        self._short: deque[_Job] = deque()
+        self._long: deque[_Job] = deque()
+        self._open = True
+        self._thread = threading.Thread(target=self._run, name="lhtclip-model", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return len(self._short) + len(self._long)
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """Run short work on the model's thread, before images that wait to be encoded."""
+
+        def alone(items: Sequence[Any]) -> Sequence[T]:
+            return [work() for _ in items]
+
+        return await self._submit(self._short, key=object(), item=None, work=alone)
+
+    async def batch(self, key: Hashable, item: Any, work: Work) -> Any:
+        """Run `work` on this item together with others of the same key; return its own result.
+
+        `work` gives for every item a result, or the exception that this item's caller gets.
+        """
+        return await self._submit(self._long, key=key, item=item, work=work)
+
+    def close(self) -> None:
+        """Refuse what waits and what comes; the batch that runs is finished."""
+        with self._changed:
+            self._open = False
+            waiting = [*self._short, *self._long]
+            self._short.clear()
+            self._long.clear()
+            self._changed.notify_all()
+        for job in waiting:
+            _settle(job, busy("The server is shutting down. Try another one.", after=5))
+
+    def join(self, seconds: float) -> None:
+        """Wait until the thread has ended."""
+        self._thread.join(seconds)
+
+    async def _submit(self, queue: deque[_Job], *, key: Hashable, item: Any, work: Work) -> Any:
+        loop = asyncio.get_running_loop()
+        deadline = time.monotonic() + self._timeout
+        job = _Job(key, item, work, loop.create_future(), loop, deadline)
+        with self._changed:
+            if not self._open:
+                raise busy("The server is shutting down. Try another one.", after=5)
+            if self.waiting >= self._limit:
+                self._metrics.rejected.labels("queue_full").inc()
+                raise busy(f"{self._limit} requests are waiting already. Try again later.")
+            queue.append(job)
+            self._metrics.queue.set(self.waiting)
+            self._changed.notify_all()
+        try:
+            return await asyncio.wait_for(job.future, self._timeout)
+        except asyncio.TimeoutError:
+            self._metrics.rejected.labels("timeout").inc()
+            raise Problem(
+                504, "timeout", f"The model was not free within {self._timeout:g} seconds."
+            ) from None
+        finally:
+            if not job.future.done():
+                job.future.cancel()
+            self._drop(job)
+
+    def _drop(self, job: _Job) -> None:
+        """Give the place of a job back that nobody waits for any more."""
+        with self._changed:
+            for queue in (self._short, self._long):
+                if job in queue:
+                    queue.remove(job)
+            self._metrics.queue.set(self.waiting)
+
+    def _run(self) -> None:
+        while (jobs := self._take()) is not None:
+            if not jobs:  # whoever asked went away while further images were awaited
+                continue
+            try:
+                results = jobs[0].work([job.item for job in jobs])
+            except Exception as error:  # the callers get it; the thread goes on
+                results = [error] * len(jobs)
+            for job, result in zip(jobs, results, strict=True):
+                _settle(job, result)
+
+    def _take(self) -> list[_Job] | None:
+        """Wait for work; return jobs of one key, or None once the queue is closed."""
+        with self._changed:
+            while not (self._short or self._long):
+                if not self._open:
+                    return None
+                self._changed.wait()
+            if not self._short:
+                self._gather()
+            jobs = self._next()
+            self._metrics.queue.set(self.waiting)
+            return jobs
+
+    def _gather(self) -> None:
+        """Give further images a moment to arrive, unless there is other work to do."""
+        until = time.monotonic() + self._delay
+        while len(self._long) < self._batch and self._open and not self._short:
+            left = until - time.monotonic()
+            if left <= 0 or not self._changed.wait(left):
+                return
+
+    def _next(self) -> list[_Job]:
+        """Take one short job, or the first image and those that may be encoded with it."""
+        if self._short:
+            return [self._short.popleft()]
+        jobs = [job for job in self._long if job.key == self._long[0].key][: self._batch]
+        for job in jobs:
+            self._long.remove(job)
+        return jobs
+
+
+def _settle(job: _Job, result: Any) -> None:
+    def settle() -> None:
+        if job.future.done():
+            return
+        if isinstance(result, BaseException):
+            job.future.set_exception(result)
+        else:
+            job.future.set_result(result)
+
+    try:
+        job.loop.call_soon_threadsafe(settle)
+    except RuntimeError:  # the loop has ended, and with it whoever waited
+        return

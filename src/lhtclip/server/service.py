@@ -1,0 +1,202 @@
+"""What the server does, without HTTP: upload an image, ask it for classes, forget it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.encoded_image import EncodedImage
+from lhtclip.errors import InputError
+from lhtclip.image.pixels import read_image
+from lhtclip.segmentation import Segmentation
+from lhtclip.segmenter import Segmenter
+from lhtclip.server.metrics import Metrics
+from lhtclip.server.problems import Problem
+from lhtclip.server.scheduler import Scheduler
+from lhtclip.server.schemas import Classes, Techniques
+from lhtclip.server.settings import ServerSettings
+from lhtclip.server.store import ImageStore, StoredImage
+from lhtclip.server.variants import Variant, Variants
+from lhtclip.text.vocabulary import Vocabulary
+
+T = TypeVar("T")
+_READERS = 2  # threads that decode uploads and encode answers next to the model
+
+
+class Service:
+    """One model, its queue and its images."""
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        make: Callable[[Segmenter, Variant], Segmenter],
+        settings: ServerSettings,
+    ) -> None:
+        """Start the model's thread.
+
+        Args:
+            segmenter: The server's own.
+            make: Builds a segmenter of another method or other techniques on the same weights.
+            settings: Limits.
+        """
+        self.settings, self.metrics = settings, Metrics()
+        self.variants = Variants(segmenter, make)
+        self.store = ImageStore(
+            max_bytes=settings.cache_bytes,
+            idle_seconds=settings.idle_seconds,
+            metrics=self.metrics,
+        )
+        self._scheduler = Scheduler(
+            limit=settings.queue,
+            batch=settings.batch_images,
+            delay=settings.batch_delay,
+            timeout=settings.timeout,
+            metrics=self.metrics,
+        )
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="lhtclip-reader")
+        content = json.dumps(segmenter.settings(), sort_keys=True).encode()
+        self.fingerprint = hashlib.sha256(content).hexdigest()[:16]
+        self.ready = True
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Run work that needs no model in another thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    async def read(self, data: bytes) -> NDArray[np.uint8]:
+        """Decode an upload to RGB levels (height, width, 3).
+
+        Raises:
+            InputError: It is no image that can be read, or too large.
+        """
+        if not data:
+            raise InputError("The upload is empty. Send the bytes of an image file.")
+        with self.metrics.stages.labels("decode_image").time():
+            return await self.aside(lambda: read_image(data, max_pixels=self.settings.max_pixels))
+
+    async def upload(self, data: bytes, variant: Variant) -> StoredImage:
+        """Decode and encode an image, and keep it."""
+        segmenter = self.variants.get(variant)
+        image = await self.read(data)
+        encoded = await self._encode(image, variant, segmenter)
+        stored = self.store.add(image)
+        stored.encoded[variant] = encoded
+        self.store.grown(stored)
+        return stored
+
+    async def encoded(self, stored: StoredImage, variant: Variant) -> EncodedImage:
+        """Return a kept image as a variant sees it; the model runs only the first time."""
+        if variant not in stored.encoded:
+            segmenter = self.variants.get(variant)
+            stored.encoded[variant] = await self._encode(stored.image, variant, segmenter)
+            self.store.grown(stored)
+        return stored.encoded[variant]
+
+    async def once(self, data: bytes, request: Classes) -> tuple[Segmentation, dict[str, float]]:
+        """Label an image that is not kept."""
+        vocabulary, variant = self.vocabulary(request), variant_of(request.method, request.lht)
+        segmenter = self.variants.get(variant)
+        image = await self.read(data)
+        started = time.perf_counter()
+        encoded = await self._encode(image, variant, segmenter)
+        encoding = time.perf_counter() - started
+        result, seconds = await self.label(encoded, vocabulary, request)
+        return result, {"encode": encoding, **seconds}
+
+    async def label(
+        self, encoded: EncodedImage, vocabulary: Vocabulary, request: Classes
+    ) -> tuple[Segmentation, dict[str, float]]:
+        """Label every pixel of an encoded image; also return the seconds that it took."""
+        started = time.perf_counter()
+        with self.metrics.stages.labels("label").time():
+            result = await self._scheduler.call(
+                lambda: encoded.segment(vocabulary, threshold=request.threshold)
+            )
+        return result, {"label": time.perf_counter() - started}
+
+    async def ask(self, work: Callable[[], T]) -> T:
+        """Run a short question on the model's thread."""
+        return await self._scheduler.call(work)
+
+    def vocabulary(self, request: Classes) -> Vocabulary:
+        """Check the words of a request before it waits for the model.
+
+        Raises:
+            InputError: They cannot be used.
+            Problem: There are too many.
+        """
+        threshold = request.threshold
+        if threshold is None:
+            threshold = self.variants.base.decoding.threshold
+        length = len(str(request.classes)) + len(str(request.background or ""))
+        if length > self.settings.max_characters:
+            raise Problem(
+                422,
+                "too-many-words",
+                f"All prompts together may have {self.settings.max_characters} characters, "
+                f"got {length}.",
+            )
+        vocabulary = Vocabulary.of(
+            request.classes, background=request.background, threshold=threshold
+        )
+        if len(vocabulary.names) > self.settings.max_classes:
+            raise Problem(
+                422,
+                "too-many-words",
+                f"One request may name {self.settings.max_classes} classes, "
+                f"got {len(vocabulary.names)}.",
+            )
+        return vocabulary
+
+    def drain(self) -> None:
+        """Stop taking work: what waits is answered 503, the batch that runs is finished."""
+        self.ready = False
+        self._scheduler.close()
+
+    def close(self) -> None:
+        """Drain, and wait for the model's thread."""
+        self.drain()
+        self._scheduler.join(self.settings.timeout)
+        self._readers.shutdown(cancel_futures=True)
+
+    async def _encode(
+        self, image: NDArray[np.uint8], variant: Variant, segmenter: Segmenter
+    ) -> EncodedImage:
+        def together(images: Sequence[NDArray[np.uint8]]) -> Sequence[Any]:
+            self.metrics.batch_images.observe(len(images))
+            with self.metrics.stages.labels("encode").time():
+                return _each(segmenter, images)
+
+        encoded = await self._scheduler.batch(variant, image, together)
+        self.metrics.pixels.inc(image.shape[0] * image.shape[1])
+        return encoded
+
+
+def variant_of(method: str | None, lht: bool | Techniques | None) -> Variant:
+    """Return the variant that a request names."""
+    if isinstance(lht, Techniques):
+        return Variant(method, lht.ssr, lht.atr, lht.she)
+    return Variant(method, lht, lht, lht)
+
+
+def _each(segmenter: Segmenter, images: Sequence[NDArray[np.uint8]]) -> Sequence[Any]:
+    """Encode images together; where that fails, one by one, so that one cannot harm another."""
+    try:
+        return list(segmenter.encode_many(images))
+    except Exception:
+        if len(images) == 1:
+            raise
+    results: list[Any] = []
+    for image in images:
+        try:
+            results.append(segmenter.encode(image))
+        except Exception as error:
+            results.append(error)
+    return results

@@ -1,0 +1,147 @@
+"""The page in a real browser: drop an image, type classes, compare, probe, download."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lhtclip import Segmenter
+from lhtclip.datasets.scene_files import bundled_scenes
+
+SCENE = bundled_scenes()[1]
+CLASSES = ["|".join(names) for names in SCENE.classes]
+WORDS = ", ".join(CLASSES)
+
+_DROP = """([name, data]) => {
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type: "image/png" }));
+  const stage = document.getElementById("stage");
+  stage.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+}"""
+
+
+def answered(page: Any) -> None:
+    """Wait until the labels of the latest question are on the screen."""
+    page.wait_for_selector("body[data-answered]:not([data-answered=''])", timeout=30_000)
+
+
+def ask(page: Any, words: str) -> None:
+    page.evaluate("() => { document.body.dataset.answered = ''; }")
+    page.fill("#words", words + ",")
+    answered(page)
+
+
+def drop(page: Any, name: str, data: bytes) -> None:
+    page.evaluate(_DROP, [name, base64.b64encode(data).decode()])
+
+
+@pytest.fixture
+def loaded(page: Any) -> Any:
+    """The page with a scene and all of its classes."""
+    drop(page, "scene.png", SCENE.image.read_bytes())
+    page.wait_for_selector("#left:not([hidden])", timeout=30_000)
+    ask(page, WORDS)
+    return page
+
+
+def download(page: Any, what: str) -> bytes:
+    with page.expect_download() as waiting:
+        page.click(f"[data-download={what}]")
+    return waiting.value.path().read_bytes()
+
+
+def test_what_is_shown_and_downloaded_is_what_the_library_says(loaded: Any) -> None:
+    result = Segmenter.from_pretrained("bundled").segment(SCENE.image, WORDS)
+    labels = np.array(Image.open(io.BytesIO(download(loaded, "labels"))))
+    assert (labels == result.labels).mean() > 0.999
+    legend = loaded.locator("#legend .name").all_inner_texts()
+    shares = result.coverage()
+    assert legend == sorted(result.names, key=lambda name: -shares[name])
+    coco = json.loads(download(loaded, "coco"))
+    assert [each["name"] for each in coco["categories"]] == list(result.names)
+    polygons = json.loads(download(loaded, "polygons"))["polygons"]
+    assert sum(each["area"] for each in polygons) == labels.size
+    assert download(loaded, "overlay")[:2] == b"\xff\xd8"
+
+
+def test_the_mask_follows_the_words(loaded: Any) -> None:
+    before = loaded.locator("#legend li").count()
+    ask(loaded, "rocket")
+    assert loaded.locator("#legend li").count() == before + 1
+    loaded.evaluate("() => { document.body.dataset.answered = ''; }")
+    loaded.click("#undo")
+    answered(loaded)
+    assert loaded.locator("#legend li").count() == before
+    loaded.click("#redo")
+    loaded.wait_for_selector("#chips >> text=rocket")
+
+
+def test_a_click_lists_the_best_classes_and_isolates_in_the_legend(loaded: Any) -> None:
+    loaded.click("#left", position={"x": 60, "y": 60})
+    loaded.wait_for_selector("#tip:not([hidden])")
+    assert "%" in loaded.inner_text("#tip")
+    first = loaded.locator("#legend button").first
+    first.click()
+    assert loaded.locator("#legend button").first.get_attribute("aria-pressed") == "true"
+
+
+def test_two_methods_side_by_side(loaded: Any) -> None:
+    loaded.evaluate("() => { document.body.dataset.answered = ''; }")
+    loaded.check("#compare")
+    answered(loaded)
+    assert "pixels differ" in loaded.inner_text("#differ")
+    loaded.focus("#divider")
+    loaded.keyboard.press("ArrowRight")
+    assert loaded.get_attribute("#divider", "aria-valuenow") == "52"
+    loaded.select_option("#show", "hoyer")
+    loaded.select_option("#show", "classes")
+
+
+def test_the_call_that_reproduces_the_picture(loaded: Any) -> None:
+    loaded.click("[data-copy=command]")
+    loaded.wait_for_selector("body[data-copied]")
+    text = loaded.get_attribute("body", "data-copied")
+    assert text.startswith("lhtclip segment 'scene.png' --model 'bundled' --method sclip")
+    assert f"--classes '{WORDS}'" in text
+    loaded.click("[data-copy=python]")
+    loaded.wait_for_selector("body[data-copied^=from]")
+
+
+def test_errors_are_said_in_words(page: Any) -> None:
+    drop(page, "broken.png", b"no image at all")
+    page.wait_for_selector("#error:not([hidden])")
+    assert "image" in page.inner_text("#error")
+
+
+def test_the_keyboard_alone_is_enough(loaded: Any) -> None:
+    loaded.focus("#stage")
+    loaded.keyboard.press("ArrowRight")
+    assert not loaded.is_hidden("#cursor")
+    loaded.keyboard.press("Enter")
+    loaded.wait_for_selector("#tip:not([hidden])")
+    loaded.keyboard.press("Escape")
+    assert loaded.is_hidden("#tip")
+
+
+def test_nothing_is_cut_off_on_a_phone(loaded: Any) -> None:
+    loaded.set_viewport_size({"width": 375, "height": 700})
+    wide = "() => document.documentElement.scrollWidth"
+    assert loaded.evaluate(wide) <= 375
+
+
+def test_the_folder_view_labels_and_filters(page: Any) -> None:
+    page.wait_for_selector("#browse:not([hidden])")
+    page.fill("#words", "cat, grass,")
+    page.click("#browse")
+    page.wait_for_selector("#thumbnails li")
+    assert "images" in page.inner_text("#folder-status")
+    page.locator("#thumbnails button").first.click()
+    page.wait_for_selector("#left:not([hidden])", timeout=30_000)
+    answered(page)

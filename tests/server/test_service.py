@@ -1,0 +1,128 @@
+"""The REST service answers what the library does."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from lhtclip import Segmenter
+from lhtclip.datasets.scene_files import bundled_scenes
+
+SCENE = bundled_scenes()[1]
+CLASSES = ["|".join(names) for names in SCENE.classes]
+WORDS = ", ".join(CLASSES)
+
+
+def labels_of(answer: dict[str, Any]) -> np.ndarray:
+    return np.array(Image.open(io.BytesIO(base64.b64decode(answer["labels"]))))
+
+
+def uploaded(client: TestClient) -> str:
+    answer = client.post(
+        "/v1/images", content=SCENE.image.read_bytes(), headers={"content-type": "image/png"}
+    )
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def test_labels_are_those_of_the_library(client: TestClient, segmenter: Segmenter) -> None:
+    expected = segmenter.segment(SCENE.image, WORDS)
+    identifier = uploaded(client)
+    answer = client.post(f"/v1/images/{identifier}/segment", json={"classes": WORDS}).json()
+    np.testing.assert_array_equal(labels_of(answer), expected.labels)
+    assert [each["name"] for each in answer["classes"]] == list(expected.names)
+    assert sum(each["share"] for each in answer["classes"]) == pytest.approx(1)
+    png = client.post(f"/v1/images/{identifier}/labels.png", json={"classes": WORDS})
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(png.content))), expected.labels)
+
+
+@pytest.mark.parametrize("form", ["raw", "multipart", "json"])
+def test_one_call_takes_an_image_in_any_form(
+    client: TestClient, segmenter: Segmenter, form: str
+) -> None:
+    data, query = SCENE.image.read_bytes(), {"classes": WORDS, "lht": "false", "method": "clip"}
+    given: dict[str, Any] = {
+        "raw": {"content": data, "headers": {"content-type": "image/png"}},
+        "multipart": {"files": {"file": ("x.png", data, "image/png")}},
+        "json": {"json": {"image": base64.b64encode(data).decode()}},
+    }[form]
+    answer = client.post("/v1/segment", params=query, **given)
+    assert answer.status_code == 200, answer.text
+    expected = segmenter.replace(method="clip", lht=False).segment(SCENE.image, WORDS)
+    np.testing.assert_array_equal(labels_of(answer.json()), expected.labels)
+
+
+def test_methods_and_techniques_can_be_changed_for_a_kept_image(client: TestClient) -> None:
+    identifier = uploaded(client)
+    found = {
+        (method, lht): labels_of(
+            client.post(
+                f"/v1/images/{identifier}/segment",
+                json={"classes": WORDS, "method": method, "lht": lht},
+            ).json()
+        ).tobytes()
+        for method, lht in (("sclip", True), ("sclip", False), ("clip", False))
+    }
+    assert len(set(found.values())) == 3
+
+
+def test_polygons_and_run_lengths_cover_the_labels(client: TestClient) -> None:
+    identifier = uploaded(client)
+    asked = {"classes": WORDS, "include": ["labels", "polygons", "rle", "overlay"]}
+    answer = client.post(f"/v1/images/{identifier}/segment", json=asked).json()
+    pixels = answer["width"] * answer["height"]
+    assert sum(each["area"] for each in answer["polygons"]) == pixels
+    assert sum(each["area"] for each in answer["rle"]) == pixels
+    assert base64.b64decode(answer["overlay"])[:2] == b"\xff\xd8"
+
+
+def test_a_probe_agrees_with_the_labels(client: TestClient) -> None:
+    identifier = uploaded(client)
+    labels = labels_of(
+        client.post(f"/v1/images/{identifier}/segment", json={"classes": WORDS}).json()
+    )
+    for x, y in ((10, 10), (200, 150), (labels.shape[1] - 1, labels.shape[0] - 1)):
+        asked = {"x": x, "y": y, "classes": WORDS, "k": 2}
+        best = client.post(f"/v1/images/{identifier}/probe", json=asked).json()["classes"]
+        assert best[0]["name"] == CLASSES[labels[y, x]].split("|")[0]
+        assert 1 >= best[0]["probability"] >= best[1]["probability"] >= 0
+
+
+def test_views_have_a_value_a_patch(client: TestClient) -> None:
+    identifier = uploaded(client)
+    asked = {"kind": "similarity", "x": 5, "y": 5}
+    view = client.post(f"/v1/images/{identifier}/view", json=asked).json()
+    assert view["values"][0][0] == 1.0 == view["highest"] or view["highest"] == pytest.approx(1)
+    assert len(view["values"]) == view["rows"]
+    assert client.post(f"/v1/images/{identifier}/view", json={"kind": "hoyer"}).status_code == 200
+
+
+def test_a_forgotten_image_is_gone(client: TestClient) -> None:
+    identifier = uploaded(client)
+    assert client.delete(f"/v1/images/{identifier}").status_code == 204
+    answer = client.post(f"/v1/images/{identifier}/segment", json={"classes": WORDS})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "Upload it again" in answer.json()["detail"]
+
+
+def test_openapi_names_every_operation_once(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    operations = [
+        each["operationId"] for path in document["paths"].values() for each in path.values()
+    ]
+    assert len(operations) == len(set(operations)) > 15
+
+
+def test_metrics_count_requests_and_batches(client: TestClient) -> None:
+    uploaded(client)
+    text = client.get("/metrics").text
+    assert 'lhtclip_requests_total{route="/v1/images",status="201"} 1.0' in text
+    assert "lhtclip_batch_images_count 1.0" in text
+    assert "lhtclip_cache_images 1.0" in text
