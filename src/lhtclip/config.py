@@ -1,4 +1,4 @@
-"""Every setting of a segmenter in one frozen record that is read from JSON and written to it."""
+"""All settings of a segmenter in one frozen record, to and from JSON."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from lhtclip.text.templates import resolve_templates
 
 @dataclass(frozen=True, slots=True)
 class SegmenterConfig:
-    """Everything that makes a segmenter: `Segmenter.from_config(SegmenterConfig(...))`.
+    """All settings of a segmenter: `Segmenter.from_config(SegmenterConfig(...))`.
 
     `dataclasses.replace` changes one setting.
 
     Attributes:
         model: A short name ("ViT-B-16"), an id on the hub, a local folder, or "bundled".
         method: A name in `METHODS`, or a `Method` of your own.
-        lht: True for the three techniques as the preset has them, False for none, `LhtSettings`
-            for exactly these; or changes by name, such as {"atr": False}.
-        residual: Keep the last block's residual connection; None for as published, and not at all
-            where a technique acts.
+        lht: True for the three techniques of the preset, False for none, `LhtSettings` for exactly
+            these, or changes by name, such as {"atr": False}.
+        residual: Keep the last block's residual connection; None means as published, but not if a
+            technique is on.
         mlp: Keep the last block's MLP; None has the same meaning.
-        preset: Settings of the techniques; None for those that are known for the model. In JSON
-            it may be the name of a file that holds them.
+        preset: Settings of the techniques; None for the model's known ones. In JSON it may be the
+            name of a file with them.
         templates: Name of a template set, or sentences with "{}" in them.
         reading: How values of images become levels: a range, bands, what to do with alpha.
         windows: How images are resized and cut.
         decoding: How logits become labels.
-        engine: What runs the image tower: a name in `lhtclip.engines.ENGINES`.
-        graph: For an engine that runs graphs, a file of `lhtclip export` made with the same
-            settings; None for one that is made once and kept in the cache.
+        engine: What runs the image encoder: a name in `lhtclip.engines.ENGINES`.
+        graph: For an engine that runs graphs, a file of `lhtclip export` with the same settings;
+            None exports one and keeps it in the cache.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         dtype: "auto", "float32", "bfloat16" or "float16".
         max_pixels: Larger images are refused.
@@ -74,7 +74,7 @@ class SegmenterConfig:
     text_cache: bool | str = True
 
     def __post_init__(self) -> None:
-        """Refuse what no model could have."""
+        """Refuse settings that no model could have."""
         if not isinstance(self.templates, str):
             object.__setattr__(self, "templates", tuple(self.templates))
         if isinstance(self.method, str):
@@ -99,10 +99,10 @@ class SegmenterConfig:
         return chosen, choose_dtype(dtype, chosen)
 
     def resolved(self) -> SegmenterConfig:
-        """Return the same with the one name of the model, and what "auto" means on this machine.
+        """Return the same configuration with the model's canonical name and without "auto".
 
         Raises:
-            LhtClipError: There can be no such model, or this machine cannot run it so.
+            LhtClipError: There is no such model, or this machine cannot run it this way.
         """
         device, dtype = self.machine()
         name = canonical_name(self.model)
@@ -123,11 +123,11 @@ class SegmenterConfig:
 
     @classmethod
     def from_json(cls, content: object, where: str = "the configuration") -> SegmenterConfig:
-        """Read settings that `to_json` wrote; those that are missing have their defaults.
+        """Read settings that `to_json` wrote; missing ones have their defaults.
 
         Args:
-            content: What JSON gave.
-            where: What errors call it.
+            content: The parsed JSON.
+            where: Its name in errors.
 
         Raises:
             UnknownNameError: A setting that does not exist.
@@ -157,7 +157,7 @@ def _check_lht(lht: Lht) -> None:
 
 
 def _method_to_json(method: str | Method) -> str | dict[str, Any]:
-    """Return a method's name; of one with other settings than the published ones, these too."""
+    """Return a method's name, with its settings if they differ from the published ones."""
     if isinstance(method, str) or METHODS.get(method.name) == method:
         return method if isinstance(method, str) else method.name
     return {

@@ -1,4 +1,4 @@
-"""An encoded image: it answers any words without running the image tower again."""
+"""An encoded image: segments for any classes without running the image encoder again."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ class Labels(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedImage:
-    """An image after the tower. The words can be changed without encoding it again.
+    """An image after the encoder. Segment it for any classes, again and again.
 
-    A pickle holds the image, the plan and the embeddings, not the model. Ask a segmenter with the
-    same model and settings about an image from elsewhere: `segmenter.segment(encoded, ["car"])`.
+    A pickle has the image, the plan and the embeddings, but not the model. To use an image from
+    elsewhere, call `segmenter.segment(encoded, classes)` of a segmenter with the same model and
+    settings.
 
     Attributes:
         image: RGB levels (height, width, 3).
-        plan: Where its windows lie.
-        embeddings: Of the patches, float32 (window rows, window columns, grid rows, grid columns,
+        plan: Where its windows are.
+        embeddings: Patch embeddings, float32 (window rows, window columns, grid rows, grid columns,
             E), of unit length.
-        segmenter: What encoded it and labels it; None after unpickling.
+        segmenter: The segmenter that encoded it; None after unpickling.
     """
 
     image: NDArray[np.uint8]
@@ -61,7 +62,7 @@ class EncodedImage:
         """Label every pixel with one of the classes; arguments as in `Segmenter.segment`.
 
         Raises:
-            InputError: The words cannot be used, or the image was unpickled.
+            InputError: The classes cannot be used, or the image was unpickled.
         """
         return self._owner().segment(self, classes, background=background, threshold=threshold)
 
@@ -74,5 +75,5 @@ class EncodedImage:
         return self.segmenter
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Leave the segmenter out of pickles and deep copies."""
+        """Drop the segmenter from pickles and deep copies."""
         return EncodedImage, (self.image, self.plan, self.embeddings)

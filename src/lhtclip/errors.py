@@ -1,11 +1,11 @@
-"""One tree of errors: whoever catches `LhtClipError` catches everything a user can cause.
+"""One tree of errors: `LhtClipError` covers everything that a user can cause.
 
 LhtClipError
-├── InputError                 an argument, image, word list or output path that cannot be used
+├── InputError                 an argument, image, class list or output path that cannot be used
 │   ├── UnknownNameError       a method, model or option that does not exist
 │   └── OutputError            results that cannot be written: disk full, read-only, in use
-├── CheckpointError            a checkpoint that is there but cannot be used
-├── CheckpointNotFoundError    a checkpoint that is not there and cannot be fetched
+├── CheckpointError            a checkpoint that exists but cannot be used
+├── CheckpointNotFoundError    a checkpoint that is missing and cannot be downloaded
 └── MissingDependencyError     an optional package that is not installed
 """
 
@@ -17,15 +17,15 @@ from collections.abc import Iterable
 
 
 class LhtClipError(Exception):
-    """Root of the errors that a user can cause; its text is one clear sentence or two."""
+    """Root of the errors that a user can cause; the message is one or two clear sentences."""
 
 
 class InputError(LhtClipError, ValueError):
-    """An argument, image, word list or output path that cannot be used."""
+    """An argument, image, class list or output path that cannot be used."""
 
 
 class UnknownNameError(InputError):
-    """A name that is not in the table it was looked up in."""
+    """A name that is not in its table."""
 
 
 class OutputError(InputError):
@@ -33,24 +33,24 @@ class OutputError(InputError):
 
 
 class CheckpointError(LhtClipError):
-    """A checkpoint that was found but is incomplete, misshapen or unreadable."""
+    """A checkpoint that was found but is incomplete, malformed or unreadable."""
 
 
 class CheckpointNotFoundError(LhtClipError):
-    """A checkpoint that is neither on disk nor can be fetched."""
+    """A checkpoint that is not on disk and cannot be downloaded."""
 
 
 class MissingDependencyError(LhtClipError, ImportError):
-    """An optional package that is needed for what was asked and is not installed."""
+    """An optional package that is needed and not installed."""
 
 
 def unknown(kind: str, given: str, allowed: Iterable[str]) -> UnknownNameError:
-    """Build the error for a name outside its table, with the nearest allowed names.
+    """Build the error for an unknown name, with the nearest known names.
 
     Args:
-        kind: What the name stands for, as the user would call it ("method", "model").
-        given: The name as it was typed.
-        allowed: Every name of the table.
+        kind: What the name is, as the user would call it ("method", "model").
+        given: The name as typed.
+        allowed: All known names.
     """
     names = list(allowed)
     near = difflib.get_close_matches(given.lower(), [name.lower() for name in names], n=1)
@@ -60,5 +60,5 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> UnknownNameError:
 
 
 def is_number(value: object) -> bool:
-    """Say whether something that may come from a file or a user is a finite number."""
+    """Whether a value from a file or a user is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -34,11 +34,11 @@ def import_extra(module: str, *, purpose: str) -> Any:
     """Import a module of an optional package.
 
     Args:
-        module: Such as "scipy.io".
-        purpose: What it is needed for, in the plural, to begin a sentence with.
+        module: A module such as "scipy.io".
+        purpose: What needs it, in the plural, as the start of a sentence.
 
     Raises:
-        MissingDependencyError: It is not installed; the message tells how to get it.
+        MissingDependencyError: It is not installed; the message says how to install it.
     """
     try:
         return import_module(module)

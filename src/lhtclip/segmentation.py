@@ -1,6 +1,6 @@
-"""The result: one class for every pixel of one image, to be asked, saved, passed on and looked at.
+"""The result: one class for every pixel of an image.
 
-What other programs want of it is in `lhtclip.output.forms`.
+`lhtclip.output.forms` converts it for other programs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lhtclip.output.png_names import names_in, with_names
 
 
 def label_dtype(classes: int) -> np.dtype[Any]:
-    """The type of labels for that many classes: its largest value is left for "ignored"."""
+    """Return the type of labels for this many classes; its largest value means "ignored"."""
     return np.dtype(np.uint8) if classes <= 255 else np.dtype(np.uint16)
 
 
@@ -42,7 +42,7 @@ class Segmentation(Forms):
         background: Index of the class "none of the others", if there is one.
 
     Raises:
-        InputError: Parts that do not fit together.
+        InputError: The parts do not fit together.
     """
 
     labels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -97,7 +97,7 @@ class Segmentation(Forms):
         return self.labels == self.names.index(name)
 
     def coverage(self) -> dict[str, float]:
-        """Share of all pixels that each class holds, in [0, 1]; ignored pixels belong to none."""
+        """Share of the pixels of each class, in [0, 1]; ignored pixels belong to none."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.names))
         return {
             name: int(count) / self.labels.size
@@ -127,18 +127,18 @@ class Segmentation(Forms):
     def save(self, path: str | Path) -> Path:
         """Write the labels as a PNG file whose pixel values are the class indices.
 
-        Up to 255 classes the file has a palette, so that it can be looked at; beyond, it is 16-bit
-        greyscale. The names are in it too, for `load`.
+        With up to 255 classes the file has a palette of colours; with more it is 16-bit greyscale.
+        It contains the names, for `load`.
 
         Returns:
             The path written.
 
         Raises:
-            InputError: Another suffix than .png, or a folder that cannot be written to.
+            InputError: The suffix is not .png, or the folder cannot be written to.
         """
         path = Path(path)
         if path.suffix.lower() != ".png":
-            raise InputError(f"Labels are saved as .png, which loses nothing; got {str(path)!r}.")
+            raise InputError(f"Labels are saved as .png, which is lossless; got {str(path)!r}.")
         png = encode_labels(self.labels, self.colours)
         return write_atomically(path, with_names(png, self.names, background=self.background))
 
@@ -151,7 +151,7 @@ class Segmentation(Forms):
         background: int | None = None,
         image: npt.NDArray[np.uint8] | None = None,
     ) -> Segmentation:
-        """Read labels from a PNG file, ours or any palette or greyscale one.
+        """Read labels from a PNG file: one of ours, or any palette or greyscale file.
 
         Args:
             path: The file.
@@ -160,7 +160,7 @@ class Segmentation(Forms):
             image: The RGB levels (H, W, 3) that were segmented.
 
         Returns:
-            A segmentation whose scores are all 1, for they are not in the file.
+            A segmentation whose scores are all 1, because the file has none.
 
         Raises:
             InputError: The file cannot be read, or there are no names for its labels.
@@ -192,12 +192,12 @@ class Segmentation(Forms):
 
         Args:
             opacity: Weight of the colours over the image, in [0, 1].
-            legend: Add the names below, by falling share; a narrow picture is then padded.
+            legend: Add the names below, by decreasing share; a narrow image is padded.
             font: Font file for the names. Without one, letters beyond ASCII lose their accents, and
-                names in other scripts are given as "class 7".
+                names in other scripts become "class 7".
 
         Raises:
-            InputError: No image was kept, the opacity is out of range, or the font unreadable.
+            InputError: There is no image, the opacity is out of range, or the font is unreadable.
         """
         if self.image is None:
             raise InputError("There is no image to draw over; build the result with its image.")
@@ -214,10 +214,10 @@ class Segmentation(Forms):
     def plot(
         self, ax: Any = None, *, opacity: float = 0.55, legend: bool = True, beside: bool = False
     ) -> Any:
-        """Draw the classes over the image on Matplotlib axes, which are returned.
+        """Draw the classes over the image on Matplotlib axes, and return the axes.
 
         Args:
-            ax: Axes to draw on; by default those of a new figure. With `beside` a pair.
+            ax: Axes to draw on; by default those of a new figure. With `beside`, a pair.
             opacity: As for `overlay`.
             legend: List the classes present with their shares.
             beside: Draw the image itself to the left.
@@ -232,11 +232,11 @@ class Segmentation(Forms):
         return plot(picture, shares, self.colours, beside=image, legend=legend, ax=ax)
 
     def show(self) -> None:
-        """Open the overlay in the viewer of the desktop."""
+        """Open the overlay in the desktop's image viewer."""
         self._picture().show()
 
     def __repr__(self) -> str:
-        """Tell the size and the largest classes."""
+        """Show the size and the largest classes."""
         height, width = self.labels.shape
         shares = sorted(self.coverage().items(), key=lambda each: -each[1])
         found = [f"{name} {share:.1%}" for name, share in shares if share > 0]
@@ -244,11 +244,11 @@ class Segmentation(Forms):
         return f"Segmentation({width} x {height} pixels: {', '.join(found[:5])}{more})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        """Show the overlay, 1024 pixels at most, on the last line of a notebook's cell."""
+        """Show the overlay, at most 1024 pixels wide, at the end of a notebook cell."""
         return {"text/plain": repr(self), "image/png": encode_picture(small(self._picture()))}
 
     def _picture(self) -> Image.Image:
-        """The overlay, on white where no image was kept."""
+        """Return the overlay, on white without an image."""
         if self.image is not None:
             return self.overlay()
         paper = np.full((*self.labels.shape, 3), 255, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Words in, mask out: the way from image to mask, read top to bottom.
+"""Class names in, mask out: the way from image to mask, read top to bottom.
 
 image → resize → windows → patch embeddings → × text embeddings → decode → `Segmentation`.
 """
@@ -42,14 +42,14 @@ from lhtclip.text.vocabulary import Classes, Vocabulary
 
 Key = TypeVar("Key")
 
-# Fields of `SegmenterConfig` by what has to be made anew when they change.
+# Fields of `SegmenterConfig`, by what must be rebuilt when they change.
 _OF_THE_MODEL = {"model", "device", "dtype"}
 _OF_THE_ENCODER = {"method", "lht", "residual", "mlp", "preset", "engine", "graph"}
 _OF_THE_WORDS = {"templates", "text_cache"}
 
 
 class Segmenter:
-    """A frozen CLIP that labels every pixel with one of the words it is given."""
+    """A frozen CLIP that gives every pixel one of your classes."""
 
     def __init__(
         self,
@@ -64,18 +64,18 @@ class Segmenter:
         runner: PatchEncoder | None = None,
         config: SegmenterConfig | None = None,
     ) -> None:
-        """Put parts together; `from_pretrained` and `from_config` make them too.
+        """Assemble a segmenter from parts; `from_pretrained` and `from_config` make the parts.
 
         Args:
-            checkpoint: The model and what belongs to it.
+            checkpoint: The model, its tokenizer and its pixel settings.
             encoder: The method and the techniques.
-            texts: Makes embeddings of words.
+            texts: Embeds prompts.
             windows: How images are resized and cut.
             decoding: How logits become labels.
             max_pixels: Larger images are refused.
             reading: How values of images become levels.
-            runner: An engine that runs the encoder; None runs it as it is.
-            config: What all this was made from, if it was.
+            runner: An engine that runs the encoder; None runs it directly.
+            config: The configuration of the parts, if there is one.
         """
         self.checkpoint = checkpoint
         self.encoder = encoder
@@ -106,7 +106,7 @@ class Segmenter:
         text_cache: bool | str | Path = True,
         reading: ReadingSettings = PLAIN,
     ) -> Segmenter:
-        """Load a model and get ready.
+        """Load a model by name.
 
         Args:
             model: A short name ("ViT-B-16"), a hub id, a local folder, or "bundled".
@@ -114,8 +114,8 @@ class Segmenter:
                 `replace(METHODS["sclip"], residual=False)`.
             lht: True for the paper's three techniques, False for none, `LhtSettings` for exactly
                 these, or changes by name, such as {"atr": False}.
-            preset: Settings of the techniques for this model, or a file that holds them; by
-                default those that are known for it.
+            preset: Settings of the techniques for this model, or a file with them; by default the
+                known ones.
             templates: Name of a template set, or sentences with "{}" in them.
             windows: How images are resized and cut.
             decoding: How logits become labels.
@@ -130,7 +130,7 @@ class Segmenter:
             reading: How values of images become levels: a range, bands, what to do with alpha.
 
         Raises:
-            LhtClipError: In one of its kinds, each saying what to do.
+            LhtClipError: Something cannot be used; the message says what to do.
         """
         config = SegmenterConfig(
             model=str(model),
@@ -158,15 +158,15 @@ class Segmenter:
         checkpoint: Checkpoint | None = None,
         texts: TextEncoder | None = None,
     ) -> Segmenter:
-        """Load the model of a configuration and get ready.
+        """Load the model of a configuration.
 
         Args:
             config: All settings.
-            checkpoint: The model, where it is loaded already; its device and precision are kept.
-            texts: Makes embeddings of words, where there is something that does.
+            checkpoint: The model, if it is already loaded; keeps its device and precision.
+            texts: Embeds prompts, if it exists already.
 
         Raises:
-            LhtClipError: In one of its kinds, each saying what to do.
+            LhtClipError: Something cannot be used; the message says what to do.
         """
         device, dtype = config.machine()
         checkpoint = checkpoint or load_checkpoint(config.model, device=device, dtype=dtype)
@@ -191,12 +191,12 @@ class Segmenter:
         )
 
     def replace(self, **changes: Any) -> Segmenter:
-        """Return a segmenter with other settings that shares the weights and the known words.
+        """Return a segmenter with other settings that shares weights and prompt embeddings.
 
         Args:
             changes: Fields of `SegmenterConfig`, such as `method="naclip"`, `lht=False` or
                 `windows=WindowSettings(short_side=448)`. The model, its device and its precision
-                stay.
+                cannot change.
 
         Raises:
             InputError: A setting that does not exist, cannot be used, or belongs to the model.
@@ -222,10 +222,10 @@ class Segmenter:
         )
 
     def settings(self) -> dict[str, Any]:
-        """Return all that labels depend on beside image and words, in JSON types.
+        """Return everything that labels depend on, except image and classes, in JSON types.
 
-        Unlike `config`, which says what was asked for, this says what it came to: weights, methods
-        and techniques by their values, the engine, the device and the precision in use.
+        `config` says what was requested; this says what it resolved to: weights, methods and
+        techniques by their values, the engine, the device and the precision in use.
         """
         checkpoint, vision = self.checkpoint, self.checkpoint.model.vision
         content = {
@@ -241,11 +241,11 @@ class Segmenter:
             "device": vision.device.type,
             "dtype": dtype_name(vision.dtype),
         }
-        return json.loads(json.dumps(content))  # tuples become lists, as in what is read back
+        return json.loads(json.dumps(content))  # tuples become lists, as when read back
 
     @property
     def config(self) -> SegmenterConfig:
-        """What this segmenter was made from; a description of parts put together by hand."""
+        """The configuration of this segmenter, or a description of its parts."""
         if self._config:
             return self._config
         vision = self.checkpoint.model.vision
@@ -298,18 +298,18 @@ class Segmenter:
         Args:
             image: A path, an open file, a PIL image, an RGB array (height, width, 3) uint8, a
                 tensor (3, height, width), or an `EncodedImage`; or any iterable of images.
-            classes: A list of words, an inner list holding synonyms of one class, the first its
-                name; or a dict from name to synonyms; or one string "car, road, person|rider"; or
-                a `Vocabulary`.
-            background: Words for what is none of the classes; they become class 0, "background".
-            threshold: Winners with a probability below this, in [0, 1], become background; None
-                for the threshold of `decoding`.
+            classes: A list of class names, where an inner list has the prompts of one class, the
+                first being its name; or a dict from name to prompts; or one string "car, road,
+                person|rider"; or a `Vocabulary`.
+            background: Prompts for what is none of the classes; they become class 0, "background".
+            threshold: Pixels whose class has a lower probability, in [0, 1], become background;
+                None for the threshold of `decoding`.
 
         Returns:
-            For one image a `Segmentation`, for several a list of them.
+            A `Segmentation` for one image, a list of them for several.
 
         Raises:
-            InputError: An image or the words cannot be used.
+            InputError: An image or the classes cannot be used.
         """
         threshold = self.decoding.threshold if threshold is None else threshold
         vocabulary = Vocabulary.of(classes, background=background, threshold=threshold)
@@ -321,20 +321,20 @@ class Segmenter:
         return [self._label(each, vocabulary, threshold) for each in encoded]
 
     def encode(self, image: ImageSource) -> EncodedImage:
-        """Run the image tower once; the result can be asked for any words, again and again.
+        """Run the image encoder once; segment the result for any classes, again and again.
 
-        The method "resclip-sfr" runs the tower once more each time, because its second pass depends
-        on the words.
+        The method "resclip-sfr" runs the encoder once more each time, because its second pass
+        depends on the classes.
         """
         return next(self.encode_many([image]))
 
     def encode_many(self, images: Iterable[ImageSource]) -> Iterator[EncodedImage]:
-        """Encode images in order; windows of one shape go through the tower together.
+        """Encode images in order; windows of one shape go through the encoder together.
 
-        That is so for neighbours of any size, as long as both their sides reach a window's.
+        Consecutive images share a batch if both are at least one window large.
 
         Raises:
-            InputError: An image cannot be read; `encode_items` can go past it.
+            InputError: An image cannot be read; `encode_items` can skip it.
         """
         return (encoded for _, encoded in self.encode_items(enumerate(images)))
 
@@ -344,12 +344,12 @@ class Segmenter:
         *,
         on_error: Callable[[Key, InputError], None] | None = None,
     ) -> Iterator[tuple[Key, EncodedImage]]:
-        """Encode images that have keys, as `encode_many` does, past those that cannot be read.
+        """Encode images with keys, like `encode_many`, and skip those that cannot be read.
 
         Args:
             items: A key of any kind, such as a path, and the image.
-            on_error: Called with the key of an image that cannot be read, which is then left out;
-                without it the error is raised.
+            on_error: Called with the key of an image that cannot be read, which is then skipped;
+                without it, the error is raised.
 
         Raises:
             InputError: An image cannot be read, and there is no `on_error`.
@@ -381,7 +381,7 @@ class Segmenter:
     def _label(
         self, encoded: EncodedImage, vocabulary: Vocabulary, threshold: float
     ) -> Segmentation:
-        """Label every pixel with a class of a vocabulary that is already checked.
+        """Label every pixel with a class of a checked vocabulary.
 
         Raises:
             InputError: The image was encoded by a model with embeddings of another length.
@@ -391,7 +391,7 @@ class Segmenter:
         if encoded.embeddings.shape[-1] != texts.shape[-1]:
             raise InputError(
                 f"This image was encoded by another model: its embeddings have length "
-                f"{encoded.embeddings.shape[-1]}, those of the words {texts.shape[-1]}."
+                f"{encoded.embeddings.shape[-1]}, those of the prompts {texts.shape[-1]}."
             )
         labels, scores = decode(
             self._embeddings(encoded, texts) @ texts.T,
@@ -424,13 +424,13 @@ class Segmenter:
             *image.shape[:2], short_side=settings.short_side, long_side=settings.long_side
         )
         patch = self.checkpoint.model.config.vision.patch_size
-        height, width = max(height, patch), max(width, patch)  # a sliver still fills one patch
+        height, width = max(height, patch), max(width, patch)  # a thin image still fills one patch
         window = settings.window and max(settings.window, patch)
         return plan_windows(height, width, window=window, stride=settings.stride)
 
     @torch.inference_mode()
     def _encode_together(self, images: list[_Planned]) -> list[EncodedImage]:
-        """Run the tower on the windows of all images."""
+        """Run the encoder on the windows of all images."""
         windows = torch.cat([self._windows(each.image, each.plan) for each in images])
         embeddings = torch.cat([self.runner(part) for part in windows.split(self._at_once)])
         parts = embeddings.split([each.plan.count for each in images])
@@ -471,8 +471,8 @@ def encode_again(
     Args:
         encoder: The encoder of the first pass.
         pixels: Normalised windows, (windows, 3, height, width).
-        embeddings: Of the first pass, (windows, rows, columns, E), of unit length.
-        texts: Of the queries, (queries, E), of unit length.
+        embeddings: Embeddings of the first pass, (windows, rows, columns, E), of unit length.
+        texts: Embeddings of the prompts, (prompts, E), of unit length.
 
     Returns:
         (windows, rows, columns, E) float32, of unit length.
@@ -496,7 +496,7 @@ def _in_rows(embeddings: Tensor, plan: WindowPlan) -> Tensor:
 
 
 def _is_one(image: ImageSource | Iterable[ImageSource]) -> TypeGuard[ImageSource]:
-    """Say whether this is one image: paths, arrays and open files can be iterated too."""
+    """Whether this is a single image: paths, arrays and open files are iterable as well."""
     single = isinstance(image, str | bytes | os.PathLike | np.ndarray | Tensor)
     return single or hasattr(image, "read") or not isinstance(image, Iterable)
 
@@ -507,7 +507,7 @@ def _text_encoder(checkpoint: Checkpoint, config: SegmenterConfig) -> TextEncode
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Planned:
-    """An image (height, width, 3) and where its windows will lie."""
+    """An image (height, width, 3) and where its windows will be."""
 
     image: NDArray[np.uint8]
     plan: WindowPlan

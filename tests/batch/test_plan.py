@@ -116,5 +116,5 @@ def test_a_folder_that_does_not_exist_yet_is_fine(tmp_path: Path) -> None:
 
 def test_a_dangling_link_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         check_folder(tmp_path / "out")

@@ -131,8 +131,8 @@ def test_no_image(segment: Any) -> None:
 def test_out_is_a_file(segment: Any, draw: Any, tmp_path: Path) -> None:
     draw("one.png")
     (tmp_path / "out").write_text("mine")
-    check(segment("one.png", "--out", "out"), "out is no folder")
-    check(segment("one.png", "--out", "out/deeper/still"), "out is no folder")
+    check(segment("one.png", "--out", "out"), "out is not a folder")
+    check(segment("one.png", "--out", "out/deeper/still"), "out is not a folder")
     assert (tmp_path / "out").read_text() == "mine"
 
 

@@ -56,7 +56,7 @@ def test_bad_input(lhtclip: Run, segment: Run, draw: Draw, checkpoint: Path) -> 
     for arguments, message in (
         (("--format", "onx"), "Unknown format 'onx'. Did you mean 'onnx'"),
         (("--out", "folder"), "folder is a folder; name a file in it."),
-        (("--out", "photo.png/a"), "is no folder. Choose another"),
+        (("--out", "photo.png/a"), "is not a folder. Choose another"),
         (("--method", "scclip"), "'scclip' cannot become a graph"),
         (("--method", "sclp"), "Did you mean 'sclip'"),
     ):

@@ -112,7 +112,7 @@ def test_only_results_and_no_image(segment: Any, draw: Any) -> None:
     draw("lhtclip-out/one.jpg")
     outcome = segment(".")
     assert outcome.code == 2
-    assert "no images beside those" in outcome.err
+    assert "no images apart from those" in outcome.err
 
 
 def test_a_stopped_run_goes_on(

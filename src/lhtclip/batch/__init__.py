@@ -1,1 +1,1 @@
-"""A resumable run over many images: plan, record, prefetch."""
+"""Labels many images, resumably: plan, run, record."""

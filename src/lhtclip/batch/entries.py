@@ -1,7 +1,7 @@
-"""What was labelled, image by image: a small record ties results to the bytes they came from.
+"""The images that are done: a small record ties results to the bytes they were made from.
 
-A result counts as done only where the image is the very one that it was made of, and the files are
-those that were written then. Whatever is left of a run that was killed is simply made again.
+A result counts as done only if the image and the result files are unchanged. Leftovers of a killed
+run are made again.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ class Entry:
     """An image that is done.
 
     Attributes:
-        image: Its path below the folder that was given.
-        stem: What its results are called but for their suffix.
-        source: Where it was, as it was given.
-        digest: Of its file.
+        image: Its path below the given folder.
+        stem: The name of its results without suffix.
+        source: Its path as given.
+        digest: Digest of its file.
         width: Pixels.
         height: Pixels.
         coverage: Share of each class.
-        formats: What each format made: {"files": {path: digest}, "part": what its file about the
+        formats: The results by format: {"files": {path: digest}, "part": what its file about the
             whole run needs}.
     """
 
@@ -75,7 +75,7 @@ class Entry:
 
     @property
     def name(self) -> ImageName:
-        """What it is called."""
+        """Its name."""
         return ImageName(PurePosixPath(self.image), PurePosixPath(self.stem))
 
     @property
@@ -88,7 +88,7 @@ class Entry:
         }
 
     def has(self, name: ImageName, sinks: Mapping[str, Sink]) -> bool:
-        """Whether it holds all that these formats make of an image of this name."""
+        """Whether it has everything that these formats make of an image of this name."""
         wanted = {str(file) for sink in sinks.values() for file in sink.files(name)}
         return (
             name == self.name
@@ -97,7 +97,7 @@ class Entry:
         )
 
     def is_whole(self, out: Path) -> bool:
-        """Whether all its files are in the folder of the results as they were written."""
+        """Whether all its files are in the folder of the results, unchanged."""
         return all(_is(out / file, digest) for file, digest in self.files.items())
 
 
@@ -105,11 +105,11 @@ class Entries:
     """The entries of a folder of results, each a hidden file."""
 
     def __init__(self, out: Path) -> None:
-        """Look into the folder of results `out`, which need not exist."""
+        """Open the folder of results `out`, which need not exist."""
         self.folder = out / HIDDEN / "images"
 
     def read(self, image: PurePosixPath) -> Entry | None:
-        """Return the entry of an image; None where there is no sound one."""
+        """Return the entry of an image; None if there is no valid one."""
         return self._load(self._path(image))
 
     def write(self, entry: Entry) -> None:
@@ -122,11 +122,11 @@ class Entries:
         write_atomically(self._path(PurePosixPath(entry.image)), text.encode())
 
     def remove(self, image: PurePosixPath) -> None:
-        """Forget an image."""
+        """Remove the entry of an image."""
         self._path(image).unlink(missing_ok=True)
 
     def __iter__(self) -> Iterator[Entry]:
-        """Read all sound entries, in the order of their images' paths."""
+        """Read all valid entries, in the order of their images' paths."""
         loaded = ((path, self._load(path)) for path in self.folder.glob("*.json"))
         order = sorted((entry.image, path) for path, entry in loaded if entry)
         for _, path in order:
@@ -149,14 +149,14 @@ class Entries:
 
 
 class FormatParts:
-    """The parts of one format, read when they are asked for."""
+    """The parts of one format, read on demand."""
 
     def __init__(self, entries: Entries, format: str) -> None:
         """Choose a format by name."""
         self._entries, self._format = entries, format
 
     def __iter__(self) -> Iterator[Part]:
-        """Go through the images that the format has a part of, in the order of their paths."""
+        """Iterate over the images that the format has a part of, in the order of their paths."""
         for entry in self._entries:
             if self._format in entry.formats:
                 part = entry.formats[self._format]["part"]
@@ -164,7 +164,7 @@ class FormatParts:
 
 
 def _stays_inside(path: str) -> bool:
-    """Whether a path from a file stays in the folder: what is named here may be removed."""
+    """Whether a path from a file stays inside the folder, because such files may be removed."""
     return not PurePosixPath(path).is_absolute() and ".." not in Path(path).parts
 
 

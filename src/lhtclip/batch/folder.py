@@ -1,4 +1,4 @@
-"""A folder of results while a run writes into it: locked, and swept of what killed runs left."""
+"""A folder of results during a run: locked, and cleaned of what killed runs left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lhtclip.files import remove_temporaries, unwritable
 
 @contextmanager
 def locked(out: Path) -> Generator[None, None, None]:
-    """Keep other runs out of a folder of results, which is created; leave nothing if nothing is.
+    """Lock a folder of results, which is created if needed, and removed if it stays empty.
 
     Raises:
         OutputError: Another run is writing into it.
@@ -39,21 +39,21 @@ def locked(out: Path) -> Generator[None, None, None]:
         yield
     finally:
         lock.release()
-        if not (out / RECORD_FILE).exists():  # it ended before the first result
+        if not (out / RECORD_FILE).exists():  # the run ended before the first result
             shutil.rmtree(hidden, ignore_errors=True)
             if not existed and not any(out.iterdir()):
                 out.rmdir()
 
 
 def sweep(out: Path, folders: Iterable[Path]) -> None:
-    """Remove half-written files of killed runs from a locked folder and these below it."""
+    """Remove half-written files of killed runs from a locked folder and these subfolders."""
     for folder in {out, out / HIDDEN, Entries(out).folder, *folders}:
         if folder.is_dir():
             remove_temporaries(folder)
 
 
 def remove_results(out: Path, entries: Iterable[Entry]) -> None:
-    """Remove images' results and entries: half of them beside new ones would look finished.
+    """Remove images' results and entries; old ones among new ones would look finished.
 
     Raises:
         InputError: A file cannot be removed.
@@ -66,7 +66,7 @@ def remove_results(out: Path, entries: Iterable[Entry]) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file that a result is to replace.
+    """Remove a file that a result will replace.
 
     Raises:
         InputError: It cannot be removed.
@@ -78,5 +78,5 @@ def remove(path: Path) -> None:
 
 
 def folders_of(out: Path, jobs: Iterable[Job]) -> set[Path]:
-    """Return the folders that the results of jobs go to."""
+    """Return the folders of the results of jobs."""
     return {(out / job.name.stem).parent for job in jobs}

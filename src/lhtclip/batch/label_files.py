@@ -1,4 +1,4 @@
-"""Labels image files into a folder: one call, resumable, for programs and for the command line."""
+"""Labels image files into a folder: one resumable call, for programs and the command line."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ def label_files(
     on_image: Callable[[LabelledImage], None] | None = None,
     on_progress: Progress | None = None,
 ) -> RunSummary:
-    """Label image files into a folder; a run that was stopped goes on where it was.
+    """Label image files into a folder; call it again to continue an interrupted run.
 
-    Images whose results are there, made of the same bytes with the same words and settings, are not
-    labelled again. An image that cannot be read or written is told in the summary and ends nothing.
+    Images whose results exist, made from the same bytes with the same classes and settings, are
+    skipped. An image that cannot be read or written does not stop the run; the summary lists it.
 
     Args:
         images: Files, folders with all their subfolders, and globs.
         classes: As for `Segmenter.segment`.
-        out: Folder of the results; `classes.json` says what the labels mean.
-        config: What segmenter to load, once an image needs it.
-        segmenter: In place of `config`, one that is loaded already.
-        background: Words for what is none of the classes; see `Segmenter.segment`.
+        out: Folder of the results; its `classes.json` says what the labels mean.
+        config: The segmenter to load, once an image needs it.
+        segmenter: Instead of `config`, a segmenter that is already loaded.
+        background: Prompts for what is none of the classes; see `Segmenter.segment`.
         formats: Names in `lhtclip.formats.SINKS`.
-        options: How files are wanted.
-        overwrite: Label all images again; drop results of other words or settings.
+        options: Choices about the files.
+        overwrite: Label all images again, and replace results of other classes or settings.
         on_image: Called for each image, once its files are written or it has failed.
-        on_progress: Called now and then with "prompts" or "images", how many are done, of how many;
-            of images first with those that were done before.
+        on_progress: Called now and then with "prompts" or "images", the number done, and the
+            total; for images, the first call has the number done in earlier runs.
 
     Raises:
-        LhtClipError: Images, words, settings, model or output folder cannot be used.
+        LhtClipError: Images, classes, settings, model or output folder cannot be used.
     """
     if segmenter is not None and config is not None:
         raise InputError("Give either a config or a segmenter, not both.")
@@ -88,7 +88,7 @@ def label_jobs(
     on_image: Callable[[LabelledImage], None] | None = None,
     on_progress: Progress | None = None,
 ) -> RunSummary:
-    """Label images that are planned already; the rest is as for `label_files`.
+    """Label images that are already planned; other arguments as for `label_files`.
 
     Raises:
         LhtClipError: Settings, model or output folder cannot be used.
@@ -110,7 +110,7 @@ def label_jobs(
         run.find_done()
         images = iter(run.read(config))
         first = next(images, None)
-        if first is not None:  # only now is a model needed
+        if first is not None:  # a model is needed only now
             with locked(out):
                 run.check()
                 run.prepare(segmenter or Segmenter.from_config(config))

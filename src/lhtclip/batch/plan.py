@@ -1,4 +1,4 @@
-"""Before any work: which images there are, what they will become, and that nothing clashes."""
+"""Before any work: find the images, name their results, and check that nothing clashes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ REMEDY = "Choose another output folder (--out)"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An image to label, and what it is called among the results."""
+    """An image to label, and its name among the results."""
 
     source: Path
     name: ImageName
 
 
 def check_folder(out: Path) -> None:
-    """Check that files can be put into a folder, which may not exist yet; changes nothing.
+    """Check that a folder, which may not exist yet, can be written to; changes nothing.
 
     Raises:
         InputError: They cannot.
@@ -34,7 +34,7 @@ def check_folder(out: Path) -> None:
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
     if not place.is_dir():
-        raise InputError(f"Cannot write into {out}: {place} is no folder. {REMEDY}.")
+        raise InputError(f"Cannot write into {out}: {place} is not a folder. {REMEDY}.")
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError(f"Cannot write into {out}: no permission. {REMEDY}.")
 
@@ -44,12 +44,12 @@ def plan_jobs(
     out: Path,
     sinks: Mapping[str, Sink],
 ) -> list[Job]:
-    """Find the images and name their results; subfolders below what was given are kept.
+    """Find the images and name their results; keeps subfolders of given folders.
 
     Args:
         given: Files, folders and globs.
-        out: Folder of the results. Where it lies inside a folder or glob that was given, what is
-            in it is not taken for images.
+        out: Folder of the results. If it is inside a given folder or glob, its content is not
+            labelled.
         sinks: The formats.
 
     Raises:
@@ -67,14 +67,14 @@ def plan_jobs(
                 below = PurePosixPath(*source.relative_to(base).parts)
                 found.setdefault(os.path.abspath(source), (source, below))
     if not found:
-        raise InputError(f"There are no images beside those in the output folder {out}.")
+        raise InputError(f"There are no images apart from those in the output folder {out}.")
     jobs = _named(list(found.values()))
     _check_distinct(jobs, out, sinks)
     return jobs
 
 
 def _named(found: Sequence[tuple[Path, PurePosixPath]]) -> list[Job]:
-    """Name results after their image; those of one.jpg and one.png beside it keep the suffix."""
+    """Name results after their image; one.jpg next to one.png keeps its suffix."""
     names = {below for _, below in found}
     stems = Counter(os.path.normcase(below.with_suffix("")) for below in names)
     return [
@@ -104,7 +104,7 @@ def _check_distinct(jobs: Sequence[Job], out: Path, sinks: Mapping[str, Sink]) -
 
 
 def _base(given: str) -> Path:
-    """Return the folder below which subfolders are kept: of a glob, what lies before its stars."""
+    """Return the folder below which subfolders are kept: for a glob, the part before its stars."""
     place = Path(given)
     if place.is_dir():
         return place

@@ -1,4 +1,4 @@
-"""Work in threads beside the tower, its results in the order in which it was given."""
+"""Work in threads, in parallel with the encoder; results in submission order."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 def in_order(futures: Iterable[Future[T]], *, most: int) -> Iterator[T]:
-    """Yield results in order, at most `most` of them behind the futures that are asked for.
+    """Yield results in submission order, keeping at most `most` futures in flight.
 
     Args:
-        futures: Asked for one by one, so that a generator can submit work as late as possible.
-        most: Bounds what is under way, and with it memory.
+        futures: Consumed one by one, so that a generator can submit work as late as possible.
+        most: Limits the work in flight, and so the memory.
     """
     waiting: deque[Future[T]] = deque()
     for future in futures:

@@ -1,4 +1,4 @@
-"""`classes.json`: what the labels in a folder mean, and that a folder holds one meaning only."""
+"""`classes.json` records what label values mean, and prevents mixing different runs."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from lhtclip.text.vocabulary import Vocabulary
 
 RECORD_FILE = "classes.json"
 _REMEDY = f"{REMEDY}, or drop what is there (--overwrite)."
-_WITHOUT_EFFECT = ("device", "max_pixels", "text_cache")  # on labels, of a configuration
-_TECHNIQUES = ("ssr", "atr", "she")  # what counts of a preset
+_WITHOUT_EFFECT = ("device", "max_pixels", "text_cache")  # settings that do not change labels
+_TECHNIQUES = ("ssr", "atr", "she")  # fields of a preset that change labels
 
 
 def describe(
     vocabulary: Vocabulary, config: SegmenterConfig, sinks: Mapping[str, Sink]
 ) -> dict[str, Any]:
-    """Put classes, configuration and formats into JSON types.
+    """Describe classes, configuration and formats in JSON types.
 
     Args:
         vocabulary: The classes.
-        config: As it is on this machine.
+        config: The configuration as resolved on this machine.
         sinks: The formats.
     """
     colours = class_colours(len(vocabulary.names), background=vocabulary.background)
@@ -53,14 +53,14 @@ def describe(
         "config": config.to_json(),
         "formats": formats,
     }
-    return json.loads(json.dumps(content))  # tuples become lists, as in what is read back
+    return json.loads(json.dumps(content))  # tuples become lists, as when read back
 
 
 def read_record(out: Path) -> dict[str, Any] | None:
-    """Read a folder's record; None where there is none.
+    """Read a folder's record; None if there is none.
 
     Raises:
-        InputError: It cannot be read, or is no record.
+        InputError: It cannot be read, or is not a record.
     """
     path = out / RECORD_FILE
     if not path.exists():
@@ -75,16 +75,16 @@ def read_record(out: Path) -> dict[str, Any] | None:
 
 
 def check_record(out: Path, now: Mapping[str, Any], files: Iterable[Path]) -> None:
-    """Check that results may join what is in a folder.
+    """Check that results may be added to a folder.
 
     Args:
         out: The folder.
         now: The record of these results.
-        files: Where they would go.
+        files: The files they would become.
 
     Raises:
-        InputError: The folder holds results of other words or settings, or files of unknown origin
-            where results would go.
+        InputError: The folder has results of other classes or settings, or files of unknown origin
+            in the way.
     """
     before = read_record(out)
     if before is None:
@@ -107,7 +107,7 @@ def check_record(out: Path, now: Mapping[str, Any], files: Iterable[Path]) -> No
 
 
 def means_the_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Say whether results under two records can lie in one folder."""
+    """Whether results of two records can share a folder."""
     return (
         before.get("classes") == now["classes"]
         and _decisive(before["config"]) == _decisive(now["config"])
@@ -126,7 +126,7 @@ def write_record(out: Path, record: Mapping[str, Any]) -> Path:
 
 
 def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out of a configuration what changes no label."""
+    """Drop from a configuration everything that does not change labels."""
     content = {name: value for name, value in config.items() if name not in _WITHOUT_EFFECT}
     if isinstance(content.get("windows"), dict):
         content["windows"] = {k: v for k, v in content["windows"].items() if k != "batch"}
@@ -136,14 +136,14 @@ def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _comparable(settings: object) -> dict[str, Any] | None:
-    """Leave the device out: a run may go on elsewhere with the same precision."""
+    """Drop the device: a run may continue elsewhere with the same precision."""
     if not isinstance(settings, dict):
         return None
     return {name: value for name, value in cast("Any", settings).items() if name != "device"}
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> str:
-    """Name what differs, such as "windows.stride 112, now 56"."""
+    """Name the differences, such as "windows.stride 112, now 56"."""
     changes: list[str] = []
     for name in dict.fromkeys([*before, *now]):
         old, new = before.get(name), now.get(name)

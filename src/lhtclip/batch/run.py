@@ -1,6 +1,6 @@
-"""A run over many images, step by step: find what is done, read, label, write, put together.
+"""A run over many images, step by step: find what is done, read, label, write, assemble.
 
-Files are read ahead and written behind in threads, so that the image tower need not wait for them.
+Threads read files ahead and write them behind, so that the encoder need not wait for them.
 """
 
 from __future__ import annotations
@@ -34,34 +34,34 @@ from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
 
 _WORKERS = 2  # threads that read ahead and write behind
-_IN_FLIGHT = 4  # images that they may be ahead of the tower, or behind it
+_IN_FLIGHT = 4  # how many images they may be ahead of the encoder, or behind it
 _logger = getLogger("lhtclip")
 
-Progress = Callable[[str, int, int], None]  # "prompts" or "images", how many done, of how many
+Progress = Callable[[str, int, int], None]  # "prompts" or "images", number done, total
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A job whose image was read, and the digest of its file."""
+    """A job whose image has been read, and the digest of its file."""
 
     job: Job
     digest: Digest
 
 
 class Workers(ThreadPoolExecutor):
-    """Threads that finish what they have begun, and no more, when something ends the run."""
+    """Threads that finish what they have started, and nothing else, when the run ends."""
 
     def __init__(self) -> None:
         """Start no thread yet."""
         super().__init__(_WORKERS)
 
     def __exit__(self, *_: object) -> None:
-        """Wait for what was begun."""
+        """Wait for what was started."""
         self.shutdown(cancel_futures=True)
 
 
 class Run:
-    """A run under way; `label_files` calls its methods in the order in which they stand here."""
+    """A run; `label_files` calls its methods in the order of their definition."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Run:
         on_image: Callable[[LabelledImage], None] | None,
         on_progress: Progress | None,
     ) -> None:
-        """Take down what is to be done; the arguments are as for `label_files`."""
+        """Prepare a run; the arguments are as for `label_files`."""
         self._jobs, self._vocabulary, self._out, self._sinks = jobs, vocabulary, out, sinks
         self._record, self._overwrite, self._workers = record, overwrite, workers
         self._on_image, self._on_progress = on_image, on_progress
@@ -87,7 +87,7 @@ class Run:
         self._files: list[Path] = []
 
     def check(self) -> None:
-        """Check that the results may join what is in the folder.
+        """Check that the results may be added to the folder.
 
         Raises:
             InputError: They may not.
@@ -103,7 +103,7 @@ class Run:
             check_record(self._out, self._record, chain(own, whole))
 
     def find_done(self) -> None:
-        """Tell which images are done, and which results are no longer what they should be."""
+        """Return which images are done, and which results are out of date."""
         if not self._overwrite:
             found = self._workers.map(self._entry_of, self._jobs)
             for job, (entry, done) in zip(self._jobs, found, strict=True):
@@ -115,7 +115,7 @@ class Run:
         self._tell_progress()
 
     def read(self, config: SegmenterConfig) -> Iterator[tuple[Source, NDArray[np.uint8]]]:
-        """Read the images that wait, ahead of who asks for them, past those that cannot be read."""
+        """Read the remaining images ahead, and skip those that cannot be read."""
         futures = (
             self._workers.submit(_read, job, config.max_pixels, config.reading)
             for job in self._waiting
@@ -127,10 +127,10 @@ class Run:
                 yield found
 
     def prepare(self, segmenter: Segmenter) -> None:
-        """Check what the settings came to, remove what is no longer so, and write the record.
+        """Check the resolved settings, remove results that are out of date, and write the record.
 
         Raises:
-            InputError: The folder holds results of another model, or cannot be written to.
+            InputError: The folder has results of another model, or cannot be written to.
         """
         self._segmenter = segmenter
         self._record["settings"] = segmenter.settings()
@@ -149,18 +149,17 @@ class Run:
                     remove(path)
         elif self._stale:
             _logger.warning(
-                "Labelled again, since the image in that place is another now or a result was "
-                "changed: %s",
+                "Labelled again, because the image or a result has changed: %s",
                 _listed([entry.image for entry in self._stale]),
             )
         remove_results(self._out, self._stale)
         write_record(self._out, self._record)
 
     def label(self, images: Iterable[tuple[Source, NDArray[np.uint8]]]) -> None:
-        """Label images here; their files are written in threads.
+        """Label images in this thread; other threads write their files.
 
         Raises:
-            OutputError: Nothing can be written any more.
+            OutputError: Nothing more can be written.
         """
         progress = self._on_progress and partial(self._on_progress, "prompts")
         self._segmenter.texts.encode(self._vocabulary.queries, progress=progress)
@@ -169,11 +168,11 @@ class Run:
 
     @property
     def can_assemble(self) -> bool:
-        """Whether there are files about the whole run, and something to put into them."""
+        """Whether there are files about the whole run, and anything to put into them."""
         return bool(self._images) and any(sink.run_files() for sink in self._sinks.values())
 
     def assemble(self) -> None:
-        """Write the files about the whole run: about all images of the folder, done now or before.
+        """Write the files about the whole run, which cover all images of the folder.
 
         Raises:
             InputError: One cannot be written.
@@ -186,14 +185,14 @@ class Run:
                     self._files.append(write_atomically(path, content))
 
     def summary(self) -> RunSummary:
-        """Tell what became of it."""
+        """Return the summary."""
         images = tuple(self._images[job.source] for job in self._jobs)
         return RunSummary(self._record, images, tuple(self._files))
 
     def _entry_of(self, job: Job) -> tuple[Entry | None, bool]:
         """Return an image's entry, if it has one, and whether the image is done.
 
-        Where only a format is missing there is nothing to remove: that counts as no entry.
+        If only a format is missing there is nothing to remove: that counts as no entry.
         """
         entry = self._entries.read(job.name.path)
         if entry is None or not _is_of(entry, job) or not entry.is_whole(self._out):
@@ -208,7 +207,7 @@ class Run:
             yield self._workers.submit(self._write, source, result)
 
     def _write(self, source: Source, result: Segmentation) -> LabelledImage:
-        """Write an image's files, then its entry, without which they count for nothing."""
+        """Write an image's files, then its entry, without which they do not count."""
         job = source.job
         try:
             made = {
@@ -258,7 +257,7 @@ class Run:
 def _read(
     job: Job, max_pixels: int, settings: ReadingSettings
 ) -> tuple[Source, NDArray[np.uint8]] | str:
-    """Return an image, or why it cannot be read."""
+    """Return an image, or the reason why it cannot be read."""
     try:
         if not job.source.is_file():
             return f"{job.source} is no regular file."
@@ -290,7 +289,7 @@ def _entry(
     made: Mapping[str, tuple[Sequence[Any], Sequence[bytes]]],
     before: Entry | None,
 ) -> Entry:
-    """Describe what was made of an image; what other formats made of it before stays."""
+    """Describe the results of an image, and keep those of other formats."""
     name = source.job.name
     formats = {
         format: {

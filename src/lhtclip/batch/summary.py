@@ -1,4 +1,4 @@
-"""What became of a run and of each of its images."""
+"""The outcome of a run and of each of its images."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """What became of one image.
+    """The outcome for one image.
 
     Attributes:
         image: Its path.
         outputs: Its files by format.
-        skipped: Whether it was done before.
+        skipped: Whether it was done in an earlier run.
         error: Why it could not be labelled; None if it was.
         width: Pixels; None if it could not be labelled.
         height: Pixels.
@@ -38,11 +38,11 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What became of a run.
+    """The outcome of a run.
 
     Attributes:
         record: The content of `classes.json`.
-        images: What became of each image, in the order of the images.
+        images: The outcome for each image, in the order of the images.
         files: Files about the whole run.
     """
 

@@ -1,4 +1,4 @@
-"""How the commands speak: paths and tables on stdout, notes and progress on stderr."""
+"""Output of the commands: paths and tables on stdout, messages and progress on stderr."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 @contextmanager
 def warnings_shown() -> Generator[None, None, None]:
-    """Let what the library logs as a warning appear on stderr."""
+    """Show the library's warnings on stderr."""
     logger, handler = logging.getLogger("lhtclip"), _SayHandler(logging.WARNING)
     logger.addHandler(handler)
     try:
@@ -49,35 +49,35 @@ class _SayHandler(logging.Handler):
 
 
 class Progress:
-    """Counts on stderr: one line rewritten in place on a terminal, elsewhere one now and then.
+    """A counter on stderr: a line that is rewritten on a terminal, elsewhere a line now and then.
 
-    Used in a `with`; call it with what is done and the total.
+    Use it in a `with` statement, and call it with the number done and the total.
     """
 
     def __init__(self, what: str, *, quiet: bool = False, pause: float = 10.0) -> None:
-        """Get ready; nothing is written before the first call.
+        """Start; writes nothing before the first call.
 
         Args:
-            what: Plural of what is counted.
-            quiet: Write nothing at all.
-            pause: Seconds between lines where stderr is no terminal.
+            what: What is counted, in the plural.
+            quiet: Write nothing.
+            pause: Seconds between lines if stderr is not a terminal.
         """
         self._what, self._quiet = what, quiet
         self._live = bool(sys.stderr and sys.stderr.isatty())  # services may have no stderr
         self._pause = 0.1 if self._live else pause
         self._start = self._written = time.monotonic()
-        self._state: str | None = None  # what was reported last
-        self._shown: str | None = None  # what was written last
+        self._state: str | None = None  # last reported
+        self._shown: str | None = None  # last written
         self._width = 0
 
     def __call__(self, done: int, total: int, *, already: int = 0, note: str = "") -> None:
-        """Report; most reports are not written.
+        """Report progress; most reports are not written.
 
         Args:
-            done: How many.
-            total: Of how many.
-            already: How many of those done were done before the clock was started.
-            note: More to say.
+            done: Number done.
+            total: Total number.
+            already: How many of them were done before the clock started.
+            note: Anything to add.
         """
         parts = (f"{done}/{total} {self._what}", note, self._remaining(done, total, already))
         self._state = ", ".join(part for part in parts if part)
@@ -95,7 +95,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write the last state and leave the line."""
+        """Write the last state and end the line."""
         if self._state != self._shown:
             self._write()
         if self._live and self._width:

@@ -1,4 +1,4 @@
-"""Options become a configuration, checked as far as that goes without the model."""
+"""Options to a configuration, checked as far as possible without the model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _AS_THEY_ARE = (
 
 
 def config_of(given: Mapping[str, Any]) -> SegmenterConfig:
-    """Make a configuration of the options of a command; those that it lacks stay at their defaults.
+    """Make a configuration of the options of a command; missing ones keep their defaults.
 
     Raises:
         LhtClipError: An option cannot be used.
@@ -66,7 +66,7 @@ def _lht(given: Mapping[str, Any]) -> Lht:
 
 
 def check_model(options: ModelOptions) -> None:
-    """Check all about model, method and machine that can be checked without loading anything.
+    """Check model, method and machine as far as possible without loading anything.
 
     Raises:
         LhtClipError: Something cannot be used.
@@ -78,16 +78,16 @@ def load_model(options: ModelOptions, **settings: Any) -> Segmenter:
     """Load the model with further fields of `SegmenterConfig`.
 
     Raises:
-        LhtClipError: There is no such model, or it cannot be used in this way.
+        LhtClipError: The model does not exist, or cannot be used in this way.
     """
     return Segmenter.from_config(replace(_config(options), **settings))
 
 
 def warn_if_bundled(model: str) -> None:
-    """Say what the bundled model is not for."""
+    """Warn that the bundled model is not for photographs."""
     if canonical_name(model) == BUNDLED:
         say(
-            "The bundled model knows scenes of emoji only; for photographs take a real CLIP, such "
+            "The bundled model knows only scenes of emoji; for photographs use a real CLIP, such "
             "as --model ViT-B-16."
         )
 

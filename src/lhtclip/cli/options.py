@@ -1,4 +1,4 @@
-"""Everything that a command about a model can be told, as one record a command."""
+"""The options that several commands share, and a record of them for each command."""
 
 from __future__ import annotations
 
@@ -26,33 +26,39 @@ _MODEL = (
     click.option(
         "--model",
         default="ViT-B-16",
-        help="Short name (`lhtclip models`), id on the hub, or folder.",
+        help="Short name (`lhtclip models`), hub id, or local folder.",
     ),
-    click.option("--method", default="sclip", help="Rule of the last block (`lhtclip methods`)."),
-    switch("lht", "The three techniques of LHT-CLIP.  [default: on]", default=True),
+    click.option(
+        "--method", default="sclip", help="Method for the last block (`lhtclip methods`)."
+    ),
+    switch("lht", "LHT-CLIP's three techniques.  [default: on]", default=True),
     switch("atr", "Abnormal token replacement.  [default: as --lht]"),
     switch("ssr", "Spatial-semantic reweighting.  [default: as --lht]"),
     switch("she", "Selective head enhancement.  [default: as --lht]"),
     switch("residual", "The last block's residual connection.  [default: as published]"),
     switch("mlp", "The last block's MLP.  [default: as published]"),
-    click.option("--preset", metavar="FILE", help="Settings of the techniques, as JSON."),
+    click.option("--preset", metavar="FILE", help="Settings of the techniques (JSON)."),
 )
 _MACHINE = (
     click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps."),
     click.option("--dtype", default="auto", help="auto, float32, bfloat16 or float16."),
-    click.option("--max-pixels", type=int, default=MAX_PIXELS, help="Larger images are refused."),
+    click.option("--max-pixels", type=int, default=MAX_PIXELS, help="Refuse larger images."),
 )
 
 _READING = (
     click.option(
         "--range",
         metavar="LOW,HIGH",
-        help="Values that become black and white: 0,3000, or 2%,98% of each band's values.",
+        help="Values to map to black and white: 0,3000, or percentiles of each band: 2%,98%.",
     ),
     click.option(
-        "--bands", metavar="LIST", help="Bands that are red, green and blue, from 1: 4,3,2."
+        "--bands",
+        metavar="LIST",
+        help="Bands to use as red, green and blue, counted from 1: 4,3,2.",
     ),
-    click.option("--alpha", default="white", help="Transparency is laid on white, or ignore it."),
+    click.option(
+        "--alpha", default="white", help="Put transparent pixels on white, or ignore transparency."
+    ),
 )
 _ENGINE = (
     click.option(
@@ -61,7 +67,7 @@ _ENGINE = (
     click.option(
         "--graph",
         metavar="FILE",
-        help="For onnx and openvino, of `lhtclip export`.  [default: one is made and kept]",
+        help="For onnx: a file of `lhtclip export`.  [default: export once and cache]",
     ),
 )
 
@@ -72,17 +78,17 @@ def model_options(command: Command) -> Command:
 
 
 def machine_options(command: Command) -> Command:
-    """Add the options that choose where and how exactly it is computed."""
+    """Add the options for device, precision and limits."""
     return _add(command, _MACHINE)
 
 
 def reading_options(command: Command) -> Command:
-    """Add the options that choose how values of images become levels."""
+    """Add the options that choose how values of images become RGB levels."""
     return _add(command, _READING)
 
 
 def engine_options(command: Command) -> Command:
-    """Add the options that choose what runs the image tower."""
+    """Add the options that choose the engine."""
     return _add(command, _ENGINE)
 
 
@@ -94,7 +100,7 @@ def _add(command: Command, options: tuple[Any, ...]) -> Command:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """The options that choose model, machine and engine; None stands for "as by default"."""
+    """The options that choose model, machine and engine; None means the default."""
 
     model: str
     method: str
@@ -116,22 +122,24 @@ class ModelOptions:
 def vocabulary_of(
     classes: str | None, classes_file: str | None, *, background: str | None, threshold: float
 ) -> Vocabulary:
-    """Read and check the words of --classes or --classes-file.
+    """Read and check the classes of --classes or --classes-file.
 
     Raises:
-        InputError: The words cannot be used, or were given in both ways or in none.
+        InputError: The classes cannot be used, or were given in both ways or in neither.
     """
     if classes is not None and classes_file is not None:
         raise InputError("Give either --classes or --classes-file, not both.")
     if classes is None and classes_file is None:
-        raise InputError("Say what to look for, such as --classes 'car, road, person|rider'.")
+        raise InputError(
+            "Say which classes to look for, such as --classes 'car, road, person|rider'."
+        )
     words = read_classes_file(Path(classes_file)) if classes_file is not None else classes
     return Vocabulary.of(words or "", background=background, threshold=threshold)
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateOptions(ModelOptions):
-    """The options of `lhtclip evaluate` as they were typed; None stands for "as published"."""
+    """The options of `lhtclip evaluate`, as typed; None means "as published"."""
 
     names: tuple[str, ...]
     root: str | None
@@ -157,7 +165,7 @@ class EvaluateOptions(ModelOptions):
     as_json: bool
 
     def check_numbers(self) -> None:
-        """Check the numbers that nothing else checks before a model is loaded.
+        """Check the numbers that are not checked elsewhere before a model is loaded.
 
         Raises:
             InputError: One is out of range.
@@ -169,7 +177,7 @@ class EvaluateOptions(ModelOptions):
 
 
 def check_numbers(*, max_pixels: int, logit_scale: float | None, window: int | None) -> None:
-    """Check numbers that several commands have; None was not given.
+    """Check the numbers that several commands share; None if not given.
 
     Raises:
         InputError: One is out of range.

@@ -11,24 +11,24 @@ from pathlib import Path
 from lhtclip.errors import InputError, OutputError
 
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows
-_TEMPORARY = ".lhtclip-"  # starts the name of every file that is still being written
-_OF_THE_FOLDER = frozenset(  # reasons that hold for every other file there too
+_TEMPORARY = ".lhtclip-"  # prefix of files that are being written
+_OF_THE_FOLDER = frozenset(  # reasons that apply to every other file there
     (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ENODEV)
 )
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> Path:
-    """Write `data` to a temporary file beside `path`, then rename it into place.
+    """Write `data` to a temporary file next to `path`, then rename it.
 
     An interruption leaves either the old file or the new one, never a part.
 
     Args:
-        path: Where to; missing folders are created.
-        data: All of it, or parts that are written one after the other.
+        path: The file; missing folders are created.
+        data: The content, or parts of it in order.
 
     Raises:
         OutputError: The disk is full or read-only, so that nothing else could be written either.
-        InputError: This file cannot be written, or its folder not created.
+        InputError: This file cannot be written, or its folder cannot be created.
     """
     temporary = path.with_name(_TEMPORARY + secrets.token_hex(8))
     try:
@@ -51,7 +51,7 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> Path:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what killed runs left half-written in a folder, which nobody else may write to now."""
+    """Remove half-written files of killed runs from a folder that no other run writes to."""
     for path in folder.glob(f"{_TEMPORARY}*"):
         if path.is_file():
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, strictly: nothing unknown, nothing of another type."""
+"""Frozen dataclasses to JSON and back, strictly: no unknown keys, no other types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 from lhtclip.errors import InputError, unknown
 
 T = TypeVar("T")
-Readers = Mapping[str, Callable[[Any, str], Any]]  # by field; get the JSON value and where it is
+Readers = Mapping[str, Callable[[Any, str], Any]]  # by field; from JSON value and location
 
 
 def to_json(record: object) -> dict[str, Any]:
@@ -28,9 +28,9 @@ def from_json(kind: type[T], content: object, where: str, *, readers: Readers = 
     Args:
         kind: The dataclass. Its fields may be bool, int, float, str, None, Literal, tuples,
             unions, mappings and dataclasses.
-        content: What JSON gave.
-        where: What errors call it, such as "the preset lht.json".
-        readers: Functions for fields that need more than their type says.
+        content: The parsed JSON.
+        where: Its name in errors, such as "the preset lht.json".
+        readers: Functions for fields that need more than their type.
 
     Raises:
         UnknownNameError: A key that the dataclass does not have.
@@ -57,7 +57,7 @@ def from_json(kind: type[T], content: object, where: str, *, readers: Readers = 
 
 
 def _read(hint: Any, value: object, where: str) -> Any:
-    """Check a value against a type hint, and bring it to that type."""
+    """Check a value against a type hint, and convert it to that type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _read_union(arguments, value, where)
@@ -81,7 +81,7 @@ def _read(hint: Any, value: object, where: str) -> Any:
 
 
 def _read_union(choices: tuple[Any, ...], value: object, where: str) -> Any:
-    """Take the one choice that a value can be; where none fits, a record's own error says more."""
+    """Choose the option that a value fits; if none does, a record's own error says more."""
     errors: list[InputError] = []
     for choice in choices:
         try:

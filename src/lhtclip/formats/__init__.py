@@ -1,4 +1,4 @@
-"""Output formats, one a file. A new one is its file and one line of `SINKS`."""
+"""Output formats, one per file. A new one is a file and a line in `SINKS`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SINKS: dict[str, Callable[[Vocabulary, OutputOptions], Sink]] = {
 
 
 def check_formats(formats: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the names of formats, each once; one string has commas between them.
+    """Return the names of formats without repeats; a single string has commas between them.
 
     Raises:
         UnknownNameError: There is no such format.
-        InputError: None was named.
+        InputError: No format was named.
     """
     names = formats.split(",") if isinstance(formats, str) else formats
     chosen = tuple(dict.fromkeys(name.strip() for name in names))
@@ -33,18 +33,18 @@ def check_formats(formats: str | Sequence[str]) -> tuple[str, ...]:
         if name not in SINKS:
             raise unknown("format", name, SINKS)
     if not chosen:
-        raise InputError(f"No format was named; there are {', '.join(SINKS)}.")
+        raise InputError(f"No format was named. Available: {', '.join(SINKS)}.")
     return chosen
 
 
 def open_sinks(
     formats: str | Sequence[str], vocabulary: Vocabulary, options: OutputOptions | None = None
 ) -> dict[str, Sink]:
-    """Return the sinks of formats, by name, for the classes of a run.
+    """Return a sink for each format, by name, for the classes of a run.
 
     Raises:
         UnknownNameError: There is no such format.
-        InputError: None was named.
+        InputError: No format was named.
     """
     options = options or OutputOptions()
     return {name: SINKS[name](vocabulary, options) for name in check_formats(formats)}

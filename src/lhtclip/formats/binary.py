@@ -1,4 +1,4 @@
-"""`binary`: a PNG file an image and class, 255 where the class is and 0 elsewhere."""
+"""`binary`: a PNG file per image and class, 255 for the class and 0 elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Binary(Sink):
     """<name>.<class>.mask.png, for every class."""
 
     def files(self, image: ImageName) -> Sequence[PurePosixPath]:
-        """Return one file a class, in the order of the classes."""
+        """Return one file per class, in the order of the classes."""
         slugs = slugs_of(self.vocabulary.names)
         return tuple(image.result(f".{slug}.mask.png") for slug in slugs)
 
@@ -26,7 +26,7 @@ class Binary(Sink):
 
 
 def slugs_of(names: Sequence[str]) -> tuple[str, ...]:
-    """Make file-name parts of class names, all different: "Man in a shirt" -> "man-in-a-shirt"."""
+    """Make distinct file-name parts of class names: "Man in a shirt" -> "man-in-a-shirt"."""
     slugs: dict[str, None] = {}
     for index, name in enumerate(names):
         words = "".join(c if c.isalnum() else " " for c in name.casefold()).split()

@@ -1,4 +1,4 @@
-"""`labels`: a PNG file an image, whose pixel values are the class indices."""
+"""`labels`: a PNG file per image, whose pixel values are the class indices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lhtclip.segmentation import Segmentation
 
 
 class Labels(Sink):
-    """<name>.png; beyond 255 classes it is 16-bit greyscale, whatever the mode."""
+    """<name>.png; with more than 255 classes 16-bit greyscale in every mode."""
 
     def files(self, image: ImageName) -> Sequence[PurePosixPath]:
         """Return one file."""
@@ -24,5 +24,5 @@ class Labels(Sink):
         return (encode_labels(result.labels, None if grey else result.colours, palette=not grey),)
 
     def settings(self) -> dict[str, Any]:
-        """Depend on the mode."""
+        """Return the mode."""
         return {"mode": self.options.mode}

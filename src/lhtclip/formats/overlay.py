@@ -1,4 +1,4 @@
-"""`overlay`: a JPEG file an image, with the classes drawn over it and a legend, to look at."""
+"""`overlay`: a JPEG file per image to look at, tinted by class, with a legend."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Overlay(Sink):
         """Draw and encode.
 
         Raises:
-            InputError: The picture is longer or wider than a JPEG file can be.
+            InputError: The overlay is larger than a JPEG file can be.
         """
         picture = result.overlay()
         if max(picture.size) > LONGEST_SIDE:
             raise InputError(
-                f"The overlay would have {picture.width} x {picture.height} pixels, and a side of "
-                f"a JPEG file has {LONGEST_SIDE} at most. Leave the format 'overlay' out for this "
-                "image, or make it smaller."
+                f"The overlay would have {picture.width} x {picture.height} pixels, but a side of "
+                f"a JPEG file has at most {LONGEST_SIDE}. Leave out the format 'overlay' for this "
+                "image, or make the image smaller."
             )
         return (encode_photo(picture),)

@@ -1,4 +1,4 @@
-"""`scores`: an .npz file an image, with the score of each pixel's class."""
+"""`scores`: an .npz file per image, with the score of each pixel's class."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What an output format is: results in, contents of files out.
+"""An output format: results in, contents of files out.
 
-A format touches no file. It says which files an image becomes and what is in them; for a file about
-the whole run, what to keep of each image and how to put it together. Whoever runs it writes the
-files, whole or not at all, and asks again for nothing that is already done.
+A format touches no file. It names the files of an image and returns their contents; for a file
+about the whole run, it says what to keep of each image and how to assemble it. The run writes the
+files, whole or not at all, and skips what is already done.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class OutputOptions:
     """Choices about files that several formats share.
 
     Attributes:
-        mode: Label maps of up to 255 classes as a "palette" picture, which has colours, or "grey",
+        mode: Label maps of up to 255 classes as a "palette" image, which has colours, or "grey",
             which every program reads as plain integers.
     """
 
@@ -30,12 +30,12 @@ class OutputOptions:
 
 @dataclass(frozen=True, slots=True)
 class ImageName:
-    """What an image and its results are called, relative to their folders.
+    """The name of an image and of its results, relative to their folders.
 
     Attributes:
         path: The image, such as street/one.jpg.
-        stem: Its results but for their suffix: street/one, or street/one.jpg where street/one.png
-            is an image too.
+        stem: Its results without suffix: street/one, or street/one.jpg if street/one.png is an
+            image as well.
     """
 
     path: PurePosixPath
@@ -48,10 +48,10 @@ class ImageName:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What was kept of one image for a file about the whole run.
+    """What is kept of one image for a file about the whole run.
 
     Attributes:
-        image: What it is called.
+        image: Its name.
         width: Pixels.
         height: Pixels.
         content: What `Sink.part` returned.
@@ -64,7 +64,7 @@ class Part:
 
 
 class Parts(Protocol):
-    """The parts of all images, in the order of their paths; can be gone through repeatedly."""
+    """The parts of all images, in the order of their paths; can be iterated repeatedly."""
 
     def __iter__(self) -> Iterator[Part]:
         """Start with the first."""
@@ -79,12 +79,12 @@ class Sink:
     """
 
     def __init__(self, vocabulary: Vocabulary, options: OutputOptions) -> None:
-        """Remember the classes of a run, and how its files are wanted."""
+        """Keep the classes of a run and the choices about its files."""
         self.vocabulary = vocabulary
         self.options = options
 
     def files(self, image: ImageName) -> Sequence[PurePosixPath]:
-        """Return the files that an image becomes."""
+        """Return the files of an image."""
         return ()
 
     def encode(self, image: ImageName, result: Segmentation) -> Iterable[bytes]:
@@ -100,7 +100,7 @@ class Sink:
         return ()
 
     def part(self, image: ImageName, result: Segmentation) -> Any:
-        """Return what these need to know of an image, in JSON types."""
+        """Return what the files about the run need from an image, in JSON types."""
         return None
 
     def assemble(self, parts: Parts) -> Iterable[bytes | Iterable[bytes]]:
@@ -111,5 +111,5 @@ class Sink:
         return ()
 
     def settings(self) -> dict[str, Any]:
-        """Return the options that change this format's files; results of others do not mix."""
+        """Return the options that change this format's files and must not be mixed."""
         return {}

@@ -17,11 +17,12 @@ _AT_ONCE_ELSEWHERE = 32
 class WindowSettings:
     """How an image is resized and cut (the shared evaluation protocol's defaults).
 
-    short_side: Pixels that the shorter side is resized to.
-    long_side: Most pixels of the longer side; wins over `short_side`.
-    window: Side of a window in pixels; None runs the whole image at once.
-    stride: Pixels from one window to the next.
-    batch: Most windows in one pass through the tower; None for as many as suit the device.
+    Attributes:
+        short_side: Pixels that the shorter side is resized to.
+        long_side: Most pixels of the longer side; wins over `short_side`.
+        window: Side of a window in pixels; None runs the whole image at once.
+        stride: Pixels from one window to the next.
+        batch: Most windows in one pass through the tower; None for as many as suit the device.
     """
 
     short_side: int = 336
@@ -71,9 +72,10 @@ def check_stride(*, window: int, stride: int) -> None:
 class WindowPlan:
     """All windows of an image: a grid of equal rectangles, row by row.
 
-    height, width: of the resized image, pixels.
-    tops, lefts: where rows and columns of windows begin, pixels.
-    window_height, window_width: of every window, pixels.
+    Attributes:
+        height, width: of the resized image, pixels.
+        tops, lefts: where rows and columns of windows begin, pixels.
+        window_height, window_width: of every window, pixels.
     """
 
     height: int

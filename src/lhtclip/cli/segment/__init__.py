@@ -1,4 +1,4 @@
-"""`lhtclip segment`: its options; the work is in `lhtclip.batch`."""
+"""`lhtclip segment`: its options; `lhtclip.batch` does the work."""
 
 from __future__ import annotations
 
@@ -22,52 +22,68 @@ from lhtclip.formats import SINKS, open_sinks
 @click.command()
 @click.argument("images", metavar="IMAGE|FOLDER|GLOB...", nargs=-1, required=True)
 @click.option(
-    "--classes", metavar="WORDS", help="Words, '|' between synonyms: 'car, road, person|rider'."
+    "--classes",
+    metavar="CLASSES",
+    help="Classes, with '|' between the prompts of one: 'car, road, person|rider'.",
 )
 @click.option(
-    "--classes-file", metavar="FILE", help="The words in a file, one class a line, '|' as above."
+    "--classes-file", metavar="FILE", help="File of classes, one per line, with '|' as above."
 )
 @click.option(
     "--background",
-    metavar="WORDS",
-    help="Words for all that is none of the classes, such as 'wall|floor|sky'.",
+    metavar="CLASSES",
+    help="Prompts for everything that is none of the classes, such as 'wall|floor|sky'.",
 )
 @click.option(
     "--threshold",
     metavar="P",
     type=float,
     default=0.0,
-    help="Pixels below this probability become background.",
+    help="Pixels with a lower probability become background.",
 )
 @model_options
 @click.option(
     "--templates",
     metavar="NAME|TEXT",
     default="imagenet80",
-    help="imagenet80, photo, plain, or a sentence with {} in it.",
+    help="imagenet80, photo, plain, or a sentence with {}.",
 )
-@click.option("--short-side", type=int, default=336, help="Pixels of the resized shorter side.")
-@click.option("--window", type=int, default=224, help="Pixels of a window; 0 for the whole image.")
-@click.option("--stride", type=int, default=112, help="Pixels between windows.")
+@click.option("--short-side", type=int, default=336, help="Shorter side after resizing, in pixels.")
 @click.option(
-    "--batch", type=int, default=None, help="Most windows at once.  [default: as suits the device]"
+    "--window",
+    type=int,
+    default=224,
+    help="Side of a sliding window in pixels; 0 for the whole image.",
 )
-@click.option("--logit-scale", type=float, default=40.0, help="Factor before the softmax.")
-@click.option("--pamr", is_flag=True, help="Refine along the edges of the image (PAMR).")
+@click.option("--stride", type=int, default=112, help="Pixels from one window to the next.")
+@click.option(
+    "--batch",
+    type=int,
+    default=None,
+    help="Maximum number of windows at once.  [default: by device]",
+)
+@click.option(
+    "--logit-scale", type=float, default=40.0, help="Factor on the logits before the softmax."
+)
+@click.option("--pamr", is_flag=True, help="Refine the logits along the edges of the image (PAMR).")
 @reading_options
-@click.option("--out", metavar="DIR", default="lhtclip-out", help="Where the results go.")
+@click.option("--out", metavar="DIR", default="lhtclip-out", help="Output folder.")
 @click.option(
     "--format",
     "formats",
     metavar="LIST",
     default="labels,overlay",
-    help=f"Out of {', '.join(SINKS)}.",
+    help=f"Comma-separated formats: {', '.join(SINKS)}.",
 )
-@click.option("--overwrite", is_flag=True, help="Redo what is done; drop other words' results.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Label all images again, and replace results of other classes.",
+)
 @machine_options
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document about the run.")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("--quiet", is_flag=True, help="Print no progress.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -83,12 +99,12 @@ def command(
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Label every pixel of images with the words given.
+    """Label every pixel of images with your classes.
 
-    Results go to the --out folder: <name>.png holds the class indices, with colours to look at;
-    classes.json says what they mean. A run that was stopped goes on where it was: images are done
-    whose results are there, made of the same bytes with the same words and settings. Prints the
-    paths of the files written.
+    Results are written to the --out folder: <name>.png has the class indices as pixel values and a
+    palette of colours; classes.json says what they mean. Run an interrupted command again to
+    continue: images with unchanged results and settings are skipped. Prints the paths of the files
+    written.
 
     Images that cannot be labelled are listed at the end, and the exit code is 1.
     """
@@ -102,7 +118,7 @@ def command(
     check_folder(folder)
     jobs = plan_jobs(images, folder, sinks)
 
-    from lhtclip.cli.load import config_of  # brings torch, which takes its time
+    from lhtclip.cli.load import config_of  # imports torch, which is slow
     from lhtclip.cli.segment.run import segment_all
 
     code = segment_all(

@@ -1,4 +1,4 @@
-"""The run of `lhtclip segment`: `label_jobs`, told on stdout and stderr."""
+"""The run of `lhtclip segment`: calls `label_jobs` and reports on stdout and stderr."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def segment_all(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Label what is not done yet, tell about it, and return the exit code.
+    """Label the remaining images, report, and return the exit code.
 
     Raises:
         LhtClipError: Settings, model or output folder cannot be used, or the only image cannot be
@@ -39,7 +39,7 @@ def segment_all(
     """
     if not quiet:
         warn_if_bundled(config.model)
-    with _Told(as_json=as_json, quiet=quiet) as told:
+    with _Reporter(as_json=as_json, quiet=quiet) as reporter:
         summary = label_jobs(
             jobs,
             vocabulary,
@@ -47,8 +47,8 @@ def segment_all(
             sinks,
             config=config,
             overwrite=overwrite,
-            on_image=told.image,
-            on_progress=told.progress,
+            on_image=reporter.image,
+            on_progress=reporter.progress,
         )
     if summary.failures and len(jobs) == 1:
         raise InputError(str(summary.failures[0].error))
@@ -60,15 +60,15 @@ def segment_all(
     return _exit_code(summary)
 
 
-class _Told:
-    """Tells what is done while it is done."""
+class _Reporter:
+    """Reports while the run is going on."""
 
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self._as_json, self._quiet = as_json, quiet
-        self._before: int | None = None  # images that were done before
+        self._before: int | None = None  # images done in earlier runs
         self._bars: dict[str, Progress] = {}
 
-    def __enter__(self) -> _Told:
+    def __enter__(self) -> _Reporter:
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -82,7 +82,7 @@ class _Told:
                 print_path(path)
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Say how many images were done before, then how many are."""
+        """Say how many images were done before, then show progress."""
         if what == "images" and self._before is None:
             self._before = done
             if done:
