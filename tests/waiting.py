@@ -16,16 +16,17 @@ META = torch.device("meta")
 
 
 class Transfers(TorchDispatchMode):
-    """Counts the operators that move data from one device to another."""
+    """Counts operators, and among them those that move data from one device to another."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.count = 0
+        self.operators = self.count = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         tensors = [x for x in tree_leaves((args, kwargs, result)) if isinstance(x, torch.Tensor)]
+        self.operators += 1
         self.count += len({x.device.type for x in tensors if x.dim()}) > 1
         return result
