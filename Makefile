@@ -6,10 +6,10 @@ export PYTHON
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs bench setup clean
+.PHONY: help demo test test-browser docs bench setup clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/core  ## set up, then segment the bundled scenes into demo/
 	.venv/bin/lhtclip demo --out demo
@@ -19,6 +19,10 @@ test: .venv/dev  ## set up, then lint, check types and run all tests
 	.venv/bin/ruff format --check
 	.venv/bin/pyright
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal
+
+test-browser: .venv/dev  ## set up, install Chromium, then run the tests of the page
+	scripts/browser
+	.venv/bin/python -m pytest tests/browser
 
 docs: .venv/dev  ## set up, then build the documentation site into site/
 	.venv/bin/python -m docs.generated
