@@ -432,7 +432,6 @@ def resolve_elsewhere(home: Path, names: list[str], **environment: str) -> dict[
     return json.loads(finished.stdout)
 
 
-@pytest.mark.slow
 def test_real_client(tmp_path: Path, server: ThreadingHTTPServer) -> None:
     names = [*REPOSITORIES, "me/unknown", "me/gated", "me/bad--name"]
     endpoint = f"http://127.0.0.1:{server.server_port}"

@@ -105,8 +105,8 @@ def archive(original: Archived, tmp_path: Path) -> Path:
     [
         ("ViT-B-32", True),
         ("ViT-B-16", False),
-        pytest.param("ViT-L-14", True, marks=pytest.mark.slow),
-        pytest.param("ViT-L-14-336px", False, marks=pytest.mark.slow),
+        ("ViT-L-14", True),
+        ("ViT-L-14-336px", False),
     ],
 )
 @torch.no_grad()

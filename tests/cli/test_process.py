@@ -87,7 +87,6 @@ def test_an_error_of_ours_keeps_its_traceback(environment: dict[str, str]) -> No
     assert "a mistake of ours" in outcome.stderr
 
 
-@pytest.mark.slow
 def test_segment_from_end_to_end(
     environment: dict[str, str], checkpoint: Path, draw: Any, tmp_path: Path
 ) -> None:

@@ -56,7 +56,6 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
 # The layout of `transformers`; test_parity.py has B/32, B/16 and L/14.
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "activation"), [("L/14@336", "quick_gelu"), ("H/14", "gelu")])
 @torch.no_grad()
 def test_transformers(
@@ -121,9 +120,7 @@ SAFE, PICKLED = "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
 @pytest.mark.parametrize(
     ("hub_id", "files"),
     [
-        pytest.param(
-            "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", (SAFE, PICKLED), marks=pytest.mark.slow
-        ),
+        ("laion/CLIP-ViT-H-14-laion2B-s32B-b79K", (SAFE, PICKLED)),
         ("laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", (PICKLED,)),
         ("apple/DFN2B-CLIP-ViT-L-14", (PICKLED,)),
         ("timm/vit_base_patch16_clip_224.metaclip_2pt5b", (SAFE, PICKLED)),

@@ -243,7 +243,6 @@ evaluate(
 """
 
 
-@pytest.mark.slow
 def test_a_killed_process_goes_on_where_it_was(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(lhtclip.__file__).parents[1])}
     child = subprocess.Popen(
