@@ -16,6 +16,7 @@ from PIL import Image
 
 from lhtclip.errors import InputError, unknown
 from lhtclip.files import write_atomically
+from lhtclip.output.annotations.classes import unshifted
 from lhtclip.output.forms import Forms
 from lhtclip.output.notebook import plot, small
 from lhtclip.output.overlay import add_legend, draw_classes
@@ -149,6 +150,7 @@ class Segmentation(Forms):
         *,
         names: Sequence[str] | None = None,
         background: int | None = None,
+        first_index: int = 0,
         image: npt.NDArray[np.uint8] | None = None,
     ) -> Segmentation:
         """Read labels from a PNG file: one of ours, or any palette or greyscale file.
@@ -157,6 +159,8 @@ class Segmentation(Forms):
             path: The file.
             names: The classes in the order of their indices; by default those inside the file.
             background: Index of the class "none of the others"; by default as in the file.
+            first_index: Value of the first class, 0 or 1, where the file does not say; with 1 the
+                value 0 means "ignored".
             image: The RGB levels (H, W, 3) that were segmented.
 
         Returns:
@@ -169,7 +173,8 @@ class Segmentation(Forms):
         if names is None:
             if known is None:
                 raise InputError(f"{path} holds no class names: give them as names=[...].")
-            names, background = known[0], known[1] if background is None else background
+            names, background = known.names, known.background if background is None else background
+        labels = unshifted(labels, known.first_index if known else first_index)
         highest, dtype = int(np.iinfo(labels.dtype).max), label_dtype(len(names))
         ignored = labels == highest
         beyond = int(labels.max(where=~ignored, initial=0))

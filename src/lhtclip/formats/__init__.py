@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lhtclip.errors import InputError, unknown
+from lhtclip.formats.areas import Csv, Parquet
 from lhtclip.formats.binary import Binary
+from lhtclip.formats.coco import Coco
+from lhtclip.formats.cvat import Cvat
+from lhtclip.formats.fiftyone import FiftyOne
+from lhtclip.formats.hugging_face import HuggingFace
+from lhtclip.formats.label_studio import LabelStudio
+from lhtclip.formats.labelme import LabelMe
 from lhtclip.formats.labels import Labels
 from lhtclip.formats.overlay import Overlay
+from lhtclip.formats.panoptic import Panoptic
 from lhtclip.formats.scores import Scores
 from lhtclip.formats.sink import OutputOptions, Sink
+from lhtclip.formats.voc import Voc
+from lhtclip.formats.yolo import Yolo
+from lhtclip.formats.yolo_semantic import YoloSemantic
 from lhtclip.text.vocabulary import Vocabulary
 
 SINKS: dict[str, Callable[[Vocabulary, OutputOptions], Sink]] = {
@@ -17,6 +28,18 @@ SINKS: dict[str, Callable[[Vocabulary, OutputOptions], Sink]] = {
     "overlay": Overlay,
     "scores": Scores,
     "binary": Binary,
+    "csv": Csv,
+    "parquet": Parquet,
+    "coco": Coco,
+    "panoptic": Panoptic,
+    "cvat": Cvat,
+    "fiftyone": FiftyOne,
+    "hf": HuggingFace,
+    "label-studio": LabelStudio,
+    "labelme": LabelMe,
+    "voc": Voc,
+    "yolo": Yolo,
+    "yolo-semantic": YoloSemantic,
 }
 
 

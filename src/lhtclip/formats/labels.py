@@ -6,8 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from lhtclip.formats.sink import ImageName, Sink
+from lhtclip.output.annotations.classes import shifted
 from lhtclip.output.png import encode_labels
+from lhtclip.output.png_names import with_names
 from lhtclip.segmentation import Segmentation
 
 
@@ -19,10 +23,13 @@ class Labels(Sink):
         return (image.result(".png"),)
 
     def encode(self, image: ImageName, result: Segmentation) -> Iterable[bytes]:
-        """Encode the indices."""
-        grey = self.options.mode == "grey"
-        return (encode_labels(result.labels, None if grey else result.colours, palette=not grey),)
+        """Encode the indices, with the names of the classes inside."""
+        first = self.options.first_index
+        labels = shifted(result.labels, first)
+        colours = np.concatenate([np.zeros((first, 3), dtype=np.uint8), result.colours])
+        png = encode_labels(labels, colours, palette=self.options.mode == "palette")
+        return (with_names(png, result.names, background=result.background, first_index=first),)
 
     def settings(self) -> dict[str, Any]:
-        """Return the mode."""
-        return {"mode": self.options.mode}
+        """Return the mode and the first index."""
+        return {"mode": self.options.mode, "first_index": self.options.first_index}

@@ -7,13 +7,19 @@ files, whole or not at all, and skips what is already done.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol
 
+from lhtclip.errors import InputError
+from lhtclip.output.annotations.classes import ClassList
+from lhtclip.regions.instances import Instances, Shape
 from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Vocabulary
+
+_ALLOWED = {"mode": ("palette", "grey"), "first_index": (0, 1), "shape": ("mask", "polygon")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +29,38 @@ class OutputOptions:
     Attributes:
         mode: Label maps of up to 255 classes as a "palette" image, which has colours, or "grey",
             which every program reads as plain integers.
+        first_index: Value of the first class in label maps, 0 or 1; with 1 the value 0 stands for
+            ignored pixels.
+        shape: Regions as a "mask", which is exact, or as a "polygon", where a format has both.
+        tolerance: Largest distance in pixels that a polygon may move to have fewer points.
+        least_area: Regions of fewer pixels are merged into their neighbours, for formats of
+            regions.
+        image_url: For Label Studio, what stands before the path of an image.
     """
 
     mode: Literal["palette", "grey"] = "palette"
+    first_index: Literal[0, 1] = 0
+    shape: Shape = "mask"
+    tolerance: float = 0.0
+    least_area: int = 0
+    image_url: str = "/data/local-files/?d="
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            InputError: One is.
+        """
+        for name, allowed in _ALLOWED.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(
+                    f"{name} must be one of {', '.join(map(str, allowed))}, got "
+                    f"{getattr(self, name)!r}."
+                )
+        if not 0 <= self.tolerance < math.inf:
+            raise InputError(f"The tolerance must be 0 or more pixels, got {self.tolerance}.")
+        if self.least_area < 0:
+            raise InputError(f"The least area must be 0 or more pixels, got {self.least_area}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +117,7 @@ class Sink:
         """Keep the classes of a run and the choices about its files."""
         self.vocabulary = vocabulary
         self.options = options
+        self.classes = ClassList(vocabulary.names, vocabulary.background)
 
     def files(self, image: ImageName) -> Sequence[PurePosixPath]:
         """Return the files of an image."""
@@ -113,3 +149,16 @@ class Sink:
     def settings(self) -> dict[str, Any]:
         """Return the options that change this format's files and must not be mixed."""
         return {}
+
+    def regions(self, result: Segmentation) -> Instances:
+        """Return the regions of all classes but the background."""
+        return result.components(least_area=self.options.least_area)
+
+    def region_settings(self) -> dict[str, Any]:
+        """Return the options that change files of regions."""
+        options = self.options
+        return {
+            "shape": options.shape,
+            "tolerance": options.tolerance,
+            "least_area": options.least_area,
+        }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,30 +18,46 @@ _KEYWORD = "lhtclip"
 _AFTER_HEADER = 33  # bytes: the signature, and the chunk IHDR
 
 
-def with_names(png: bytes, names: tuple[str, ...], *, background: int | None = None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What the values of a label PNG mean.
+
+    Attributes:
+        names: The classes in the order of their indices.
+        background: Index of the class "none of the others", if there is one.
+        first_index: Value of the first class, 0 or 1; with 1 the value 0 means "ignored".
+    """
+
+    names: tuple[str, ...]
+    background: int | None = None
+    first_index: int = 0
+
+
+def with_names(
+    png: bytes, names: tuple[str, ...], *, background: int | None = None, first_index: int = 0
+) -> bytes:
     """Put class names, in the order of their indices, into a PNG file."""
-    content = {"names": names, "background": background}
+    content = asdict(Meaning(names, background, first_index))
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     body = b"iTXt" + _KEYWORD.encode() + b"\0\0\0\0\0" + text.encode()
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     return png[:_AFTER_HEADER] + chunk + png[_AFTER_HEADER:]
 
 
-def names_in(source: str | Path | bytes) -> tuple[tuple[str, ...], int | None] | None:
-    """Read class names and the background's index from a PNG file; None where there are none.
+def names_in(source: str | Path | bytes) -> Meaning | None:
+    """Read what `with_names` put into a PNG file; None where there is nothing of the kind.
 
     Raises:
         InputError: The file is missing, broken or no PNG.
     """
     with open_picture(source, formats=("PNG",)) as picture:
         text = picture.info.get(_KEYWORD)
-    if not isinstance(text, str):
-        return None
     try:
-        content = json.loads(text)
-        names, background = content["names"], content["background"]
+        content: Any = json.loads(str(text))
+        names, background, first = (content[field] for field in Meaning.__slots__)
     except (ValueError, KeyError, TypeError):
         return None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in cast(Any, names)):
+    sound = isinstance(names, list) and all(isinstance(name, str) for name in cast(Any, names))
+    if not sound or first not in (0, 1) or not isinstance(background, int | None):
         return None
-    return tuple(cast("list[str]", names)), background if isinstance(background, int) else None
+    return Meaning(tuple(cast("list[str]", names)), background, first)

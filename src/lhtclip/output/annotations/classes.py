@@ -76,3 +76,10 @@ def shifted(labels: Labels, first_index: int) -> NDArray[Any]:
     wide = labels.dtype.itemsize > 1 or int(present.max(initial=0)) >= IGNORED_BYTE - 1
     moved = labels.astype(np.uint16 if wide else np.uint8) + 1
     return np.where(labels == ignored, 0, moved).astype(moved.dtype)
+
+
+def unshifted(labels: Labels, first_index: int) -> Labels:
+    """Undo `shifted`: values from 1 become class indices, and 0 becomes "ignored"."""
+    if first_index == 0:
+        return labels
+    return np.where(labels == 0, np.iinfo(labels.dtype).max, labels - 1).astype(labels.dtype)

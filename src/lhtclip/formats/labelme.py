@@ -1,0 +1,38 @@
+"""`labelme`: a folder for LabelMe with the pictures, and a JSON file beside each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from lhtclip.formats.pictures import picture_of
+from lhtclip.formats.sink import ImageName, Sink
+from lhtclip.output.annotations.labelme import document
+from lhtclip.segmentation import Segmentation
+
+_FOLDER = PurePosixPath("labelme")
+
+
+class LabelMe(Sink):
+    """labelme/<name>.json and labelme/<name>.jpg."""
+
+    def files(self, image: ImageName) -> Sequence[PurePosixPath]:
+        """Return two files."""
+        return (_FOLDER / image.result(".json"), _FOLDER / image.result(".jpg"))
+
+    def encode(self, image: ImageName, result: Segmentation) -> Iterable[bytes]:
+        """Encode the regions and the picture."""
+        content = document(
+            self.regions(result),
+            self.classes,
+            image_path=image.result(".jpg").name,
+            shape=self.options.shape,
+            tolerance=self.options.tolerance,
+        )
+        return (json.dumps(content, ensure_ascii=False).encode(), picture_of(result))
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a region is, and on its shape."""
+        return self.region_settings()
