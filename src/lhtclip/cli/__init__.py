@@ -20,6 +20,7 @@ from lhtclip.errors import LhtClipError, unknown
 # Each is in the module of its name. The help is here, so that it needs none of them.
 COMMANDS = {
     "segment": "Label every pixel of images with your classes.",
+    "convert": "Convert label PNGs to the formats of other programs.",
     "serve": "Serve a page and a REST service.",
     "raster": "Label georeferenced rasters of any size.",
     "reproduce": "Measure the paper's tables.",

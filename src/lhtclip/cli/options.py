@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from lhtclip.errors import InputError
+from lhtclip.formats.sink import OutputOptions
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
@@ -70,6 +71,62 @@ _ENGINE = (
         help="For onnx: a file of `lhtclip export`.  [default: export once and cache]",
     ),
 )
+_FORMATS = (
+    click.option(
+        "--mode",
+        type=click.Choice(["P", "L"]),
+        default="P",
+        help="Label PNGs with a palette of colours, or in grey (L), which OpenCV reads as numbers.",
+    ),
+    click.option(
+        "--first-index",
+        type=click.Choice(["0", "1"]),
+        default="0",
+        help="Value of the first class in label PNGs; with 1, ignored pixels are 0.",
+    ),
+    click.option(
+        "--shape",
+        type=click.Choice(["mask", "polygon"]),
+        default="mask",
+        help="Regions as masks or as polygons, where a format has both.",
+    ),
+    click.option(
+        "--tolerance", type=float, default=0.0, help="Pixels that polygons may move to be simpler."
+    ),
+    click.option(
+        "--least-area",
+        type=int,
+        default=0,
+        help="Merge regions of fewer pixels into their neighbours, in formats of regions.",
+    ),
+    click.option(
+        "--image-url",
+        metavar="URL",
+        default="/data/local-files/?d=",
+        help="What Label Studio needs before an image's path.",
+    ),
+)
+
+
+def format_options(command: Command) -> Command:
+    """Add the options that say how files are wanted; `output_options` reads them."""
+    return _add(command, _FORMATS)
+
+
+def output_options(given: dict[str, Any]) -> OutputOptions:
+    """Take the options that say how files are wanted out of all that were given.
+
+    Raises:
+        InputError: One is out of range.
+    """
+    return OutputOptions(
+        mode="palette" if given.pop("mode") == "P" else "grey",
+        first_index=1 if given.pop("first_index") == "1" else 0,
+        shape=given.pop("shape"),
+        tolerance=given.pop("tolerance"),
+        least_area=given.pop("least_area"),
+        image_url=given.pop("image_url"),
+    )
 
 
 def model_options(command: Command) -> Command:

@@ -11,8 +11,10 @@ from lhtclip.batch.plan import check_folder, plan_jobs
 from lhtclip.cli.options import (
     check_numbers,
     engine_options,
+    format_options,
     machine_options,
     model_options,
+    output_options,
     reading_options,
     vocabulary_of,
 )
@@ -80,6 +82,7 @@ from lhtclip.formats import SINKS, open_sinks
     is_flag=True,
     help="Label all images again, and replace results of other classes.",
 )
+@format_options
 @machine_options
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document about the run.")
@@ -114,7 +117,7 @@ def command(
     vocabulary = vocabulary_of(
         classes, classes_file, background=background, threshold=given["threshold"]
     )
-    sinks, folder = open_sinks(formats, vocabulary), Path(out)
+    sinks, folder = open_sinks(formats, vocabulary, output_options(given)), Path(out)
     check_folder(folder)
     jobs = plan_jobs(images, folder, sinks)
 

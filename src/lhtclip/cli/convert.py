@@ -1,0 +1,73 @@
+"""`lhtclip convert`: label PNGs in any other format, without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lhtclip.cli.console import print_path
+from lhtclip.cli.options import format_options, output_options
+from lhtclip.errors import InputError
+from lhtclip.formats import SINKS
+from lhtclip.text.vocabulary import parse_classes, read_classes_file
+
+
+@click.command()
+@click.argument("results", metavar="RESULTS")
+@click.option("--to", "formats", metavar="LIST", required=True, help=f"Out of {', '.join(SINKS)}.")
+@click.option("--out", metavar="DIR", default="lhtclip-converted", help="Where the files go.")
+@click.option("--images", metavar="DIR", help="The images, for formats with pictures in them.")
+@click.option(
+    "--classes",
+    metavar="NAMES",
+    help="'car, road, person', in the order of the labels.  [default: as the results say]",
+)
+@click.option("--classes-file", metavar="FILE", help="The names in a file, one a line.")
+@click.option("--background", metavar="NAME", help="The class that is none of the others.")
+@click.option(
+    "--labels-from",
+    "labels_from",
+    type=click.Choice(["0", "1"]),
+    default="0",
+    help="Value of the first class in label files of other programs; with 1, 0 is ignored.",
+)
+@format_options
+def command(
+    results: str,
+    formats: str,
+    out: str,
+    images: str | None,
+    classes: str | None,
+    classes_file: str | None,
+    background: str | None,
+    labels_from: str,
+    **given: Any,
+) -> None:
+    """Write label PNGs in RESULTS in other formats. Prints the paths of the files written.
+
+    RESULTS is an --out folder of `lhtclip segment`, or any folder of palette or greyscale PNGs
+    whose values are class indices. Scores, which such files do not hold, count as 1.
+    """
+    if classes is not None and classes_file is not None:
+        raise InputError("Give either --classes or --classes-file, not both.")
+    names = None
+    if classes is not None or classes_file is not None:
+        entries = read_classes_file(Path(classes_file)) if classes_file else classes
+        names = [name for name, _ in parse_classes(entries or "")]
+
+    from lhtclip.batch.convert import convert_files  # brings torch, which takes its time
+
+    written = convert_files(
+        results,
+        out,
+        formats,
+        names=names,
+        background=background,
+        first_index=int(labels_from),
+        images=images,
+        options=output_options(given),
+    )
+    for path in written:
+        print_path(path)
