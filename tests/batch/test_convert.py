@@ -1,0 +1,107 @@
+"""Label PNGs of ours and of others become other formats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lhtclip.batch.convert import convert_files
+from lhtclip.errors import InputError
+from lhtclip.output.png import decode_labels
+from lhtclip.segmentation import Segmentation
+
+LABELS = np.array([[0, 1, 1], [0, 255, 1]], np.uint8)
+NAMES = ("road", "sky")
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    """Two of ours, one in a subfolder, beside files that are no labels."""
+    scores = np.ones(LABELS.shape, np.float32)
+    (tmp_path / "masks/sub").mkdir(parents=True)
+    for name in ("one.png", "sub/zwei ü.png"):
+        Segmentation(LABELS, scores, NAMES).save(tmp_path / "masks" / name)
+    Image.new("L", (3, 2)).save(tmp_path / "masks/one.sky.mask.png")
+    (tmp_path / "masks/notes.txt").write_text("no labels")
+    return tmp_path / "masks"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    (tmp_path / "photos/sub").mkdir(parents=True)
+    for name in ("one.jpg", "sub/zwei ü.jpg"):
+        Image.new("RGB", (3, 2)).save(tmp_path / "photos" / name)
+    return tmp_path / "photos"
+
+
+def test_names_inside_the_files_are_enough(masks: Path, tmp_path: Path) -> None:
+    written = convert_files(masks, tmp_path / "out", "coco,labels")
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in written] == [
+        "one.png",
+        "sub/zwei ü.png",
+        "coco/annotations/instances_default.json",
+    ]
+    content = json.loads(written[-1].read_text(encoding="utf-8"))
+    assert [each["file_name"] for each in content["images"]] == ["one.png", "sub/zwei ü.png"]
+    assert [each["name"] for each in content["categories"]] == list(NAMES)
+    assert [each["area"] for each in content["annotations"]] == [2, 3, 2, 3]
+    np.testing.assert_array_equal(decode_labels(written[0]), LABELS)
+
+
+def test_images_give_their_names_and_pictures(masks: Path, photos: Path, tmp_path: Path) -> None:
+    written = convert_files(masks, tmp_path / "out", ["coco", "yolo"], images=photos)
+    content = json.loads(written[-2].read_text(encoding="utf-8"))
+    assert [each["file_name"] for each in content["images"]] == ["one.jpg", "sub/zwei ü.jpg"]
+    with Image.open(tmp_path / "out/yolo/images/sub/zwei ü.jpg") as picture:
+        assert picture.size == (3, 2)
+
+
+def test_files_of_others_need_names_and_may_count_from_1(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.array([[0, 1, 2]], np.uint8)).save(tmp_path / "masks/a.png")
+    with pytest.raises(InputError, match=r"a\.png holds no class names.*--classes"):
+        convert_files(tmp_path / "masks", tmp_path / "out", "labels")
+    (path,) = convert_files(
+        tmp_path / "masks", tmp_path / "out", "labels", names=NAMES, first_index=1
+    )
+    assert decode_labels(path).tolist() == [[255, 0, 1]]
+    assert Segmentation.load(path).names == NAMES
+
+
+def test_a_background_is_no_object(masks: Path, tmp_path: Path) -> None:
+    (path,) = convert_files(masks, tmp_path / "out", "coco", background="road")
+    content = json.loads(path.read_text())
+    assert [each["name"] for each in content["categories"]] == ["sky"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"names": ["road"]}, r"one\.png: Label 1 .* there are 1 names"),
+        ({"background": "sea"}, r"background 'sea' is none of the classes: road, sky"),
+        ({"formats": "voc"}, r"puts the pictures .*--images"),
+        ({"formats": "gif"}, r"Unknown format 'gif'"),
+        ({"results": "nowhere"}, r"nowhere is no folder"),
+    ],
+)
+def test_bad_input_is_told(
+    masks: Path, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    given = {"results": masks, "out": tmp_path / "out", "formats": "labels", **changes}
+    with pytest.raises(InputError, match=message):
+        convert_files(**given)
+
+
+def test_an_image_that_is_missing_or_of_another_size_is_told(
+    masks: Path, photos: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (4, 4)).save(photos / "one.jpg")
+    with pytest.raises(InputError, match=r"one\.png: The image must be .*\(2, 3, 3\)"):
+        convert_files(masks, tmp_path / "out", "yolo", images=photos)
+    (photos / "one.jpg").unlink()
+    with pytest.raises(InputError, match=r"no image for .*one\.png in .*photos"):
+        convert_files(masks, tmp_path / "out", "yolo", images=photos)
