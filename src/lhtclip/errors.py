@@ -44,7 +44,7 @@ class MissingDependencyError(LhtClipError, ImportError):
     """An optional package that is needed and not installed."""
 
 
-def unknown(kind: str, given: str, allowed: Iterable[str]) -> UnknownNameError:
+def unknown(kind: str, given: object, allowed: Iterable[str]) -> UnknownNameError:
     """Build the error for an unknown name, with the nearest known names.
 
     Args:
@@ -53,12 +53,22 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> UnknownNameError:
         allowed: All known names.
     """
     names = list(allowed)
-    near = difflib.get_close_matches(given.lower(), [name.lower() for name in names], n=1)
+    near = difflib.get_close_matches(str(given).lower(), [name.lower() for name in names], n=1)
     guess = next((name for name in names if near and name.lower() == near[0]), None)
     hint = f" Did you mean {guess!r}?" if guess else ""
     return UnknownNameError(f"Unknown {kind} {given!r}.{hint} Available: {', '.join(names)}.")
 
 
+def is_whole(value: object, *, least: int = 1) -> bool:
+    """Whether a value from a file or a user is a whole number from `least` on."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
 def is_number(value: object) -> bool:
     """Whether a value from a file or a user is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond what a float holds
+        return False

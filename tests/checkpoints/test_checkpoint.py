@@ -127,7 +127,7 @@ def test_extra_tensors_are_named(folder: Path) -> None:
         ("vision_model.embeddings.patch_embedding.weight", (32, 1, 8, 8), "(32, 3, 8, 8)"),
         ("vision_model.embeddings.patch_embedding.weight", (32, 192), "(32, 3, 8, 8)"),
         ("visual_projection.weight", (32, 16), "(16, 32)"),
-        ("logit_scale", (1,), "()"),
+        ("logit_scale", (2,), "()"),
     ],
 )
 def test_misshapen_tensors_are_named(

@@ -185,7 +185,6 @@ def test_published_shapes() -> None:
     [
         ("model_cfg", "custom_text", True),
         ("model_cfg", "init_logit_bias", -10),
-        ("model_cfg", "nonscalar_logit_scale", True),
         ("model_cfg", "multimodal_cfg", {"layers": 12}),
         ("model_cfg", "audio_cfg", None),
         ("vision_cfg", "layers", [3, 4, 6, 3]),
@@ -316,7 +315,7 @@ def test_extra_tensors_are_named(folder: Path) -> None:
         ("visual.positional_embedding", (16, 32), "(17, 32)"),
         ("visual.transformer.resblocks.2.attn.in_proj_weight", (32, 32), "(96, 32)"),
         ("transformer.resblocks.0.mlp.c_fc.bias", (96,), "(60,)"),
-        ("logit_scale", (1,), "()"),
+        ("logit_scale", (2,), "()"),
     ],
 )
 def test_misshapen_tensors_are_named(

@@ -202,7 +202,8 @@ def test_plain_tensors(archive: Path, original: Archived, caplog: pytest.LogCapt
     torch.save(original.weights, archive)  # without OpenAI's marks it could be anybody's
     with caplog.at_level(logging.WARNING, logger="lhtclip"):
         load_checkpoint(archive)
-    assert "does not say which activation it was trained with: QuickGELU is taken" in caplog.text
+    assert "does not say how its tensors are used" in caplog.text
+    assert "QuickGELU are taken" in caplog.text
 
 
 # What is refused
@@ -236,9 +237,9 @@ def test_code_in_the_pickle_is_refused(archive: Path, tmp_path: Path) -> None:
     with_pickle(archive, attack)
     with pytest.raises(CheckpointError) as error:
         load_checkpoint(archive)
-    assert str(error.value) == (
+    assert str(error.value).startswith(
         f"{archive} is not loaded: it is broken, or holds more than tensors and could run code. "
-        "Use the archive that OpenAI published in its place."
+        "Use the archive that OpenAI published in its place"
     )
     assert not target.exists()
     pickle.loads(attack)

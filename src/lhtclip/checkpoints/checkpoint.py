@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVariableType]
+from safetensors.torch import save
 from torch import Tensor
 
 from lhtclip.checkpoints.device import choose_device, choose_dtype
@@ -21,15 +20,17 @@ from lhtclip.checkpoints.hub import canonical_name, resolve, tokenizer_of
 from lhtclip.checkpoints.layout import (
     LAYOUTS,
     OPEN_CLIP,
-    PIXEL_FILE,
     TOKENIZER_FILE,
     TRANSFORMERS,
     Layout,
     layout_of,
 )
 from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, clip_config, pixel_config
-from lhtclip.checkpoints.openai_archive import is_torchscript, openai_config, read_torchscript
+from lhtclip.checkpoints.openai_archive import openai_config
+from lhtclip.checkpoints.pixel_files import read_pixels
 from lhtclip.checkpoints.state_dict import gather, scatter
+from lhtclip.checkpoints.weights import read_weights, unreadable, weight_files
+from lhtclip.clip.bpe_files import MERGES_FILE, VOCABULARY_FILE
 from lhtclip.clip.config import PixelConfig, PromptConfig
 from lhtclip.clip.family import Family, TensorNames
 from lhtclip.clip.model import CLIP, Clip
@@ -37,6 +38,7 @@ from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
 from lhtclip.files import write_atomically
+from lhtclip.files.json_files import read_json
 from lhtclip.techniques.presets import Preset, preset_for
 
 
@@ -100,7 +102,7 @@ def load_checkpoint(
     stored = _read_archive(path) if path.is_file() else _read_folder(path)
     loaded = stored.model
     state = gather(loaded, stored.tensors, stored.names, config_file=stored.config_file)
-    fingerprint = _fingerprint(state, loaded.config.text, stored.tokenizer_file.read_bytes())
+    fingerprint = _fingerprint(state, loaded.config.text, _tokenizer_bytes(stored.tokenizer_file))
     state = {name: tensor.to(device=device, dtype=dtype) for name, tensor in state.items()}
     loaded.load_state_dict(state, assign=True)
     loaded.eval().requires_grad_(False)
@@ -136,15 +138,17 @@ class _Stored:
 def _read_folder(directory: Path) -> _Stored:
     layout = _layout(directory)
     family, model, pixels, names = _read_config(directory, layout)
-    tokenizer_file = _existing(directory, layout, TOKENIZER_FILE)
+    tokenizer_file = _existing(directory, layout, TOKENIZER_FILE, *_older_tokenizer(directory))
     tokenizer = family.read_tokenizer(tokenizer_file, model.config, layout.config_file)
-    weights = _existing(directory, layout, *layout.weight_files)
-    tensors = _read_weights(weights, instead=layout.weight_files[0])
+    weights = weight_files(directory, layout)
+    if not weights:
+        raise _absent(directory, layout, *layout.weight_files)
+    tensors = read_weights(*weights, instead=layout.weight_files[0])
     return _Stored(model, pixels, names, tensors, tokenizer, tokenizer_file, layout.config_file)
 
 
 def _read_archive(path: Path) -> _Stored:
-    tensors = _read_weights(path, instead="the archive that OpenAI published")
+    tensors = read_weights(path, instead="the archive that OpenAI published")
     config, tokenizer_file = openai_config(tensors, path=path), tokenizer_of(path)
     tokenizer = CLIP.read_tokenizer(tokenizer_file, config, path.name)
     with _without_weights():
@@ -161,6 +165,11 @@ def _layout(directory: Path) -> Layout:
     if layout is None:
         raise _absent(directory, TRANSFORMERS, *(each.config_file for each in LAYOUTS))
     return layout
+
+
+def _older_tokenizer(directory: Path) -> tuple[str, ...]:
+    """Name the file that stands for both that older checkpoints carry, if both are there."""
+    return (VOCABULARY_FILE,) if (directory / MERGES_FILE).is_file() else ()
 
 
 def _existing(directory: Path, layout: Layout, *candidates: str) -> Path:
@@ -185,53 +194,38 @@ def _read_config(
         with _without_weights():
             model = Clip(clip_config(content))
         return CLIP, model, pixel_config(content), OPEN_CLIP_TENSORS
-    family, pixel_file = family_of(content), directory / PIXEL_FILE
-    given = _read_json(pixel_file) if pixel_file.is_file() else {}
-    pixels = PixelConfig.from_json(given, family.pixels)
+    family = family_of(content)
+    pixels = read_pixels(directory, family.pixels, _read_json)
     with _without_weights():
         return family, family.build(content), pixels, family.tensors
 
 
-def _without_weights() -> torch.device:
+@contextmanager
+def _without_weights() -> Generator[None, None, None]:
     """Make modules without memory for their weights, and without the time to fill it."""
-    return torch.device("meta")
+    try:
+        with torch.device("meta"):
+            yield
+    except (RuntimeError, OverflowError) as error:  # more elements than torch can count
+        raise CheckpointError(
+            f"The configuration describes no model that could be built: {error}."
+        ) from error
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} should hold a JSON object; it holds something else.")
     return cast("dict[str, Any]", content)
 
 
-def _unreadable(path: Path, error: Exception) -> CheckpointError:
-    reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-    return CheckpointError(f"Cannot read {path}: {reason}. Download or copy it again.")
-
-
-def _read_weights(path: Path, *, instead: str) -> Mapping[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if is_torchscript(path):
-            return read_torchscript(path)
-        content = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} is not loaded: it is broken, or holds more than tensors and could run code. "
-            f"Use {instead} in its place."
-        ) from error
-    except Exception as error:  # what broken pickles and archives raise has no common root
-        raise _unreadable(path, error) from error
-    entries = cast("dict[Any, Any]", content) if isinstance(content, dict) else {}
-    if not all(isinstance(value, Tensor) for value in entries.values()) or not entries:
-        raise CheckpointError(f"{path} should hold tensors by name; it holds something else.")
-    return {str(name): tensor for name, tensor in entries.items()}
+def _tokenizer_bytes(path: Path) -> bytes:
+    if path.name == VOCABULARY_FILE:
+        return path.read_bytes() + path.with_name(MERGES_FILE).read_bytes()
+    return path.read_bytes()
 
 
 def _fingerprint(state: Mapping[str, Tensor], config: PromptConfig, tokenizer: bytes) -> str:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
+from lhtclip.checkpoints.aliases import known_as
 from lhtclip.checkpoints.fetch import cached, fetch, fetch_optional
 from lhtclip.checkpoints.layout import (
     LAYOUTS,
     PIXEL_FILE,
+    PROCESSOR_FILE,
     TOKENIZER_FILE,
     TRANSFORMERS,
     Layout,
@@ -110,6 +112,7 @@ def canonical_name(name: str | Path) -> str:
     """
     if name == BUNDLED:
         return BUNDLED
+    name = _known_as(name)
     path = _path(name)
     return (_published_as(path) or str(path)) if path else _hub_id(str(name))
 
@@ -132,6 +135,7 @@ def resolve(name: str | Path, *, download: bool = True) -> Path:
             tokenizer, is not in the cache and cannot be fetched.
         CheckpointError: The path is that of another file.
     """
+    name = _known_as(name)
     path = BUNDLED_FOLDER if name == BUNDLED else _path(name)
     if path is None:
         return _from_hub(str(name), download=download)
@@ -171,6 +175,10 @@ def tokenizer_of(archive: Path, *, download: bool = False) -> Path:
         raise CheckpointNotFoundError(
             f"{archive} carries no tokenizer, and no {TOKENIZER_FILE} lies beside it. {error}"
         ) from error
+
+
+def _known_as(name: str | Path) -> str | Path:
+    return known_as(name) if isinstance(name, str) else name
 
 
 def _path(name: str | Path) -> Path | None:
@@ -227,6 +235,9 @@ def _from_hub(name: str, *, download: bool) -> Path:
     if layout is TRANSFORMERS:  # before the weights, with which a model counts as complete
         fetch_optional(
             hub_id, PIXEL_FILE, name=name, download=download, wanted=layout.weight_files[0]
+        )
+        fetch_optional(
+            hub_id, PROCESSOR_FILE, name=name, download=download, wanted=layout.weight_files[0]
         )
     fetch_first(*layout.weight_files)
     return config.parent

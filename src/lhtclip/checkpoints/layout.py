@@ -21,6 +21,7 @@ OPEN_CLIP = Layout(
 LAYOUTS = (TRANSFORMERS, OPEN_CLIP)  # a folder in both is read as the first
 TOKENIZER_FILE = "tokenizer.json"
 PIXEL_FILE = "preprocessor_config.json"  # of `transformers`, optional
+PROCESSOR_FILE = "processor_config.json"  # of its version 5, optional
 
 
 def layout_of(folder: Path) -> Layout | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -10,6 +11,8 @@ from lhtclip.checkpoints.layout import OPEN_CLIP
 from lhtclip.clip.config import (
     CLIP_MEAN,
     CLIP_STD,
+    MOST_LAYERS,
+    MOST_WIDE,
     ClipConfig,
     PixelConfig,
     TextConfig,
@@ -76,7 +79,7 @@ _PLAIN: dict[str, dict[str, tuple[Any, ...]]] = {
     "model_cfg": {
         "custom_text": (False,),
         "init_logit_bias": (None,),
-        "nonscalar_logit_scale": (False,),
+        "nonscalar_logit_scale": (False, True),
     },
     "vision_cfg": {
         "timm_model_name": (None, ""),
@@ -203,11 +206,14 @@ def _read(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
     defaults = _READ[section]
     settings = {key: values.get(key, default) for key, default in defaults.items()}
     for key, value in settings.items():
-        wanted, is_valid = _KINDS[type(defaults[key])]
+        wanted, is_valid = _LAYERS if key == "layers" else _KINDS[type(defaults[key])]
         if not is_valid(value):
-            given = values.get(key)
+            most = MOST_LAYERS if key == "layers" else MOST_WIDE
+            given: Any = values.get(key)
+            limit = f" At most {most} is read." if _is_number(given) and given > most else ""
             raise CheckpointError(
-                f"{OPEN_CLIP.config_file}: {section}.{key} should be {wanted}, not {given!r}."
+                f"{OPEN_CLIP.config_file}: {section}.{key} should be {wanted}, not "
+                f"{reprlib.repr(given)}.{limit}"
             )
     return settings
 
@@ -222,10 +228,19 @@ def _are_channels(value: Any) -> bool:
 
 _KINDS: dict[type, tuple[str, Callable[[Any], bool]]] = {
     bool: ("true or false", lambda value: type(value) is bool),
-    int: ("a positive whole number", lambda value: type(value) is int and value > 0),
+    int: (
+        "a positive whole number",
+        lambda value: type(value) is int and 0 < value <= MOST_WIDE,
+    ),
     float: ("a positive number", lambda value: _is_number(value) and value > 0),
     tuple: ("three numbers", _are_channels),
 }
+
+
+_LAYERS: tuple[str, Callable[[Any], bool]] = (
+    "a positive whole number",
+    lambda value: type(value) is int and 0 < value <= MOST_LAYERS,
+)
 
 
 def _check_heads(section: str, settings: Mapping[str, Any], key: str) -> None:

@@ -25,6 +25,8 @@ OPENAI_SUFFIX = ".pt"
 # there says whose file it is.
 OPENAI_MARKS = frozenset({"input_resolution", "context_length", "vocab_size"})
 _HEAD_WIDTH = 64
+# Image towers of OpenCLIP whose heads are of another width: ViT-SO400M, H, g, bigG and e.
+_HEAD_WIDTH_OF = {1152: 72, 1280: 80, 1408: 88, 1664: 104, 1792: 112}
 _logger = logging.getLogger("lhtclip")
 
 
@@ -57,7 +59,8 @@ def openai_config(tensors: Mapping[str, Tensor], *, path: Path) -> ClipConfig:
     """Tell from OpenAI's tensors what they are the weights of.
 
     Heads are 64 wide, as in each of their vision transformers, and the activation is QuickGELU. No
-    shape tells the latter: a file without OpenAI's marks is taken for theirs with a warning.
+    shape tells either: a file without OpenAI's marks is taken for theirs with a warning, or, where
+    OpenAI published none of its width, for OpenCLIP's, whose wide heads and GELU are taken then.
 
     Raises:
         CheckpointError: It is no CLIP, or one with a ResNet.
@@ -73,33 +76,37 @@ def openai_config(tensors: Mapping[str, Tensor], *, path: Path) -> ClipConfig:
     context, text_width = shapes.of("positional_embedding", 2)
     vocabulary, _ = shapes.of("token_embedding.weight", 2)
     vision_blocks, text_blocks = "visual.transformer.resblocks.", "transformer.resblocks."
+    activation = "gelu" if width in _HEAD_WIDTH_OF else "quick_gelu"
     config = ClipConfig(
         vision=VisionConfig(
             hidden_size=width,
             intermediate_size=shapes.of(f"{vision_blocks}0.mlp.c_fc.weight", 2)[0],
             num_hidden_layers=_count(tensors, vision_blocks),
-            num_attention_heads=shapes.heads(width),
+            num_attention_heads=shapes.heads(width, _HEAD_WIDTH_OF.get(width, _HEAD_WIDTH)),
             image_size=grid * patch,
             patch_size=patch,
-            hidden_act="quick_gelu",
+            hidden_act=activation,
         ),
         text=TextConfig(
             vocab_size=vocabulary,
             hidden_size=text_width,
             intermediate_size=shapes.of(f"{text_blocks}0.mlp.c_fc.weight", 2)[0],
             num_hidden_layers=_count(tensors, text_blocks),
-            num_attention_heads=shapes.heads(text_width),
+            num_attention_heads=shapes.heads(text_width, _HEAD_WIDTH),
             max_position_embeddings=context,
-            hidden_act="quick_gelu",
+            hidden_act=activation,
             eos_token_id=vocabulary - 1,  # read out at the largest id, as in OpenCLIP
         ),
         projection_dim=shapes.of("text_projection", 2)[1],
     )
     if not OPENAI_MARKS & tensors.keys():
         _logger.warning(
-            "%s does not say which activation it was trained with: QuickGELU is taken, as in all "
-            "of OpenAI's. For another, put it into a folder with an open_clip_config.json.",
+            "%s does not say how its tensors are used: %d heads and %s are taken, as in %s. If it "
+            "was trained otherwise, put it into a folder with an open_clip_config.json.",
             path,
+            config.vision.num_attention_heads,
+            "GELU" if width in _HEAD_WIDTH_OF else "QuickGELU",
+            "OpenCLIP's of this width" if width in _HEAD_WIDTH_OF else "all of OpenAI's",
         )
     return config
 
@@ -120,13 +127,13 @@ class _Shapes:
             )
         return shape
 
-    def heads(self, width: int) -> int:
-        if width % _HEAD_WIDTH:
+    def heads(self, width: int, of_each: int) -> int:
+        if width % of_each:
             raise CheckpointError(
                 f"{self._path} is no CLIP of OpenAI's: its width {width} cannot be divided into "
-                f"heads of {_HEAD_WIDTH}."
+                f"heads of {of_each}."
             )
-        return width // _HEAD_WIDTH
+        return width // of_each
 
 
 def _count(tensors: Iterable[str], prefix: str) -> int:

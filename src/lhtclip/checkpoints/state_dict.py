@@ -42,7 +42,12 @@ def gather(
     for ours, stored in table.items():
         for name in stored.names:
             found = tuple(tensors[name].shape)
-            if found != stored.shape:
+            if not tensors[name].is_floating_point():
+                raise CheckpointError(
+                    f"The checkpoint's tensor {name} is of {tensors[name].dtype}; only weights of "
+                    "floating-point numbers can be read, not quantised ones."
+                )
+            if found != stored.shape and (found, stored.shape) != ((1,), ()):
                 raise CheckpointError(
                     f"The checkpoint's tensor {name} has shape {found}; "
                     f"its {config_file} asks for {stored.shape}."

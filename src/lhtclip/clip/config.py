@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, TypeVar, cast
 
-from lhtclip.errors import CheckpointError
+from lhtclip.errors import CheckpointError, is_number
 
+MOST_LAYERS, MOST_WIDE = 1000, 1 << 22  # beyond any CLIP; checked before anything is built
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -119,16 +121,28 @@ class PixelConfig:
     std: tuple[float, ...] = CLIP_STD
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any], default: PixelConfig) -> PixelConfig:
-        """Read the content of a `preprocessor_config.json`; missing settings come from `default`.
+    def from_json(
+        cls, content: Mapping[str, Any], default: PixelConfig, *, file: str
+    ) -> PixelConfig:
+        """Read what `transformers` writes of an image processor; the rest is as in `default`.
+
+        Args:
+            content: The processor's settings.
+            default: For what is left out.
+            file: What errors call the file.
 
         Raises:
-            CheckpointError: A mean or std that is not three numbers.
+            CheckpointError: A mean or std that is not three numbers, or another scale of levels
+                that is not a number.
         """
-        return cls(
-            mean=_channels(content.get("image_mean", default.mean), "image_mean"),
-            std=_channels(content.get("image_std", default.std), "image_std"),
-        )
+        unit = _levels_per_unit(content, file)
+        mean = _channels(content.get("image_mean") or default.mean, "image_mean", file)
+        std = _channels(content.get("image_std") or default.std, "image_std", file)
+        if not content.get("do_normalize", True):
+            mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        if unit == 1:
+            return cls(mean, std)
+        return cls(tuple(level / unit for level in mean), tuple(level / unit for level in std))
 
 
 _Settings = TypeVar("_Settings", bound=VisionConfig | PromptConfig)
@@ -168,24 +182,50 @@ def read_section(content: Mapping[str, Any], key: str, default: _Settings) -> _S
             f"config.json: {key}.hidden_size {result.hidden_size} cannot be divided among "
             f"{result.num_attention_heads} attention heads."
         )
+    if isinstance(result, VisionConfig) and result.grid_size < 1:
+        raise CheckpointError(
+            f"config.json: {key}.patch_size {result.patch_size} is more than the image_size "
+            f"{result.image_size}."
+        )
     return result
 
 
 def _checked(value: Any, like: _Value, name: str, *, zero: bool = False) -> _Value:
-    """Return the value if it has the type of `like` and, if it is a number, is positive (or 0)."""
+    """Return the value if it is of the type of `like` and, being a number, positive (or zero)."""
+    most = MOST_LAYERS if name.endswith("num_hidden_layers") else MOST_WIDE
     kinds = (int, float) if isinstance(like, float) else type(like)
-    if not isinstance(value, kinds) or (
-        not isinstance(value, str) and (value < 0 or (value == 0 and not zero))
+    if (
+        not isinstance(value, kinds)
+        or isinstance(value, bool)
+        or not (isinstance(value, str) or (0 < value <= most or (value == 0 and zero)))
     ):
-        wanted = {int: "a positive whole number", float: "a positive number", str: "a name"}
-        raise CheckpointError(f"config.json: {name} should be {wanted[type(like)]}, not {value!r}.")
+        wanted = {
+            int: "a positive whole number",
+            float: "a positive number",
+            str: "a name",
+        }
+        limit = f" At most {most} is read." if is_number(value) and value > most else ""
+        raise CheckpointError(
+            f"config.json: {name} should be {wanted[type(like)]}, not {reprlib.repr(value)}.{limit}"
+        )
     return cast("_Value", value)
 
 
-def _channels(value: Any, name: str) -> tuple[float, ...]:
+def _channels(value: Any, name: str, file: str) -> tuple[float, ...]:
     values = cast("list[Any]", value) if isinstance(value, list | tuple) else []
-    if len(values) != 3 or not all(isinstance(level, int | float) for level in values):
-        raise CheckpointError(
-            f"preprocessor_config.json: {name} should be three numbers, not {value!r}."
-        )
+    above_zero = name == "image_std"
+    if len(values) != 3 or not all(is_number(v) and (v > 0 or not above_zero) for v in values):
+        wanted = "three numbers above 0" if above_zero else "three numbers"
+        raise CheckpointError(f"{file}: {name} should be {wanted}, not {reprlib.repr(value)}.")
     return tuple(float(level) for level in values)
+
+
+def _levels_per_unit(content: Mapping[str, Any], file: str) -> float:
+    """Return what the full range of a level becomes before the mean is subtracted: 1, as a rule."""
+    if not content.get("do_rescale", True):
+        return 255.0
+    factor = content.get("rescale_factor", 1 / 255)
+    if not (is_number(factor) and factor > 0):
+        raise CheckpointError(f"{file}: rescale_factor should be above 0, not {factor!r}.")
+    unit = 255 * float(factor)
+    return 1.0 if abs(unit - 1) < 1e-3 else unit

@@ -50,6 +50,11 @@ def read_tokenizer(path: Path, config: ClipConfig, config_file: str) -> Tokenize
             f"{path.name} ends prompts with token {tokenizer.end}, but {config_file} has them read "
             f"out at token {config.text.eos_token_id}: the files do not belong together."
         )
+    if tokenizer.largest >= config.text.vocab_size:
+        raise CheckpointError(
+            f"{path.name} has tokens up to {tokenizer.largest}, but the model of {config_file} "
+            f"knows {config.text.vocab_size}: the files do not belong together."
+        )
     return tokenizer
 
 

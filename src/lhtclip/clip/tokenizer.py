@@ -1,15 +1,22 @@
-"""Prompts to token ids, with the checkpoint's own `tokenizer.json`."""
+"""Prompts to token ids, by the checkpoint's own `tokenizer.json` or `vocab.json`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer as _Tokenizer
 from torch import Tensor
 
+from lhtclip.clip.bpe_files import VOCABULARY_FILE, bpe_tokenizer
 from lhtclip.errors import CheckpointError
+from lhtclip.files.c_messages import c_messages_caught
+from lhtclip.files.regular_files import read_regular
+
+_MOST_BYTES = 256 << 20
+_TRIAL = ("a photo of a cat.", "naïve 狗 \x00")
 
 
 class Tokenizer:
@@ -17,35 +24,77 @@ class Tokenizer:
 
     Attributes:
         end: Id of the end token.
+        largest: The largest id of all tokens.
+        context_length: The most tokens a prompt may have, start and end included.
     """
 
     def __init__(self, path: Path, *, context_length: int) -> None:
         """Read the file.
 
         Args:
-            path: The checkpoint's `tokenizer.json`.
-            context_length: Maximum tokens of a prompt, including start and end.
+            path: The checkpoint's `tokenizer.json`, or its `vocab.json` with a `merges.txt` beside.
+            context_length: The most tokens a prompt may have, start and end included.
 
         Raises:
-            CheckpointError: The file is not a tokenizer, or has no end token.
+            CheckpointError: The file cannot be read as a tokenizer, or as one without an end token,
+                or the context leaves no room for words.
         """
-        try:
-            self._tokenizer = _Tokenizer.from_file(str(path))
-        except Exception as error:  # the binding raises bare Exception
-            raise CheckpointError(f"Cannot read the tokenizer {path}: {error}.") from error
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(context_length)  # pyright: ignore[reportUnknownMemberType]
-        markers = self._tokenizer.encode("").ids
+        self.context_length = context_length
+        with _failures_explained(path):
+            self._tokenizer = _read(path)
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
+            markers = self._tokenizer.encode("").ids
+            if 0 < len(markers) < context_length:
+                self._tokenizer.enable_truncation(context_length)  # pyright: ignore[reportUnknownMemberType]
+            self._tokenizer.encode_batch(list(_TRIAL))
+            ids = self._tokenizer.get_vocab(with_added_tokens=True).values()
+            self.largest: int = max(ids, default=-1)
         if not markers:
             raise CheckpointError(f"The tokenizer {path} does not put an end token after a prompt.")
+        if len(markers) >= context_length:
+            raise CheckpointError(
+                f"A context of {context_length} tokens leaves no room for words between the "
+                f"{len(markers)} that {path} puts around a prompt: the files do not belong "
+                "together."
+            )
         self.end: int = markers[-1]
 
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each prompt, its end token last."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(prompts))]
 
+    def beyond(self, prompt: str) -> str:
+        """Return the end of a prompt that does not fit into the context; "" where all does."""
+        encoding = self._tokenizer.encode(prompt)
+        if not encoding.overflowing:
+            return ""
+        return prompt[max(end for _, end in encoding.offsets) :]
+
     def __call__(self, prompts: Sequence[str]) -> Tensor:
         """Return (prompts, longest prompt) int64, padded on the right with the end token."""
         rows = self.encode(prompts)
         longest = max(map(len, rows))
         return torch.tensor([row + [self.end] * (longest - len(row)) for row in rows])
+
+
+def _read(path: Path) -> _Tokenizer:
+    if path.name == VOCABULARY_FILE:
+        return bpe_tokenizer(path)
+    return _Tokenizer.from_str(read_regular(path, most=_MOST_BYTES).decode("utf-8"))
+
+
+@contextmanager
+def _failures_explained(path: Path) -> Generator[None, None, None]:
+    """Turn whatever the binding raises into one error; its panics are no `Exception`."""
+    failure: BaseException | None = None
+    with c_messages_caught():
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
+            failure = error
+    if failure is not None:
+        reason = getattr(failure, "strerror", None) or str(failure).partition("\n")[0].rstrip(".")
+        raise CheckpointError(f"Cannot read the tokenizer {path}: {reason}.") from failure

@@ -17,6 +17,7 @@ from lhtclip.datasets.dataset import IGNORED, Dataset, Sample, Truth
 from lhtclip.datasets.findings import DatasetReport, Finding, listed
 from lhtclip.datasets.verdicts import verdicts
 from lhtclip.errors import InputError
+from lhtclip.files.regular_files import open_regular
 
 T = TypeVar("T")
 
@@ -156,7 +157,7 @@ def _wrong_size(sample: Sample, truth: Truth) -> Finding | None:
 def _upright_size(path: Path) -> tuple[int, int]:
     """Read height and width from the header, as they are once the picture is turned upright."""
     try:
-        with Image.open(path) as picture:
+        with open_regular(path) as file, Image.open(file) as picture:
             if picture.format == "TIFF":
                 picture.load()  # only now does Pillow turn it, of its own accord
             width, height = picture.size

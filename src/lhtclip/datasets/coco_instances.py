@@ -7,7 +7,6 @@ below every single instance.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from lhtclip.datasets.dataset import Sample, Truth
 from lhtclip.datasets.layout import pair
 from lhtclip.datasets.outlines import fill_polygons, fill_runs
 from lhtclip.errors import InputError
+from lhtclip.files.json_files import read_json
 
 INSTANCES_FILES = ("annotations/instances_val2017.json", "instances_val2017.json")
 
@@ -101,11 +101,14 @@ def _fill(
     return fill_runs(outline["counts"], size)
 
 
+_MOST_BYTES = 4 << 30  # of the largest, of the training pictures, 448 MB
+
+
 def _read(path: Path) -> dict[str, tuple[tuple[int, int], tuple[Instance, ...]]]:
     """Return the height and width of each picture, and its instances, by the picture's name."""
     instances: defaultdict[int, list[Instance]] = defaultdict(list)
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = read_json(path, most=_MOST_BYTES)
         for entry in content["annotations"]:
             instances[entry["image_id"]].append(_instance(entry))
         return {

@@ -12,6 +12,9 @@ from lhtclip.datasets.dataset import Truth, published_names
 from lhtclip.datasets.label_maps import to_classes
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
+from lhtclip.files.regular_files import read_regular
+
+_MOST_BYTES = 64 << 20  # of a list
 
 MATS, LABELS_FILE = "trainval", "labels.txt"
 
@@ -34,7 +37,7 @@ def classes_by_id(path: Path, *, background: int) -> dict[int, int]:
         InputError: The file is missing or not understood, or lacks one of the 59 names.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(path, most=_MOST_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"Cannot read the names of PASCAL Context's ids, {path}: {error}."

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lhtclip.errors import InputError
+from lhtclip.files.regular_files import read_regular
+
+_MOST_BYTES = 64 << 20  # of a list
 
 _SHOWN = 3  # names in a message
 
@@ -61,7 +64,7 @@ def read_list(path: Path) -> list[str]:
         InputError: The list cannot be read, is empty, or names a picture twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(path, most=_MOST_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"Cannot read the list {path}: {error}.") from error
     names = [line.split()[0] for line in lines if line.strip()]

@@ -21,6 +21,7 @@ from PIL import Image
 
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
+from lhtclip.files.json_files import read_json
 from lhtclip.output.png import decode_labels, encode_labels, encode_picture
 
 SCENES_FILE = "scenes.json"
@@ -75,14 +76,14 @@ def load_scenes(folder: str | Path) -> tuple[Scene, ...]:
     folder = Path(folder)
     path = folder / SCENES_FILE
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = read_json(path)
     except OSError as error:
         raise InputError(f"Cannot read the scenes {path}: {error.strerror or error}.") from error
     except ValueError as error:
         raise InputError(f"The scenes {path} are not JSON: {error}.") from error
     try:
         scenes = tuple(_scene(folder, entry) for entry in content["scenes"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"The scenes {path} are not understood ({error}); expected is "
             '{"scenes": [{"image": "a.png", "labels": "a.labels.png", "classes": [["cat"]]}]}.'

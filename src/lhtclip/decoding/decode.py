@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 from lhtclip.decoding.interpolation import Axis, plan_axis, resize_rows
 from lhtclip.decoding.online_softmax import RunningWinner, find_winners
 from lhtclip.decoding.pamr import PamrSettings, affinity, refine
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, is_number
 from lhtclip.image.windows import WindowPlan
 
 
@@ -59,6 +60,16 @@ class DecodeSettings:
     threshold: float = 0.0
     area_threshold: float = 0.0
     pamr: PamrSettings | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a scale that is not positive, and shares outside of [0, 1]."""
+        if not (is_number(self.logit_scale) and self.logit_scale > 0):
+            raise InputError(f"logit_scale must be above 0, not {self.logit_scale!r}.")
+        for name in ("threshold", "area_threshold"):
+            if not (is_number(getattr(self, name)) and 0 <= getattr(self, name) <= 1):
+                raise InputError(f"{name} must lie in [0, 1], not {getattr(self, name)!r}.")
+        if not isinstance(cast("object", self.pamr), PamrSettings | None):
+            raise InputError(f"pamr must be PamrSettings or None, not {self.pamr!r}.")
 
 
 def decode(

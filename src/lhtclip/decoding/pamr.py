@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, is_whole
 
 _SHARPNESS = 0.1  # of the local standard deviation; the published constant
 _EPSILON = 1e-8
@@ -33,12 +34,14 @@ class PamrSettings:
     dilations: tuple[int, ...] = (8, 16)
 
     def __post_init__(self) -> None:
-        """Refuse settings that would refine nothing."""
-        if self.iterations < 1:
-            raise InputError(f"PAMR needs at least 1 iteration, not {self.iterations}.")
-        if not self.dilations or min(self.dilations) < 1:
+        """Refuse what would refine nothing."""
+        if not is_whole(self.iterations):
+            raise InputError(f"PAMR needs at least 1 iteration, not {self.iterations!r}.")
+        dilations = cast("object", self.dilations)
+        if not isinstance(dilations, tuple) or not dilations or not all(map(is_whole, dilations)):
             raise InputError(
-                f"PAMR needs dilations of at least 1 pixel, such as (8, 16), not {self.dilations}."
+                f"PAMR needs dilations of at least 1 pixel, such as (8, 16), not "
+                f"{self.dilations!r}."
             )
 
     @property

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lhtclip.errors import InputError
+from lhtclip.files.regular_files import special_kind
 from lhtclip.image.opening import SUFFIXES_OF_FORMAT, SUFFIXES_OF_HEIF, has_heif, printable
-from lhtclip.reading.regular_files import special_kind
 
 SUFFIXES = tuple(suffix for suffixes in SUFFIXES_OF_FORMAT.values() for suffix in suffixes)
 

@@ -17,8 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from lhtclip.errors import InputError
-from lhtclip.reading.c_messages import c_messages_caught
-from lhtclip.reading.regular_files import open_regular
+from lhtclip.files.c_messages import c_messages_caught
+from lhtclip.files.regular_files import open_regular
 
 MAX_PIXELS = 178_956_970  # the count at which Pillow itself takes a file for a decompression bomb
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, is_whole
 
 _AT_ONCE = {"cpu": 8}  # windows, by device type; what more of them write leaves a CPU's caches
 _AT_ONCE_ELSEWHERE = 32
@@ -35,8 +35,9 @@ class WindowSettings:
         """Refuse sizes that are not positive, and windows that leave gaps."""
         for name in ("short_side", "long_side", "window", "stride", "batch"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1 pixel or window, not {value}.")
+            optional = name in ("window", "batch")
+            if not (is_whole(value) or (value is None and optional)):
+                raise InputError(f"{name} must be at least 1 pixel or window, not {value!r}.")
         if self.window is not None:
             check_stride(window=self.window, stride=self.stride)
 

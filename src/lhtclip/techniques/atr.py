@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,8 @@ class AtrSettings:
             raise InputError(f"ATR's threshold must be a number, not {self.threshold!r}.")
         if not (is_number(self.sigma) and self.sigma > 0):
             raise InputError(f"ATR's sigma must be above 0 patches, not {self.sigma!r}.")
+        if not isinstance(cast("object", self.normalised), bool):
+            raise InputError(f"ATR's normalised must be True or False, not {self.normalised!r}.")
         if self.surrounded not in ("keep", "zero"):
             raise unknown("treatment of surrounded tokens", self.surrounded, ("keep", "zero"))
 

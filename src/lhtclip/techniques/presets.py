@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 from lhtclip.errors import CheckpointError, InputError
 from lhtclip.files import write_atomically
+from lhtclip.files.json_files import read_json
 from lhtclip.files.records import from_json
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.settings import Lht, LhtSettings
@@ -112,7 +113,7 @@ class Preset:
             CheckpointError: It is not a preset.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
         except OSError as error:
             raise InputError(f"Cannot read the preset {path}: {error.strerror}.") from error
         except ValueError as error:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.errors import InputError, is_number, unknown
+from lhtclip.errors import InputError, is_number, is_whole, unknown
 from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal
 
 Head = tuple[int, int]  # layer and head, both 1-based
@@ -48,11 +48,12 @@ class SheSettings:
     centred: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse settings without heads, a negative β and unknown names."""
-        heads = cast("tuple[object, ...]", self.heads)
-        if not heads or not all(isinstance(head, tuple) and len(head) == 2 for head in heads):
+        """Refuse settings without heads, a negative β, and words that mean nothing."""
+        heads = cast("object", self.heads)
+        if not isinstance(heads, tuple) or not heads or not all(map(_is_head, heads)):
             raise InputError(
-                f"SHE needs heads as (layer, head) pairs, at least one, not {self.heads!r}."
+                f"SHE needs heads as (layer, head) pairs, at least one, each of whole numbers from "
+                f"1 on, not {self.heads!r}."
             )
         if not (is_number(self.beta) and self.beta >= 0):
             raise InputError(
@@ -62,10 +63,17 @@ class SheSettings:
             raise unknown("normalisation of SHE", self.normalise, ("column", "row"))
         if self.atr not in ("own", "residual", "none"):
             raise unknown("ATR inside SHE", self.atr, ("own", "residual", "none"))
+        for name in ("unit_heads", "centred"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"SHE's {name} must be True or False.")
 
     def heads_of(self, layer: int) -> tuple[int, ...]:
         """Return the chosen heads of a 1-based layer, 0-based."""
         return tuple(head - 1 for chosen, head in self.heads if chosen == layer)
+
+
+def _is_head(pair: object) -> bool:
+    return isinstance(pair, tuple) and len(pair) == 2 and all(map(is_whole, pair))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,11 +7,12 @@ their attention and MLP updates are weakened relative to the residual stream.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from lhtclip.errors import InputError, is_number
+from lhtclip.errors import InputError, is_number, is_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,10 @@ class SsrSettings:
     def __post_init__(self) -> None:
         """Refuse an α that would reverse updates, and layers that are not numbers."""
         if not (is_number(self.alpha) and -1 < self.alpha < 1):
-            raise InputError(f"SSR's alpha must be between -1 and 1, not {self.alpha!r}.")
-        if not all(type(layer) is int for layer in self.layers):
-            raise InputError(f"SSR's layers must be whole numbers from 1, not {self.layers!r}.")
+            raise InputError(f"SSR's alpha must lie between -1 and 1, not {self.alpha!r}.")
+        layers = cast("object", self.layers)
+        if not isinstance(layers, tuple) or not all(map(is_whole, layers)):
+            raise InputError(f"SSR's layers are whole numbers from 1 on, not {self.layers!r}.")
 
 
 def reweight(x: Tensor, update: Tensor, alpha: float) -> Tensor:

@@ -78,10 +78,13 @@ class SiglipTokenizer(Tokenizer):
         self.padding: int = padding
         self.vocabulary_size: int = self._tokenizer.get_vocab_size(with_added_tokens=False)
         self._clean = style.clean
-        self._context_length = context_length
+
+    def beyond(self, prompt: str) -> str:
+        """Return the end of a cleaned prompt that does not fit; "" where all does."""
+        return super().beyond(self._clean(prompt))
 
     def __call__(self, prompts: Sequence[str]) -> Tensor:
         """Return (prompts, context length) int64, padded on the right."""
         rows = self.encode([self._clean(prompt) for prompt in prompts])
-        length = self._context_length
+        length = self.context_length
         return torch.tensor([row + [self.padding] * (length - len(row)) for row in rows])

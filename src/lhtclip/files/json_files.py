@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
-from lhtclip.reading.regular_files import read_regular
+from lhtclip.files.regular_files import read_regular
 
 MOST_BYTES = 64 << 20
 MOST_DEPTH = 64
@@ -35,9 +35,7 @@ def parse_json(text: str) -> Any:
         ValueError: As `read_json`.
     """
     try:
-        content = json.loads(
-            text, parse_int=_integer, parse_float=_number, parse_constant=_no_constant
-        )
+        content = json.loads(text, parse_int=_integer, parse_float=_number)
     except RecursionError:
         raise _too_deep() from None
     if _depth_exceeds(content, MOST_DEPTH):
@@ -60,10 +58,6 @@ def _number(digits: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"the number {digits[:20]} is out of range")
     return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number of JSON")
 
 
 def _depth_exceeds(content: Any, most: int) -> bool:

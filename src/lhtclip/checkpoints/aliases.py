@@ -1,0 +1,45 @@
+"""What people call models elsewhere, and what they are called here."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from lhtclip.errors import UnknownNameError
+
+# What other programs put before an id on the hub.
+_BEFORE = re.compile(r"^(hf[-_]hub:|hf://(models/)?|(https?://)?(www\.)?huggingface\.co/)", re.I)
+_BEHIND = re.compile(r"/(tree|blob|resolve)/.*$|/+$")
+_RESNET = re.compile(r"^(openai/)?RN\d+(x\d+)?(-quickgelu)?$", re.I)
+_NAMES = {  # as OpenAI, OpenCLIP and the hub call those that OpenAI published, in lower case
+    f"{before}{name}": ours
+    for before in ("", "openai/", "openai:", "clip-")
+    for ours, names in {
+        "ViT-B-32": ("vit-b/32", "vit-b-32-quickgelu", "vit-base-patch32", "vit-b32"),
+        "ViT-B-16": ("vit-b/16", "vit-b-16-quickgelu", "vit-base-patch16", "vit-b16"),
+        "ViT-L-14": ("vit-l/14", "vit-l-14-quickgelu", "vit-large-patch14", "vit-l14"),
+        "ViT-L-14-336": (
+            *("vit-l/14@336px", "vit-l/14@336", "vit-l-14@336px", "vit-l-14-336px"),
+            *("vit-l-14-336-quickgelu", "vit-large-patch14-336", "vit-l/14-336"),
+        ),
+    }.items()
+    for name in names
+}
+
+
+def known_as(name: str) -> str:
+    """Return what a model is called here; a name that is none of the known ones stays as it is.
+
+    Raises:
+        UnknownNameError: It names a CLIP that cannot be read, one with a ResNet.
+    """
+    if os.path.exists(name):
+        return name
+    if _RESNET.match(name):
+        raise UnknownNameError(
+            f"{name} is a CLIP with a ResNet, which has no patch tokens; choose one with a vision "
+            "transformer, such as ViT-B-16."
+        )
+    if before := _BEFORE.match(name):
+        name = _BEHIND.sub("", name[before.end() :])
+    return _NAMES.get(name.lower(), name)

@@ -1,1 +1,0 @@
-"""Files that others made, read within limits."""
