@@ -106,7 +106,7 @@ def test_a_preset_is_not_replaced_unasked(run: Any, tmp_path: Path) -> None:
     outcome = run()
     assert outcome.code == 2
     assert outcome.err == (
-        "lhtclip: lht.json is there already. Choose another --out, or pass --overwrite.\n"
+        "lhtclip: lht.json exists already. Choose another --out, or pass --overwrite.\n"
     )
     assert run("--overwrite").code == 0
     assert Preset.load(tmp_path / "lht.json").ranking
@@ -137,10 +137,10 @@ def test_what_cannot_be_done_is_said_before_a_model_is_loaded(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Say which labelled pictures to calibrate on: --data NAME"),
+        ((), "Say which labelled images to calibrate on: --data NAME"),
         (("--images", "garden"), "--no-labels is needed for --images"),
         (("--data", "folder", "--ranking", "colours"), "--no-labels is needed for --ranking"),
-        (("--no-labels",), "Say which pictures to rank heads by: --images DIR"),
+        (("--no-labels",), "Say which images to rank heads on: --images DIR"),
         (("--no-labels", "--data", "scenes"), "--no-labels takes no --data"),
         (("--no-labels", "--images-for-heads", 4), "--no-labels takes no --images-for-heads"),
         (("--no-labels", "--images", "nowhere"), "'nowhere' is no image file"),

@@ -16,22 +16,30 @@ from lhtclip.text.vocabulary import parse_classes, read_classes_file
 
 @click.command()
 @click.argument("results", metavar="RESULTS")
-@click.option("--to", "formats", metavar="LIST", required=True, help=f"Out of {', '.join(SINKS)}.")
-@click.option("--out", metavar="DIR", default="lhtclip-converted", help="Where the files go.")
-@click.option("--images", metavar="DIR", help="The images, for formats with pictures in them.")
+@click.option(
+    "--to",
+    "formats",
+    metavar="LIST",
+    required=True,
+    help=f"Comma-separated formats: {', '.join(SINKS)}.",
+)
+@click.option("--out", metavar="DIR", default="lhtclip-converted", help="Output folder.")
+@click.option(
+    "--images", metavar="DIR", help="Folder of the images, for formats that contain them."
+)
 @click.option(
     "--classes",
     metavar="NAMES",
-    help="'car, road, person', in the order of the labels.  [default: as the results say]",
+    help="Class names in the order of the labels: 'a, b, c'.  [default: from the results]",
 )
-@click.option("--classes-file", metavar="FILE", help="The names in a file, one a line.")
+@click.option("--classes-file", metavar="FILE", help="File of class names, one per line.")
 @click.option("--background", metavar="NAME", help="The class that is none of the others.")
 @click.option(
     "--labels-from",
     "labels_from",
     type=click.Choice(["0", "1"]),
     default="0",
-    help="Value of the first class in label files of other programs; with 1, 0 is ignored.",
+    help="Value of the first class in label files of other programs; with 1, value 0 is ignored.",
 )
 @format_options
 def command(
@@ -45,10 +53,10 @@ def command(
     labels_from: str,
     **given: Any,
 ) -> None:
-    """Write label PNGs in RESULTS in other formats. Prints the paths of the files written.
+    """Convert the label PNGs in RESULTS to other formats. Prints the paths of the files written.
 
     RESULTS is an --out folder of `lhtclip segment`, or any folder of palette or greyscale PNGs
-    whose values are class indices. Scores, which such files do not hold, count as 1.
+    whose values are class indices. Such files have no scores; all scores count as 1.
     """
     if classes is not None and classes_file is not None:
         raise InputError("Give either --classes or --classes-file, not both.")
@@ -57,7 +65,7 @@ def command(
         entries = read_classes_file(Path(classes_file)) if classes_file else classes
         names = [name for name, _ in parse_classes(entries or "")]
 
-    from lhtclip.batch.convert import convert_files  # brings torch, which takes its time
+    from lhtclip.batch.convert import convert_files  # imports torch, which is slow
 
     written = convert_files(
         results,

@@ -17,52 +17,72 @@ from lhtclip.extras import import_extra
 @click.command()
 @click.argument("rasters", metavar="RASTER|FOLDER...", nargs=-1, required=True)
 @click.option(
-    "--classes", metavar="LIST", help="Classes, '|' between synonyms: 'building, road, tree|wood'."
+    "--classes",
+    metavar="LIST",
+    help="Classes, with '|' between the prompts of one: 'building, road, tree|wood'.",
 )
-@click.option("--classes-file", metavar="FILE", help="One class a line, '|' between synonyms.")
+@click.option(
+    "--classes-file", metavar="FILE", help="File of classes, one per line, with '|' as above."
+)
 @click.option("--background", metavar="LIST", help="Prompts for what is none of the classes.")
 @click.option(
-    "--threshold", type=float, default=0.0, help="Pixels below this probability are background."
+    "--threshold",
+    type=float,
+    default=0.0,
+    help="Pixels with a lower probability become background.",
 )
 @click.option(
     "--out",
     metavar="FILE|DIR",
     required=True,
-    help="The map, a .tif; for several rasters the folder of the maps.",
+    help="Output file (.tif), or a folder for several rasters.",
 )
 @click.option("--vector", metavar="FILE", help="Also write regions: .gpkg .geojson .fgb .parquet.")
-@click.option("--bands", metavar="LIST", help="Bands that are red, green, blue, from 1: 4,3,2.")
-@click.option("--range", "stretch", metavar="LOW,HIGH", help="Values that become black and white.")
-@click.option("--percentiles", metavar="LOW,HIGH", default="2,98", help="The range otherwise.")
+@click.option(
+    "--bands", metavar="LIST", help="Bands to use as red, green and blue, counted from 1: 4,3,2."
+)
+@click.option("--range", "stretch", metavar="LOW,HIGH", help="Values to map to black and white.")
+@click.option(
+    "--percentiles", metavar="LOW,HIGH", default="2,98", help="How the range is chosen otherwise."
+)
 @click.option("--scale", type=float, default=1.0, help="Window pixels for each raster pixel.")
-@click.option("--gsd", metavar="M", type=float, help="Metres that a window pixel covers.")
+@click.option("--gsd", metavar="M", type=float, help="Metres per window pixel.")
 @click.option("--grid", default="source", help="Labels per pixel of the 'source' or the 'windows'.")
 @click.option(
-    "--bbox", nargs=4, type=float, metavar="W S E N", help="Label only this box, in the CRS."
+    "--bbox",
+    nargs=4,
+    type=float,
+    metavar="W S E N",
+    help="Label only this box, in the raster's CRS.",
 )
-@click.option("--aoi", metavar="FILE", help="Outside of these polygons is nodata.")
+@click.option("--aoi", metavar="FILE", help="Set everything outside these polygons to nodata.")
 @click.option("--alpha", default="mask", help="An alpha band may 'mask' pixels; or 'ignore' it.")
-@click.option("--scores", is_flag=True, help="Write the winner's probability, too.")
-@click.option("--probabilities", is_flag=True, help="Write every class's probability, too.")
-@click.option("--min-area", type=int, default=0, help="Leave smaller regions out of --vector.")
-@click.option("--simplify", type=float, default=0.0, help="Tolerance of --vector, in pixels.")
-@click.option("--window", type=int, default=224, help="Pixels of a window.")
-@click.option("--stride", type=int, default=112, help="Pixels between windows.")
+@click.option("--scores", is_flag=True, help="Also write the winner's probability.")
+@click.option("--probabilities", is_flag=True, help="Also write every class's probability.")
+@click.option("--min-area", type=int, default=0, help="Omit smaller regions from --vector.")
+@click.option(
+    "--simplify",
+    type=float,
+    default=0.0,
+    help="Simplify the outlines of --vector by this many pixels.",
+)
+@click.option("--window", type=int, default=224, help="Side of a sliding window in pixels.")
+@click.option("--stride", type=int, default=112, help="Pixels from one window to the next.")
 @click.option("--templates", default="imagenet80", help="Prompt templates, as for `segment`.")
-@click.option("--dry-run", is_flag=True, help="Count windows, estimate time and memory.")
-@click.option("--overwrite", is_flag=True, help="Replace maps that are there.")
+@click.option("--dry-run", is_flag=True, help="Only count windows and estimate time and memory.")
+@click.option("--overwrite", is_flag=True, help="Replace existing maps.")
 @model_options
 @machine_options
 @engine_options
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("--quiet", is_flag=True, help="Print no progress.")
 @click.pass_context
 def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -> None:
     """Label rasters with coordinates, of any size.
 
     Writes a cloud-optimised GeoTIFF of class indices on the raster's grid, with names and colours
-    for GIS, and a table of areas. Nodata stays nodata. A run that was stopped goes on after its
-    last strip. Prints the paths of the files written; if one of several rasters fails, the others
-    are labelled and the exit code is 1.
+    for GIS, and a table of areas. Nodata stays nodata. Run an interrupted command again to continue
+    after its last strip. Prints the paths of the files written; if one of several rasters fails,
+    the others are labelled and the exit code is 1.
     """
     import_extra("rasterio", purpose="Maps")
     from lhtclip.maps.source import expand_sources
@@ -76,7 +96,7 @@ def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -
     sources, settings = expand_sources(rasters), _settings(given)
     targets = _targets(sources, Path(given["out"]))
 
-    from lhtclip.cli.load import config_of  # brings torch, which takes its time
+    from lhtclip.cli.load import config_of  # imports torch, which is slow
     from lhtclip.decoding.decode import DecodeSettings
     from lhtclip.image.windows import WindowSettings
     from lhtclip.maps.label import label_raster
@@ -149,7 +169,9 @@ def _numbers(
     except ValueError:
         numbers = []
     if not numbers or (count is not None and len(numbers) != count):
-        raise InputError(f"{option} takes numbers with commas, such as {example}; got {text!r}.")
+        raise InputError(
+            f"{option} needs comma-separated numbers, such as {example}, not {text!r}."
+        )
     return numbers
 
 

@@ -21,23 +21,28 @@ _DEFAULT = ServerSettings()
 @click.command()
 @model_options
 @click.option("--host", default=_DEFAULT.host, help="Address to listen on.")
-@click.option("--port", type=int, default=_DEFAULT.port, help="TCP port; 0 takes a free one.")
+@click.option("--port", type=int, default=_DEFAULT.port, help="TCP port; 0 chooses a free one.")
 @click.option(
     "--token-file",
     metavar="FILE",
     help=f"Clients must send the token in this file.  [default: ${_TOKEN}]",
 )
-@click.option("--no-token", is_flag=True, help="Let anyone in, even from other machines.")
+@click.option("--no-token", is_flag=True, help="Require no token, even from other machines.")
 @click.option(
-    "--cors", metavar="ORIGIN", multiple=True, help="Let pages of this origin call; repeatable."
+    "--cors",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Allow requests from pages of this origin; repeatable.",
 )
 @click.option("--root", metavar="DIR", help="Let the page list and label the images of a folder.")
 @click.option(
     "--label-studio",
     metavar="URL",
-    help=f"Fetch images of tasks from this Label Studio, with ${_LABEL_STUDIO_TOKEN}.",
+    help=f"Fetch task images from this Label Studio, with ${_LABEL_STUDIO_TOKEN}.",
 )
-@click.option("--queue", type=int, default=_DEFAULT.queue, help="Most requests that wait.")
+@click.option(
+    "--queue", type=int, default=_DEFAULT.queue, help="Maximum number of waiting requests."
+)
 @click.option(
     "--cache",
     "cache_mb",
@@ -52,25 +57,25 @@ _DEFAULT = ServerSettings()
     metavar="MB",
     type=int,
     default=_DEFAULT.max_bytes >> 20,
-    help="Largest request.",
+    help="Maximum size of a request.",
 )
 @click.option(
     "--timeout",
     metavar="S",
     type=float,
     default=_DEFAULT.timeout,
-    help="Longest wait, seconds.",
+    help="Longest wait in seconds.",
 )
 @click.option("--log-json", is_flag=True, help="Write the log as JSON lines.")
 @machine_options
 @engine_options
-@click.option("--quiet", is_flag=True, help="No note about where the page is.")
+@click.option("--quiet", is_flag=True, help="Do not print the address of the page.")
 def command(**given: Any) -> None:
     """Serve a page for people and a REST service for programs.
 
     Open the printed address in a browser: drop an image, type classes, and the mask follows. The
-    service is under /v1 and described at /docs. Only this machine can reach it unless --host says
-    otherwise. Ctrl-C or SIGTERM ends it in good order.
+    service is under /v1 and described at /docs. Only this machine can reach it, unless --host
+    says otherwise. Ctrl-C or SIGTERM shuts it down gracefully.
     """
     for module in ("fastapi", "uvicorn", "prometheus_client", "python_multipart"):
         import_extra(module, purpose="Servers")
@@ -90,7 +95,7 @@ def command(**given: Any) -> None:
         log_json=given["log_json"],
     )
 
-    from lhtclip.cli.load import config_of, warn_if_bundled  # brings torch, which takes its time
+    from lhtclip.cli.load import config_of, warn_if_bundled  # imports torch, which is slow
     from lhtclip.segmenter import Segmenter
     from lhtclip.server.run import serve
 

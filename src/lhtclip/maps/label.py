@@ -251,7 +251,7 @@ def _check_outputs(out: Path, vector: str | Path | None, overwrite: bool) -> Non
         raise InputError(f"Vector files end with {', '.join(VECTOR_DRIVERS)}; got {str(vector)!r}.")
     for path in (out, *([Path(vector)] if vector else [])):
         if path.exists() and not overwrite:
-            raise InputError(f"{path} is there already. Choose another --out, or pass --overwrite.")
+            raise InputError(f"{path} exists already. Choose another --out, or pass --overwrite.")
 
 
 def _fingerprint(

@@ -1,4 +1,4 @@
-"""`lhtclip calibrate`: its options; the work is in `calibration`."""
+"""`lhtclip calibrate`: its options; `run.py` does the work."""
 
 from __future__ import annotations
 
@@ -14,54 +14,58 @@ from lhtclip.cli.options import machine_options
 @click.option(
     "--model",
     default="ViT-B-16",
-    help="Short name (`lhtclip models`), id on the hub, or folder.",
+    help="Short name (`lhtclip models`), hub id, or local folder.",
 )
 @click.option(
-    "--data", metavar="NAME", help="Labelled pictures (`lhtclip datasets list`), such as folder."
+    "--data", metavar="NAME", help="Data set of labelled images (`lhtclip datasets list`)."
 )
-@click.option("--root", metavar="DIR", help="Holds the data set, or is it.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=2), help="Only N of the pictures.")
-@click.option("--seed", type=int, default=0, help="Decides which, and which of them rank heads.")
+@click.option("--root", metavar="DIR", help="The data set's folder, or its parent.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=2), help="Use only N of the images.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    help="Decides which images are used, and which of them rank heads.",
+)
 @click.option(
     "--images-for-heads",
     metavar="N",
     type=click.IntRange(min=1),
-    help="Pictures that rank heads; settings are searched on the others.  [default: half]",
+    help="Images that rank heads; the others are for the search.  [default: half]",
 )
-@click.option("--method", default="sclip", help="Rule of the last block (`lhtclip methods`).")
-@click.option("--no-labels", is_flag=True, help="Rank heads by --images, which nobody labelled.")
-@click.option("--images", metavar="DIR", help="Pictures for --no-labels: a folder or a glob.")
+@click.option("--method", default="sclip", help="Method for the last block (`lhtclip methods`).")
+@click.option("--no-labels", is_flag=True, help="Rank heads on the unlabelled --images.")
+@click.option("--images", metavar="DIR", help="Images for --no-labels: a folder or a glob.")
 @click.option(
     "--ranking",
     metavar="NAME",
-    help="What ranks heads without labels.  [default: consensus]",
+    help="How to rank heads without labels.  [default: consensus]",
 )
-@click.option("--out", metavar="FILE", default="lht.json", help="The preset.")
+@click.option("--out", metavar="FILE", default="lht.json", help="Output file.")
 @click.option(
-    "--work", metavar="DIR", help="Keeps the counts so far.  [default: beside --out, .calibration]"
+    "--work", metavar="DIR", help="Folder for the counts.  [default: next to --out, .calibration]"
 )
-@click.option("--overwrite", is_flag=True, help="Replace --out; drop the counts in --work.")
+@click.option("--overwrite", is_flag=True, help="Replace --out, and start over.")
 @machine_options
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("--quiet", is_flag=True, help="Print no progress.")
 def command(**given: Any) -> None:
-    """Make a preset for a model: which heads, layers and settings of LHT-CLIP suit it.
+    """Find the heads, layers and settings of LHT-CLIP that suit a model, and write a preset.
 
-    Some of the pictures rank the heads by visual discriminability and show the layers that lose it.
-    On the others settings are searched by mIoU, one after the other; they are counted by the
-    published protocol. Give pictures that you will never test on: a model is not to be judged on
-    those that its settings were chosen on.
+    Some of the images rank the heads by visual discriminability and show which layers lose it. On
+    the others, settings are searched one after the other by mIoU, with the published protocol. Use
+    images that you will never test on: the settings are chosen by their score on these images.
 
-    With --no-labels, heads are ranked by what unlabelled pictures themselves say. Nothing is
-    searched then: layers go by depth, and the rest is fixed.
+    With --no-labels, heads are ranked on unlabelled images. Nothing is searched then: layers follow
+    from the depth, and the other settings are fixed.
 
-    The preset goes to --out, with how it was made; every command takes it with --preset, and as
-    lht.json in the folder of a checkpoint it is taken unasked. A run that was stopped goes on where
-    it was. Printed is a table of the search, without labels one of the heads.
+    The preset records how it was made. Use it with --preset, or put it into the checkpoint's folder
+    as lht.json. Run an interrupted command again to continue. Prints a table of the search; without
+    labels, of the heads.
     """
     options = CalibrateOptions(**given)
     options.check()
 
-    from lhtclip.cli.calibrate import run  # brings torch, which takes its time
+    from lhtclip.cli.calibrate import run  # imports torch, which is slow
 
     if options.no_labels:
         run.calibrate_without_labels(options)

@@ -1,4 +1,4 @@
-"""The options of `lhtclip calibrate` and what is checked of them before torch is loaded."""
+"""The options of `lhtclip calibrate`, and their checks before torch is imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lhtclip.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class CalibrateOptions:
-    """The options of `lhtclip calibrate` as they were typed; None was not given."""
+    """The options of `lhtclip calibrate`, as typed; None if not given."""
 
     model: str
     data: str | None
@@ -34,20 +34,20 @@ class CalibrateOptions:
 
     @property
     def counts(self) -> Path:
-        """Where the counts of the candidates are kept."""
+        """The folder with the counts of the candidates."""
         return Path(self.work) if self.work else Path(self.out).with_suffix(".calibration")
 
     def check(self) -> None:
-        """Check what can be checked without torch.
+        """Check everything that does not need torch.
 
         Raises:
-            InputError: Options do not go together, or the preset cannot be written.
+            InputError: Options contradict each other, or the preset cannot be written.
         """
         out = Path(self.out)
         check_folder(out.parent)
         check_numbers(max_pixels=self.max_pixels, logit_scale=None, window=None)
         if out.exists() and not self.overwrite:
-            raise InputError(f"{out} is there already. Choose another --out, or pass --overwrite.")
+            raise InputError(f"{out} exists already. Choose another --out, or pass --overwrite.")
         labelled = {"data": self.data, "root": self.root, "images-for-heads": self.images_for_heads}
         others = {"images": self.images, "ranking": self.ranking}
         for name, value in (labelled if self.no_labels else others).items():
@@ -55,6 +55,6 @@ class CalibrateOptions:
                 without = "takes no" if self.no_labels else "is needed for"
                 raise InputError(f"--no-labels {without} --{name}. See `lhtclip calibrate --help`.")
         if self.no_labels and self.images is None:
-            raise InputError("Say which pictures to rank heads by: --images DIR.")
+            raise InputError("Say which images to rank heads on: --images DIR.")
         if not self.no_labels and self.data is None:
-            raise InputError("Say which labelled pictures to calibrate on: --data NAME --root DIR.")
+            raise InputError("Say which labelled images to calibrate on: --data NAME --root DIR.")

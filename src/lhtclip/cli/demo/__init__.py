@@ -1,4 +1,4 @@
-"""`lhtclip demo`: the package's own scenes, by three methods, in numbers and in pictures."""
+"""`lhtclip demo`: the bundled scenes by three methods, as scores and as images."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from lhtclip.batch.plan import check_folder
 
 
 @click.command()
-@click.option("--out", metavar="DIR", default="demo", help="Where the pictures go.")
+@click.option("--out", metavar="DIR", default="demo", help="Output folder.")
 @click.option("--model", default="bundled", help="As for `lhtclip segment`.")
 @click.option(
-    "--scenes", metavar="DIR", help="A folder of other scenes.  [default: those of the package]"
+    "--scenes", metavar="DIR", help="Folder of other scenes.  [default: the bundled ones]"
 )
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Only the first N scenes.")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(min=1), help="Use only the first N scenes."
+)
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--dtype", default="auto", help="auto, float32, bfloat16 or float16.")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("--quiet", is_flag=True, help="Print no progress.")
 def command(
     *,
     out: str,
@@ -29,11 +31,11 @@ def command(
     dtype: str,
     quiet: bool,
 ) -> None:
-    """Segment scenes whose truth is known, with plain CLIP, with SCLIP, and with LHT-CLIP on SCLIP.
+    """Segment scenes with known ground truth by CLIP, SCLIP, and SCLIP with LHT-CLIP.
 
-    SCLIP is taken without the last block's residual connection and MLP, as the paper does. Printed
-    are the mean IoU over all classes of the scenes in percent, and the pictures written: of each
-    scene what LHT-CLIP finds (.overlay.png), and all side by side (.compare.png).
+    SCLIP is used without the last block's residual connection and MLP, as in the paper. Prints the
+    mean IoU in percent over all classes of the scenes, and the paths of the images written: for
+    each scene the result of LHT-CLIP (.overlay.png), and all methods side by side (.compare.png).
     """
     from lhtclip.datasets.scene_files import bundled_scenes, load_scenes
 

@@ -1,4 +1,4 @@
-"""`lhtclip evaluate`: its options; the work is in `evaluation`."""
+"""`lhtclip evaluate`: its options; `run.py` does the work."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _AS_PUBLISHED = "  [default: the protocol's]"
 @click.option(
     "--root",
     metavar="DIR",
-    help="Holds the data sets, or is one. `scenes` are taken from it where nothing else is named, "
-    "else from the package.",
+    help="Folder of the data sets, or of a single one. `scenes` are read from it if nothing else "
+    "is named, else the bundled ones are used.",
 )
 @model_options
 @click.option(
@@ -34,28 +34,43 @@ _AS_PUBLISHED = "  [default: the protocol's]"
     help="sclip, clearclip, naclip, resclip or lht.  [default: see above]",
 )
 @click.option("--templates", metavar="NAME|TEXT", help=f"As for `segment`.{_AS_PUBLISHED}")
-@click.option("--short-side", type=int, help=f"Pixels of the resized shorter side.{_AS_PUBLISHED}")
-@click.option("--window", type=int, help=f"Pixels; 0 for the whole image.{_AS_PUBLISHED}")
-@click.option("--stride", type=int, help=f"Pixels between windows.{_AS_PUBLISHED}")
-@click.option("--logit-scale", type=float, help=f"Factor before the softmax.{_AS_PUBLISHED}")
 @click.option(
-    "--threshold", type=float, help=f"Lowest probability of a foreground class.{_AS_PUBLISHED}"
+    "--short-side", type=int, help=f"Shorter side after resizing, in pixels.{_AS_PUBLISHED}"
 )
-@click.option("--area-threshold", type=float, help=f"Least share of the foreground.{_AS_PUBLISHED}")
-@switch("pamr", f"Refine along the edges of the image (PAMR).{_AS_PUBLISHED}")
 @click.option(
-    "--batch", type=int, default=None, help="Most windows at once.  [default: as suits the device]"
+    "--window", type=int, help=f"Side of a window in pixels; 0 for the whole image.{_AS_PUBLISHED}"
 )
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Only the first N pictures.")
+@click.option("--stride", type=int, help=f"Pixels from one window to the next.{_AS_PUBLISHED}")
 @click.option(
-    "--seed", type=int, help="Put the pictures into a random order first, the same everywhere."
+    "--logit-scale", type=float, help=f"Factor on the logits before the softmax.{_AS_PUBLISHED}"
 )
+@click.option(
+    "--threshold",
+    type=float,
+    help=f"Pixels with a lower probability become class 0.{_AS_PUBLISHED}",
+)
+@click.option(
+    "--area-threshold",
+    type=float,
+    help=f"Drop classes with at most this share of the foreground.{_AS_PUBLISHED}",
+)
+@switch("pamr", f"Refine the logits along the edges of the image (PAMR).{_AS_PUBLISHED}")
+@click.option(
+    "--batch",
+    type=int,
+    default=None,
+    help="Maximum number of windows at once.  [default: by device]",
+)
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(min=1), help="Use only the first N images."
+)
+@click.option("--seed", type=int, help="Shuffle the images first, the same way everywhere.")
 @click.option(
     "--workers",
     metavar="N",
     type=click.IntRange(min=1),
     default=2,
-    help="Threads that read ahead and count behind.",
+    help="Threads for reading and counting.",
 )
 @click.option(
     "--trimap",
@@ -64,36 +79,37 @@ _AS_PUBLISHED = "  [default: the protocol's]"
     default=8,
     help="Pixels from a true boundary that count for the trimap mIoU; 0 for none.",
 )
-@switch("check", "Read 100 label maps first.  [default: on]", default=True)
-@click.option("--predictions", is_flag=True, help="Write the labels of every picture.")
+@switch("check", "First check 100 label maps.  [default: on]", default=True)
+@click.option("--predictions", is_flag=True, help="Write the label map of every image.")
 @click.option(
     "--gallery",
     metavar="K",
     type=click.IntRange(min=0),
     default=0,
-    help="Draw the K worst pictures beside their truth.",
+    help="Draw the K worst images next to their ground truth.",
 )
-@click.option("--out", metavar="DIR", default="evaluation", help="Where the results go.")
-@click.option("--overwrite", is_flag=True, help="Start over; drop what --out holds.")
+@click.option("--out", metavar="DIR", default="evaluation", help="Output folder.")
+@click.option("--overwrite", is_flag=True, help="Start over, and replace the results in --out.")
 @machine_options
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document about the run.")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("--quiet", is_flag=True, help="Print no progress.")
 def command(**given: Any) -> None:
-    """Label whole data sets and count how the labels agree with the truth.
+    """Label whole data sets and compare the labels with the ground truth.
 
-    NAME is a data set of `lhtclip datasets list`, such as voc21, ade20k, folder or scenes. Each is
-    resized, cut, worded and thresholded as by a publication. By default that is LHT-CLIP where a
-    technique acts, else the method's own, else SCLIP; ResCLIP's is always its own.
+    NAME is a data set of `lhtclip datasets list`, such as voc21, ade20k, folder or scenes.
+    Resizing, windows, prompts and thresholds follow a published protocol: by default LHT-CLIP's if
+        a
+    technique is on, else the method's own, else SCLIP's. ResCLIP always has its own.
 
-    Results go to the --out folder: <data set>.json, <data set>.confusion.npz and report.md. A run
-    that was stopped, however hard, goes on where it was and ends with the same counts. Printed is a
-    table of the results.
+    Results are written to the --out folder: <data set>.json, <data set>.confusion.npz and
+    report.md. Run an interrupted command again to continue; the counts are the same as without the
+    interruption. Prints a table of the results.
     """
     options = EvaluateOptions(**given)
     options.check_numbers()
     check_folder(Path(options.out))
 
-    from lhtclip.cli.evaluate.run import evaluate_all  # brings torch, which takes its time
+    from lhtclip.cli.evaluate.run import evaluate_all  # imports torch, which is slow
 
     evaluate_all(options)
