@@ -27,7 +27,7 @@ from lhtclip.clip.model import Clip
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.protocol import Protocol
-from lhtclip.evaluation.protocols import protocol_for
+from lhtclip.evaluation.published_protocols import protocol_for
 from lhtclip.image.pixels import ImageSource
 from lhtclip.paper.random_weights import random_clip
 from lhtclip.segmentation import Segmentation

@@ -17,9 +17,11 @@ from typing import Any
 from docs.scene_figures import Step, planted_figure, save_small, scene_figure
 from lhtclip.checkpoints.hub import BUNDLED, BUNDLED_FOLDER
 from lhtclip.cli import main as lhtclip
+from lhtclip.datasets.samples import own_vocabulary
 from lhtclip.datasets.scene_files import bundled_scenes
+from lhtclip.datasets.scenes import read_scenes
 from lhtclip.encoder import DenseEncoder
-from lhtclip.evaluation.scenes import scenes_confusion
+from lhtclip.evaluation.runner import evaluate
 from lhtclip.files import write_atomically
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import PRESET_FILE, Preset
@@ -154,8 +156,9 @@ def about_tokens(document: dict[str, Any]) -> str:
 def about_miou(segmenters: dict[str, tuple[LhtSettings, Segmenter]]) -> str:
     """Score all scenes."""
     rows = ["| mIoU over all 24 scenes, % | |", "| --- | --- |"]
+    dataset = read_scenes()
     for title, (_, segmenter) in segmenters.items():
-        _, confusion = scenes_confusion(segmenter, bundled_scenes())
+        confusion = evaluate(segmenter, dataset, own_vocabulary(dataset)).confusion
         rows.append(f"| {title} | {100 * confusion.mean_iou:.1f} |")
     return "\n".join(rows)
 

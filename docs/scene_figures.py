@@ -20,7 +20,6 @@ from torch import Tensor
 from lhtclip.analysis.figures import INK, canvas, styled
 from lhtclip.datasets.scene_files import Scene
 from lhtclip.encoder import DenseEncoder
-from lhtclip.evaluation.scenes import vocabulary_of
 from lhtclip.files import write_atomically
 from lhtclip.image.pixels import read_image, resized_shape, to_pixels
 from lhtclip.methods.method import LastBlock, Method
@@ -29,6 +28,7 @@ from lhtclip.output.palette import class_colours
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.atr import AtrSettings, hoyer
 from lhtclip.techniques.settings import LhtSettings
+from lhtclip.text.vocabulary import Vocabulary
 
 Anchor = tuple[int, int]  # row and column of a patch
 
@@ -108,7 +108,7 @@ def scene_figure(
     Returns:
         The figure, and the share of pixels labelled right by title.
     """
-    image, truth, vocabulary = read_image(scene.image), scene.truth(), vocabulary_of(scene)
+    image, truth, vocabulary = read_image(scene.image), scene.truth(), Vocabulary.of(scene.classes)
     colours = class_colours(len(vocabulary.names), background=None)
     labels = {"truth": truth, "CLIP as it is": plain.encode(image).segment(vocabulary).labels}
     for step in steps:

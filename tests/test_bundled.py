@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from lhtclip import LhtSettings, Segmenter, WindowSettings
+from lhtclip.datasets.samples import own_vocabulary
 from lhtclip.datasets.scene_files import Scene, bundled_scenes
+from lhtclip.datasets.scenes import read_scenes
 from lhtclip.encoder import DenseEncoder
-from lhtclip.evaluation.scenes import scenes_confusion
+from lhtclip.evaluation.runner import evaluate
 from lhtclip.techniques.presets import Preset, preset_for
 
 SCENES = bundled_scenes()
-SOME = SCENES[::3]
+SAMPLES = replace(read_scenes(), samples=read_scenes().samples[::3])
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -45,7 +47,7 @@ def with_encoder(segmenter: Segmenter, **settings: object) -> Segmenter:
 
 
 def mean_iou(segmenter: Segmenter) -> float:
-    return 100 * scenes_confusion(segmenter, SOME)[1].mean_iou
+    return 100 * evaluate(segmenter, SAMPLES, own_vocabulary(SAMPLES)).confusion.mean_iou
 
 
 def test_there_are_scenes_of_ten_classes() -> None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.datasets.scene_files import Scene, save_scenes
+from lhtclip.datasets.dataset import Dataset
+from lhtclip.datasets.samples import own_vocabulary
+from lhtclip.datasets.scene_files import save_scenes
+from lhtclip.datasets.scenes import read_scenes
 from lhtclip.encoder import DenseEncoder
-from lhtclip.evaluation.scenes import scenes_confusion
+from lhtclip.evaluation.runner import evaluate
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import PRESET_FILE, Preset
 from lhtclip.techniques.settings import OFF, LhtSettings
@@ -51,24 +53,23 @@ def main() -> None:
         print(f"\n| mIoU % | {' | '.join(sets)} |\n|---{'|---' * len(sets)}|")
         for name, encoder in _rows(checkpoint, preset).items():
             segmenter = Segmenter(checkpoint, encoder, texts)
-            scores = [_mean_iou(segmenter, scenes, name) for scenes in sets.values()]
+            scores = [_mean_iou(segmenter, dataset, name) for dataset in sets.values()]
             print(f"| {name} | {' | '.join(f'{score:.1f}' for score in scores)} |", flush=True)
 
 
-def _test_sets(artwork: Path, folder: Path, count: int) -> dict[str, Sequence[Scene]]:
-    return {
-        title: save_scenes(
-            folder / title,
-            make_scenes(
-                artwork, styles=styles, count=count, seed=TEST_SEED, unseen_pairs=unseen_pairs
-            ),
+def _test_sets(artwork: Path, folder: Path, count: int) -> dict[str, Dataset]:
+    sets: dict[str, Dataset] = {}
+    for title, styles, unseen_pairs in (
+        ("style never seen", (HELD_OUT_STYLE,), False),
+        ("training styles", TRAINING_STYLES, False),
+        ("training styles, unseen pairs", TRAINING_STYLES, True),
+    ):
+        scenes = make_scenes(
+            artwork, styles=styles, count=count, seed=TEST_SEED, unseen_pairs=unseen_pairs
         )
-        for title, styles, unseen_pairs in (
-            ("style never seen", (HELD_OUT_STYLE,), False),
-            ("training styles", TRAINING_STYLES, False),
-            ("training styles, unseen pairs", TRAINING_STYLES, True),
-        )
-    }
+        save_scenes(folder / title, scenes)
+        sets[title] = read_scenes(folder / title)
+    return sets
 
 
 def _rows(checkpoint: Checkpoint, preset: Preset) -> dict[str, DenseEncoder]:
@@ -102,13 +103,10 @@ def _rows(checkpoint: Checkpoint, preset: Preset) -> dict[str, DenseEncoder]:
     return rows
 
 
-def _mean_iou(segmenter: Segmenter, scenes: Sequence[Scene], name: str) -> float:
-    def progress(done: int, total: int) -> None:
-        if done == total:
-            print(f"{name}: {total} scenes", file=sys.stderr, flush=True)
-
-    _, confusion = scenes_confusion(segmenter, scenes, progress=progress)
-    return 100 * confusion.mean_iou
+def _mean_iou(segmenter: Segmenter, dataset: Dataset, name: str) -> float:
+    evaluation = evaluate(segmenter, dataset, own_vocabulary(dataset))
+    print(f"{name}: {evaluation.images} scenes", file=sys.stderr, flush=True)
+    return 100 * evaluation.confusion.mean_iou
 
 
 if __name__ == "__main__":

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.datasets.scene_files import Scene
-from lhtclip.evaluation.scenes import new_confusion, segment_scenes
+from lhtclip.datasets.dataset import Dataset, Sample, Truth
+from lhtclip.datasets.samples import labels_of_set, own_vocabulary
+from lhtclip.evaluation.confusion import confusion_matrix
+from lhtclip.evaluation.streaming import count_samples
+from lhtclip.segmentation import Segmentation, ignored_label
 from lhtclip.segmenter import Segmenter
 
 Floats = NDArray[np.float64]
 RESAMPLES = 1000
 
 
-def scene_counts(segmenter: Segmenter, scenes: Sequence[Scene]) -> Iterator[NDArray[np.int64]]:
-    """Yield of each scene the pixels in intersection and union of each class, (2, classes)."""
-    for result in segment_scenes(segmenter, scenes):
-        confusion = new_confusion(scenes)
-        result.count_in(confusion)
-        matrix = confusion.matrix
+def scene_counts(segmenter: Segmenter, dataset: Dataset) -> Iterator[NDArray[np.int64]]:
+    """Yield for each scene the pixels in intersection and union of each class, (2, classes)."""
+
+    def count(sample: Sample, truth: Truth, result: Segmentation) -> NDArray[np.int64]:
+        matrix = confusion_matrix(
+            truth,
+            labels_of_set(sample, result.labels),
+            classes=len(dataset.names),
+            ignored=ignored_label(truth.dtype),
+        )
         right = np.diag(matrix)
-        yield np.stack([right, matrix.sum(axis=0) + matrix.sum(axis=1) - right])
+        return np.stack([right, matrix.sum(axis=0) + matrix.sum(axis=1) - right])
+
+    vocabulary = own_vocabulary(dataset)
+    yield from count_samples(segmenter, dataset.samples, vocabulary, count, chunk=8, workers=1)
 
 
 def resampled_mean_iou(counts: NDArray[np.int64]) -> Floats:

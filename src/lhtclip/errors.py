@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class LhtClipError(Exception):
@@ -62,6 +62,13 @@ def unknown(kind: str, given: object, allowed: Iterable[str]) -> UnknownNameErro
 def is_whole(value: object, *, least: int = 1) -> bool:
     """Whether a value from a file or a user is a whole number from `least` on."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def listed(things: Sequence[object], *, most: int = 5) -> str:
+    """Write out the first few of many things, and how many more there are."""
+    text = ", ".join(map(str, things[:most]))
+    more = len(things) - most
+    return f"{text} and {more} more" if more > 0 else text
 
 
 def is_number(value: object) -> bool:

@@ -20,6 +20,7 @@ _EXTRA_OF = {  # what to install, by package
     "pandas": "tables",
     "prometheus_client": "serve",
     "pyarrow": "tables",
+    "pycocotools": "datasets",
     "pyproj": "maps",
     "python_multipart": "serve",
     "rasterio": "maps",

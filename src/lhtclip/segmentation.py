@@ -19,7 +19,7 @@ from lhtclip.files import write_atomically
 from lhtclip.output.annotations.classes import unshifted
 from lhtclip.output.forms import Forms
 from lhtclip.output.notebook import plot, small
-from lhtclip.output.overlay import add_legend, draw_classes
+from lhtclip.output.overlay import draw_labels
 from lhtclip.output.palette import class_colours
 from lhtclip.output.png import decode_labels, encode_labels, encode_picture
 from lhtclip.output.png_names import names_in, with_names
@@ -28,6 +28,11 @@ from lhtclip.output.png_names import names_in, with_names
 def label_dtype(classes: int) -> np.dtype[Any]:
     """Return the type of labels for this many classes; its largest value means "ignored"."""
     return np.dtype(np.uint8) if classes <= 255 else np.dtype(np.uint16)
+
+
+def ignored_label(dtype: np.dtype[Any]) -> int:
+    """The label of pixels that do not count: the largest value of the type, 255 or 65535."""
+    return int(np.iinfo(dtype).max)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,12 +180,12 @@ class Segmentation(Forms):
                 raise InputError(f"{path} holds no class names: give them as names=[...].")
             names, background = known.names, known.background if background is None else background
         labels = unshifted(labels, known.first_index if known else first_index)
-        highest, dtype = int(np.iinfo(labels.dtype).max), label_dtype(len(names))
+        highest, dtype = ignored_label(labels.dtype), label_dtype(len(names))
         ignored = labels == highest
         beyond = int(labels.max(where=~ignored, initial=0))
         if beyond >= len(names):
             raise InputError(f"Label {beyond} of {path} has no name: there are {len(names)} names.")
-        labels = np.where(ignored, np.iinfo(dtype).max, labels).astype(dtype)
+        labels = np.where(ignored, ignored_label(dtype), labels).astype(dtype)
         scores = np.ones(labels.shape, dtype=np.float32)
         return cls(labels, scores, tuple(names), image, background)
 
@@ -208,13 +213,15 @@ class Segmentation(Forms):
             raise InputError("There is no image to draw over; build the result with its image.")
         if not 0 <= opacity <= 1:
             raise InputError(f"The opacity must lie in [0, 1], got {opacity}.")
-        colours = self.colours
-        picture = draw_classes(self.image, self.labels, colours, opacity=opacity)
-        if not legend:
-            return picture
-        shares = np.array(list(self.coverage().values()))
-        present = [int(index) for index in np.argsort(-shares, kind="stable") if shares[index] > 0]
-        return add_legend(picture, present, self.names, colours, font=font)
+        return draw_labels(
+            self.image,
+            self.labels,
+            self.names,
+            self.colours,
+            opacity=opacity,
+            legend=legend,
+            font=font,
+        )
 
     def plot(
         self, ax: Any = None, *, opacity: float = 0.55, legend: bool = True, beside: bool = False

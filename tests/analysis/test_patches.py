@@ -11,7 +11,7 @@ from lhtclip.analysis.discriminability import UNLABELLED
 from lhtclip.analysis.patches import patch_batches, picture_files, window_batches
 from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.checkpoints.hub import resolve
-from lhtclip.datasets import IGNORED, Dataset, open_dataset
+from lhtclip.datasets import Dataset, open_dataset
 
 CHECKPOINT = load_checkpoint(resolve("bundled"))
 
@@ -35,7 +35,7 @@ def test_windows_cover_the_picture_and_carry_its_labels() -> None:
         assert set(offered[window].nonzero()[:, 0].tolist()) == set(sample.candidates)
         found = set(labels[window].unique().tolist()) - {UNLABELLED}
         assert found
-        assert found <= set(np.unique(sample.truth()).tolist()) - {IGNORED}
+        assert found <= set(np.unique(sample.truth()).tolist()) - {255}
 
 
 def test_unlabelled_pictures_give_the_same_windows() -> None:
@@ -48,6 +48,6 @@ def test_unlabelled_pictures_give_the_same_windows() -> None:
 def test_uncounted_truth_is_unlabelled() -> None:
     dataset = scenes(1)
     sample = dataset.samples[0]
-    blank = replace(sample, truth=lambda: np.full_like(sample.truth(), IGNORED))
+    blank = replace(sample, truth=lambda: np.full_like(sample.truth(), 255))
     (batch,) = patch_batches(replace(dataset, samples=(blank,)), CHECKPOINT)
     assert (batch.labels == UNLABELLED).all()

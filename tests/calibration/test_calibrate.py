@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,26 +13,18 @@ from lhtclip import __version__
 from lhtclip.analysis.pairs import Estimate
 from lhtclip.analysis.patches import patch_batches
 from lhtclip.analysis.survey import Survey, survey
-from lhtclip.calibration.calibrate import Measured, measure, preset_of, split
-from lhtclip.calibration.scorer import Scorer
+from lhtclip.calibration.calibrate import Measured, measure_heads, preset_of, split
 from lhtclip.calibration.search import Grid, search
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.hub import resolve
 from lhtclip.datasets import Dataset, open_dataset
 from lhtclip.datasets.samples import choose_samples
-from lhtclip.datasets.scene_files import bundled_scenes
-from lhtclip.encoder import DenseEncoder
-from lhtclip.errors import InputError, UnknownNameError
-from lhtclip.evaluation.protocols import protocol_for
-from lhtclip.evaluation.runner import Running
-from lhtclip.evaluation.scenes import scenes_confusion
-from lhtclip.segmenter import Segmenter
+from lhtclip.errors import InputError
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.she import SheSettings
 from lhtclip.techniques.ssr import SsrSettings
-from lhtclip.text.embeddings import TextEncoder
 
 SCENES = open_dataset("scenes")
 SOME = LhtSettings(SsrSettings((5, 6, 7), 0.2), AtrSettings(), SheSettings(((3, 4), (5, 2))))
@@ -86,7 +77,7 @@ def test_sizes_of_the_parts() -> None:
 
 def test_the_ranking_is_that_of_the_survey(checkpoint: Checkpoint) -> None:
     progress: list[tuple[int, int]] = []
-    measured = measure(checkpoint, first(2), progress=lambda *state: progress.append(state))
+    measured = measure_heads(checkpoint, first(2), progress=lambda *state: progress.append(state))
     vision = checkpoint.model.vision
     expected = survey(vision, patch_batches(first(2), checkpoint), atr=AtrSettings())
     assert measured.survey == expected
@@ -129,52 +120,9 @@ def test_a_tower_of_one_layer_cannot_be_calibrated(checkpoint: Checkpoint) -> No
     blocks, vision.blocks = vision.blocks, vision.blocks[-1:]
     try:
         with pytest.raises(InputError, match="one layer"):
-            measure(single, first(1))
+            measure_heads(single, first(1))
     finally:
         vision.blocks = blocks
-
-
-# Scoring
-
-
-def test_a_score_is_the_miou_by_the_protocol(checkpoint: Checkpoint) -> None:
-    protocol = protocol_for("scenes", "lht")
-    texts = TextEncoder.of(checkpoint)
-    for settings, method in ((SOME, "sclip"), (OFF, "clearclip")):
-        encoder = DenseEncoder(
-            checkpoint.model, method=method, lht=settings, residual=False, mlp=False
-        )
-        segmenter = Segmenter(checkpoint, encoder, texts, windows=protocol.windows)
-        _, confusion = scenes_confusion(segmenter, bundled_scenes()[:1])
-        score = Scorer(checkpoint, first(1), method=method)(settings)
-        assert score == pytest.approx(100 * confusion.mean_iou, abs=1e-9)
-    with pytest.raises(UnknownNameError):
-        Scorer(checkpoint, first(1), method="sclipp")
-
-
-def test_what_was_scored_is_not_encoded_again(
-    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scorer = Scorer(checkpoint, first(1), folder=tmp_path)
-    scores = [scorer(settings) for settings in (SOME, OFF)]
-
-    def refuse(*given: Any, **named: Any) -> None:
-        raise AssertionError("encoded again")
-
-    monkeypatch.setattr(DenseEncoder, "__call__", refuse)
-    seen: list[Running] = []
-    again = Scorer(checkpoint, first(1), folder=tmp_path)
-    assert [again(settings, progress=seen.append) for settings in (SOME, OFF)] == scores
-    assert [(state.done, state.already) for state in seen] == [(1, 1)] * 2
-    for other in (
-        Scorer(checkpoint, first(2), folder=tmp_path),
-        Scorer(checkpoint, first(1), folder=tmp_path, method="naclip"),
-        Scorer(checkpoint, first(1), folder=tmp_path, overwrite=True),
-    ):
-        with pytest.raises(AssertionError, match="encoded again"):
-            other(SOME)
-    with pytest.raises(AssertionError, match="encoded again"):
-        again(replace(SOME, atr=AtrSettings(0.4)))
 
 
 # Writing down

@@ -8,11 +8,10 @@ import pytest
 from PIL import Image
 
 import lhtclip.cli.calibrate.run as calibration
-from lhtclip.calibration.scorer import Scorer
 from lhtclip.calibration.search import Grid
 from lhtclip.calibration.without_labels import RANKING
+from lhtclip.evaluation.measure import measure
 from lhtclip.techniques.presets import Preset
-from lhtclip.techniques.settings import LhtSettings
 from tests.datasets.trees import voc_tree
 
 SMALL = Grid(alphas=(0.1,), more_layers=(0,), heads=(2, 1), betas=(0.4,))
@@ -81,20 +80,19 @@ def test_a_run_that_was_stopped_goes_on(
     assert whole.code == 0
     assert whole.err == "lhtclip: Written: whole.json\n"
     assert (tmp_path / "whole.calibration").is_dir()
-    score = Scorer.__call__
-    asked: list[LhtSettings] = []
+    asked: list[Any] = []
 
-    def stop_at_the_fifth(scorer: Scorer, settings: LhtSettings, **named: Any) -> float:
-        asked.append(settings)
+    def stop_at_the_fifth(*given: Any, **named: Any) -> Any:
+        asked.append(given)
         if len(asked) == 5:
             raise KeyboardInterrupt
-        return score(scorer, settings, **named)
+        return measure(*given, **named)
 
-    monkeypatch.setattr(Scorer, "__call__", stop_at_the_fifth)
+    monkeypatch.setattr(calibration, "measure", stop_at_the_fifth)
     assert run("--out", "cut.json", "--work", "counts").code == 130
     assert not (tmp_path / "cut.json").exists()
     assert len(list((tmp_path / "counts").iterdir())) == 4
-    monkeypatch.setattr(Scorer, "__call__", score)
+    monkeypatch.setattr(calibration, "measure", measure)
     again = run("--out", "cut.json", "--work", "counts")
     assert again.out == whole.out
     assert Preset.load(tmp_path / "cut.json") == Preset.load(tmp_path / "whole.json")

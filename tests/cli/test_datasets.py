@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lhtclip.datasets import READERS
+from lhtclip.datasets import SPECS
 from lhtclip.datasets.scene_files import bundled_scenes
 from tests.datasets import trees
 
 
 def test_list_has_every_reader(lhtclip: Any) -> None:
     rows = lhtclip("datasets", "list").out.splitlines()
-    assert rows[0].split() == ["name", "classes", "pictures", "files"]
-    assert [row.split()[0] for row in rows[1:] if not row.startswith(" ")] == list(READERS)
+    assert rows[0].split() == ["name", "classes", "images", "files"]
+    assert [row.split()[0] for row in rows[1:] if not row.startswith(" ")] == list(SPECS)
     assert any(row.split()[:3] == ["ade20k", "150", "2000"] for row in rows)
     entries = {entry["name"]: entry for entry in lhtclip("datasets", "list", "--json").json}
-    assert list(entries) == list(READERS)
+    assert list(entries) == list(SPECS)
     assert entries["cityscapes"]["classes"] == 19
     assert len(entries["coco_object"]["layouts"]) == 3
-    assert entries["folder"]["pictures"] is None
+    assert entries["folder"]["images"] is None
 
 
 def test_bare_call_shows_the_help(lhtclip: Any) -> None:
@@ -87,20 +87,20 @@ def test_broken_sets_end_with_one_line_about_all(lhtclip: Any, tmp_path: Path) -
     assert outcome.code == 2
     *findings, summary = outcome.err.splitlines()
     assert summary.startswith("lhtclip: ade20k is broken, do not measure anything on it: ")
-    assert "count of pictures, unreadable label map (8 times)" in summary
-    assert findings[0].startswith("lhtclip: broken: ade20k has 9 pictures here")
+    assert "count of images, unreadable file (8 times)" in summary
+    assert findings[0].startswith("lhtclip: broken: ade20k has 9 images here")
     unreadable = [line for line in findings if "ids that cannot be" in line]
     assert len(unreadable) == 5
     assert "ADE_val_00000000.png" in unreadable[0]
     assert "200" in unreadable[0]
-    assert "lhtclip: and 3 more of this kind (unreadable label map)" in outcome.err
+    assert "lhtclip: and 3 more of this kind (unreadable file)" in outcome.err
     *_, path = outcome.out.splitlines()  # what can be shown is shown nevertheless
     assert Path(path).name == "ade20k.ADE_val_00000099.overlay.png"
     assert (tmp_path / path).is_file()
     report = lhtclip("datasets", "check", "ade20k", "--root", ".", "--json")
     assert report.code == 2
     assert report.json["broken"] is True
-    assert sum(f["kind"] == "unreadable label map" for f in report.json["findings"]) == 8
+    assert sum(f["kind"] == "unreadable file" for f in report.json["findings"]) == 8
 
 
 def test_a_picture_that_is_cut_off(lhtclip: Any, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_picture_that_is_cut_off(lhtclip: Any, tmp_path: Path) -> None:
     outcome = lhtclip("datasets", "check", "folder", "--root", ".")
     assert outcome.code == 2
     assert "a.jpg is damaged or incomplete" in outcome.err
-    assert "unreadable picture" in outcome.err.splitlines()[-1]
+    assert "unreadable file" in outcome.err.splitlines()[-1]
     assert not (tmp_path / "dataset-check").exists()
 
 
@@ -122,7 +122,7 @@ def test_fewer_maps(lhtclip: Any, tmp_path: Path) -> None:
     assert lhtclip(*check, "--maps", 4).json["maps"] == 4
     outcome = lhtclip(*check, "--quick")
     assert outcome.json["maps"] == 100
-    assert outcome.json["pictures"] == 150
+    assert outcome.json["images"] == 150
     assert "100 label maps of 150 read" in outcome.err
 
 

@@ -10,13 +10,9 @@ from PIL import Image
 
 import lhtclip.cli.evaluate.run as evaluation
 from lhtclip.cli.evaluate import command
-from lhtclip.cli.evaluate.run import default_publication
 from lhtclip.datasets.scene_files import save_scenes
-from lhtclip.evaluation.protocols import PUBLICATIONS
 from lhtclip.evaluation.runner import evaluate
-from lhtclip.evaluation.trimap import BAND
 from lhtclip.image.windows import WindowSettings
-from lhtclip.methods import METHODS
 from tests.datasets.trees import voc_tree
 
 CLASSES = "cat\ngrass|lawn\nsky\n"
@@ -71,9 +67,9 @@ def document(out: Path, name: str) -> Any:
 
 def test_defaults_are_those_of_the_library() -> None:
     defaults = {option.name: option.default for option in command.params}
-    assert defaults["trimap"] == BAND
     assert defaults["batch"] == WindowSettings().batch
     assert evaluate.__kwdefaults__ is not None
+    assert defaults["trimap"] == evaluate.__kwdefaults__["trimap"]
     assert defaults["workers"] == evaluate.__kwdefaults__["workers"]
 
 
@@ -92,7 +88,6 @@ def test_results_are_written_and_printed(run: Any, scenes: Path, tmp_path: Path)
         "scenes",
         f"{100 * written['mean_iou']:.2f}",
         f"{100 * written['pixel_accuracy']:.2f}",
-        f"{100 * written['trimap_mean_iou']:.2f}",
         "3",
         f"{written['images_per_second']:.2f}",
     ]
@@ -260,17 +255,6 @@ def test_two_data_sets_of_one_name(run: Any, own: Path, tmp_path: Path) -> None:
     outcome = run("folder", "scenes", "--root", tmp_path / "scenes")
     assert outcome.code == 2
     assert "Two of the data sets are called 'scenes'" in outcome.err
-
-
-def test_each_method_has_a_protocol() -> None:
-    assert default_publication("clearclip", lht=False) == "clearclip"
-    assert default_publication("clearclip", lht=True) == "lht"
-    assert default_publication("resclip", lht=True) == "resclip"
-    assert default_publication("resclip-sfr", lht=False) == "resclip"
-    assert default_publication("maskclip", lht=False) == "sclip"
-    for method in METHODS:
-        for lht in (False, True):
-            assert default_publication(method, lht=lht) in PUBLICATIONS
 
 
 @pytest.mark.parametrize(

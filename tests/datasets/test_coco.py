@@ -41,7 +41,7 @@ waterdrops window-blind window-other wood
 """
 RAW_NAMES = RAW_TEXT.split()
 
-STUFF = [[[0, 0, 62, 62], [-1, 0, 170, 170]], [[79, 112, 112], [79, 79, -1]]]
+STUFF = [[[0, 0, 62, 62], [255, 0, 170, 170]], [[79, 112, 112], [79, 79, 255]]]
 OBJECTS = [[[1, 1, 63, 63], [0, 1, 0, 0]], [[80, 0, 0], [80, 80, 0]]]
 
 
@@ -78,7 +78,7 @@ def test_coco_object(tmp_path: Path, tree: Callable[[Path], Path]) -> None:
 def test_every_raw_id(tmp_path: Path) -> None:
     every = [*COCO_STUFF_IDS, 255]
     root = coco_raw_tree(tmp_path, {"000000000139": [every]})
-    assert truths(open_dataset("coco_stuff171", root)) == [[[*range(171), -1]]]
+    assert truths(open_dataset("coco_stuff171", root)) == [[[*range(171), 255]]]
     assert truths(open_dataset("coco_object", root)) == [[[*range(1, 81), *[0] * 92]]]
 
 

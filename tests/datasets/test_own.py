@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lhtclip.datasets import IGNORED, open_dataset
+from lhtclip.datasets import open_dataset
 from lhtclip.datasets.scene_files import bundled_scenes, save_scenes
 from lhtclip.errors import InputError
 from tests.datasets.trees import own_folder, write_ids, write_picture
@@ -23,7 +23,7 @@ def test_a_folder(tmp_path: Path) -> None:
     assert dataset.classes == (("background",), ("boat", "ship"), ("water",))
     assert dataset.published is None
     assert [sample.key for sample in dataset.samples] == ["harbour", "street"]
-    assert dataset.samples[0].truth().tolist() == [[0, 0, 1, 1], [IGNORED, 0, 2, 2]]
+    assert dataset.samples[0].truth().tolist() == [[0, 0, 1, 1], [255, 0, 2, 2]]
 
 
 def test_pictures_of_any_format(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_more_classes_than_a_byte_holds(tmp_path: Path, classes: int, ignored: i
     names = [f"class {number}" for number in range(classes)]
     root = own_folder(tmp_path, {"a": [[0, classes - 1, ignored]]}, classes=names)
     truth = open_dataset("folder", root).samples[0].truth()
-    assert truth.tolist() == [[0, classes - 1, IGNORED]]
+    assert truth.tolist() == [[0, classes - 1, 255 if classes <= 255 else 65535]]
 
 
 def test_255_is_a_class_where_there_are_more(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_folder_of_nothing(tmp_path: Path) -> None:
         (["boat", "Boat", "water"], "given twice"),
         (["boat, water"], "Comma in line 1"),
         (["# only a comment"], "has no class"),
-        ([f"class {number}" for number in range(32768)], "at most 32767"),
+        ([f"class {number}" for number in range(65536)], "at most 65535"),
     ],
 )
 def test_classes_that_cannot_be_used(tmp_path: Path, classes: list[str], message: str) -> None:
@@ -84,7 +84,7 @@ def test_the_bundled_scenes() -> None:
         assert [dataset.classes[index] for index in sample.candidates] == list(scene.classes)
         truth, labels = sample.truth(), scene.truth()
         names = np.array([*scene.names, *[""] * (255 - len(scene.names)), "ignored"])
-        union = np.array([*dataset.names, "ignored"])  # IGNORED is -1, the last one
+        union = np.array([*dataset.names, *[""] * (255 - len(dataset.names)), "ignored"])
         np.testing.assert_array_equal(union[truth], names[labels])
     np.testing.assert_array_equal(
         pickle.loads(pickle.dumps(dataset.samples[0])).truth(), truth_of(0)
@@ -112,7 +112,7 @@ def test_scenes_of_a_folder(tmp_path: Path) -> None:
     assert dataset.classes == (("cat", "kitten"), ("grass", "lawn"), ("sky",))
     assert [sample.candidates for sample in dataset.samples] == [(0, 1), (2, 0, 1)]
     assert [sample.truth().tolist() for sample in dataset.samples] == [
-        [[0, 1], [1, IGNORED]],
+        [[0, 1], [1, 255]],
         [[2, 2], [0, 1]],
     ]
     assert dataset.published is None

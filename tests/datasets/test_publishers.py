@@ -32,12 +32,12 @@ def truths(dataset: Dataset) -> list[list[list[int]]]:
 def test_voc(tmp_path: Path) -> None:
     root = voc_tree(tmp_path)
     assert truths(open_dataset("voc21", root)) == [
-        [[0, 0, 1, 1], [0, -1, 1, 1], [20, 20, 20, -1]],
-        [[19, 19, 0], [19, -1, 0]],
+        [[0, 0, 1, 1], [0, 255, 1, 1], [20, 20, 20, 255]],
+        [[19, 19, 0], [19, 255, 0]],
     ]
     assert truths(open_dataset("voc20", root)) == [
-        [[-1, -1, 0, 0], [-1, -1, 0, 0], [19, 19, 19, -1]],
-        [[18, 18, -1], [18, -1, -1]],
+        [[255, 255, 0, 0], [255, 255, 0, 0], [19, 19, 19, 255]],
+        [[18, 18, 255], [18, 255, 255]],
     ]
 
 
@@ -53,13 +53,13 @@ def test_voc_reads_what_is_listed(tmp_path: Path) -> None:
 def test_ade(tmp_path: Path) -> None:
     dataset = open_dataset("ade20k", ade_tree(tmp_path))
     assert truths(dataset) == [
-        [[-1, 0, 0, 149], [2, 2, 0, 149]],
-        [[12, 12, -1], [1, 1, 1]],
+        [[255, 0, 0, 149], [2, 2, 0, 149]],
+        [[12, 12, 255], [1, 1, 1]],
     ]
     assert (dataset.names[0], dataset.names[12], dataset.names[149]) == ("wall", "person", "flag")
 
 
-CITYSCAPES = [[[0, 0, 2, 10], [11, 18, -1, -1]], [[0, 0, 10], [-1, 18, -1]]]
+CITYSCAPES = [[[0, 0, 2, 10], [11, 18, 255, 255]], [[0, 0, 10], [255, 18, 255]]]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_the_ids_of_cityscapes() -> None:
 
 
 CONTEXT60 = [[[0, 1, 59, 59], [0, 1, 2, 2]], [[20, 20, 0], [20, 33, 33], [33, 33, 33]]]
-CONTEXT59 = [[[-1, 0, 58, 58], [-1, 0, 1, 1]], [[19, 19, -1], [19, 32, 32], [32, 32, 32]]]
+CONTEXT59 = [[[255, 0, 58, 58], [255, 0, 1, 1]], [[19, 19, 255], [19, 32, 32], [32, 32, 32]]]
 
 
 @pytest.mark.parametrize("tree", [context_tree, context_mat_tree], ids=["png", "mat"])

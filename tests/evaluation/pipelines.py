@@ -126,7 +126,10 @@ class Pipeline:
     @classmethod
     def of(cls, protocol: Protocol, *, texts: TextEncoder) -> Pipeline:
         encoder = DenseEncoder(
-            MODEL, method=protocol.rule(), residual=protocol.residual, mlp=protocol.mlp
+            MODEL,
+            method=protocol.method_named(protocol.method),
+            residual=protocol.residual,
+            mlp=protocol.mlp,
         )
         return cls(protocol.windows, protocol.decoding, protocol.vocabulary(), encoder, texts)
 

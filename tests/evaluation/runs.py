@@ -16,7 +16,7 @@ from torch import Tensor
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.clip.config import PixelConfig
 from lhtclip.clip.tokenizer import Tokenizer
-from lhtclip.datasets.dataset import IGNORED, Dataset, Sample
+from lhtclip.datasets.dataset import Dataset, Sample, Truth
 from lhtclip.encoder import DenseEncoder
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.windows import WindowSettings
@@ -27,6 +27,7 @@ from lhtclip.text.vocabulary import Vocabulary
 from tests.models import tiny_clip
 
 NAMES = ("cat", "grass", "sky", "road", "car")
+IGNORED = 255
 
 
 def drawn_dataset(
@@ -53,7 +54,7 @@ def drawn_dataset(
         red = np.where(
             generator.random(size) < 1 / 3, places, generator.integers(0, len(choice), size)
         )
-        truth = np.array(choice)[places].astype(np.int16)
+        truth = np.array(choice)[places].astype(np.uint8)
         truth[generator.random(size) < 0.1] = IGNORED
         levels = generator.integers(0, 256, (*size, 3), dtype=np.uint8)
         levels[..., 0] = red
@@ -64,7 +65,7 @@ def drawn_dataset(
     return Dataset("drawn", tuple(names), tuple(samples))
 
 
-def _given(truth: NDArray[np.int16]) -> Callable[[], NDArray[np.int16]]:
+def _given(truth: Truth) -> Callable[[], Truth]:
     return lambda: truth.copy()
 
 

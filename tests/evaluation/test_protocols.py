@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from lhtclip.datasets import open_dataset
+from lhtclip.datasets.samples import own_vocabulary
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.evaluation.protocol import Protocol
-from lhtclip.evaluation.protocols import PROTOCOLS, PUBLICATIONS, protocol_for
+from lhtclip.evaluation.published_protocols import (
+    PROTOCOLS,
+    PUBLICATIONS,
+    protocol_for,
+    publication_of,
+)
 from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import METHODS
 from lhtclip.methods.resclip import RcsSettings
@@ -105,30 +112,39 @@ def test_only_resclip_has_its_settings() -> None:
         "voc21": (2.0, 0.3, 0.50, 2.2, 0.7),
     }
     for (dataset, publication), protocol in PROTOCOLS.items():
-        rcs, sfr = protocol.rcs, protocol.sfr
         if publication != "resclip":
-            assert rcs is sfr is None
+            assert protocol.methods == {}
             continue
-        assert rcs is not None
-        assert sfr is not None
+        assert list(protocol.methods) == ["resclip", "resclip-sfr"]
+        rcs, sfr = resclip_settings(protocol)
         found = (rcs.scale, rcs.share, sfr.threshold, sfr.scale, sfr.share)
         assert found == expected[dataset]
         assert rcs.base == "naclip"
         assert sfr.logit_scale == protocol.decoding.logit_scale == 40.0
 
 
+def resclip_settings(protocol: Protocol) -> tuple[RcsSettings, SfrSettings]:
+    """The settings of ResCLIP with feedback; without feedback it has the same."""
+    settings = protocol.methods["resclip-sfr"].settings
+    assert isinstance(settings, FeedbackSettings)
+    assert protocol.methods["resclip"].settings == settings.rcs
+    return settings.rcs, settings.sfr
+
+
 def test_methods_have_the_settings_of_the_data_set() -> None:
     resclip = PROTOCOLS["ade20k", "resclip"]
-    assert resclip.rule() == METHODS["resclip"]
+    assert resclip.method_named("resclip") == METHODS["resclip"]
     for name in ("resclip", "resclip-sfr"):
-        ade, voc = (PROTOCOLS[dataset, "resclip"].rule(name) for dataset in ("ade20k", "voc20"))
+        ade, voc = (
+            PROTOCOLS[dataset, "resclip"].method_named(name) for dataset in ("ade20k", "voc20")
+        )
         assert ade.recorded_settings() != voc.recorded_settings()
-    assert PROTOCOLS["voc20", "resclip"].rule("resclip-sfr").settings == FeedbackSettings(
+    assert PROTOCOLS["voc20", "resclip"].method_named("resclip-sfr").settings == FeedbackSettings(
         RcsSettings(share=0.6), SfrSettings(2.1, 0.6, 0.10)
     )
-    assert PROTOCOLS["voc20", "resclip"].rule("naclip") is METHODS["naclip"]
+    assert PROTOCOLS["voc20", "resclip"].method_named("naclip") is METHODS["naclip"]
     with pytest.raises(UnknownNameError, match="method"):
-        PROTOCOLS["voc21", "resclip"].rule("resclop")
+        PROTOCOLS["voc21", "resclip"].method_named("resclop")
 
 
 def test_the_last_block_is_as_published() -> None:
@@ -140,7 +156,6 @@ def test_the_last_block_is_as_published() -> None:
         else:
             assert (protocol.method, protocol.lht) == (publication, False)
             assert (protocol.residual, protocol.mlp) == (method.residual, method.mlp)
-        assert protocol.rule().name == protocol.method
 
 
 def test_lht_is_evaluated_as_sclip() -> None:
@@ -149,6 +164,26 @@ def test_lht_is_evaluated_as_sclip() -> None:
         assert (ours.windows, ours.decoding) == (theirs.windows, theirs.decoding)
         assert ours.vocabulary() == theirs.vocabulary()
         assert any(note.startswith("Inferred") for note in ours.notes)
+
+
+# Whose protocol a method gets
+
+
+@pytest.mark.parametrize(
+    ("method", "own", "with_lht"),
+    [
+        ("clip", "sclip", "lht"),
+        ("sclip", "sclip", "lht"),
+        ("clearclip", "clearclip", "lht"),
+        ("naclip", "naclip", "lht"),
+        ("scclip", "sclip", "lht"),
+        ("resclip", "resclip", "resclip"),
+        ("resclip-sfr", "resclip", "resclip"),
+    ],
+)
+def test_whose_protocol_a_method_gets(method: str, own: str, with_lht: str) -> None:
+    assert publication_of(method, lht=False) == own
+    assert publication_of(method, lht=True) == with_lht
 
 
 # Words
@@ -199,11 +234,12 @@ def test_other_data_sets_get_the_defaults(publication: str) -> None:
     scale = 50.0 if publication == "clearclip" else 40.0
     assert protocol.decoding == DecodeSettings(scale, threshold=0.0, area_threshold=0.0)
     assert (protocol.dataset, protocol.class_list, protocol.background) == ("scenes", None, False)
-    assert (protocol.rcs is not None) == (publication == "resclip")
-    assert (protocol.sfr is not None) == (publication == "resclip")
+    assert ("resclip-sfr" in protocol.methods) == (publication == "resclip")
     assert "Not published for scenes" in protocol.notes[-1]
-    with pytest.raises(InputError, match="no words"):
+    with pytest.raises(InputError, match="scenes"):
         protocol.vocabulary()
+    scenes = open_dataset("scenes")
+    assert protocol.vocabulary(scenes) == own_vocabulary(scenes)
 
 
 def test_unknown_publications() -> None:
@@ -232,8 +268,8 @@ def test_a_record_is_described_whole() -> None:
         "area_threshold": 0.0,
         "pamr": None,
     }
-    assert content["rcs"]["share"] == 0.3
-    assert content["sfr"]["threshold"] == 0.5
+    assert content["methods"]["resclip"]["share"] == 0.3
+    assert content["methods"]["resclip-sfr"]["sfr"]["threshold"] == 0.5
     assert set(content) == set(Protocol.__dataclass_fields__)
     assert content["class_list"] == "voc21"
 
@@ -273,9 +309,7 @@ def table_of_resclip() -> list[str]:
     """Lines of a Markdown table of what ResCLIP sets beside that."""
     lines = ["| | RCS τ | RCS λ | SFR τ | SFR λ | temp_thd |", "| --- |" + " --- |" * 5]
     for dataset, title in zip(DATASETS, TITLES, strict=True):
-        rcs, sfr = PROTOCOLS[dataset, "resclip"].rcs, PROTOCOLS[dataset, "resclip"].sfr
-        assert rcs is not None
-        assert sfr is not None
+        rcs, sfr = resclip_settings(PROTOCOLS[dataset, "resclip"])
         values = (rcs.scale, rcs.share, sfr.scale, sfr.share, sfr.threshold)
         lines.append(f"| {title} | " + " | ".join(f"{value:g}" for value in values) + " |")
     return lines

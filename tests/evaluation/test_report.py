@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from lhtclip.datasets import DATASETS
-from lhtclip.datasets.dataset import IGNORED
 from lhtclip.evaluation.confusion import Confusion
-from lhtclip.evaluation.protocols import protocol_for
+from lhtclip.evaluation.published_protocols import protocol_for
 from lhtclip.evaluation.report import average, describe, in_paper_order, markdown, percent, summary
 from lhtclip.evaluation.runner import Evaluation, evaluate
 from tests.evaluation.runs import NAMES, drawn_dataset, tiny_segmenter, words
@@ -69,13 +68,13 @@ def test_a_document_holds_all_that_was_measured_and_set(evaluation: Evaluation) 
 
 
 def test_what_cannot_be_measured_is_null(evaluation: Evaluation) -> None:
-    empty = Confusion(NAMES, ignored=IGNORED)
+    empty = Confusion(NAMES)
     empty.matrix[0, 0] = 4
     described = document(replace(evaluation, confusion=empty, trimap=None))
     assert described["trimap_mean_iou"] is None
     assert [entry["iou"] for entry in described["classes"]] == [1, None, None, None, None]
     assert all(entry["trimap_iou"] is None for entry in described["classes"])
-    nothing = replace(evaluation, confusion=Confusion(NAMES, ignored=IGNORED))
+    nothing = replace(evaluation, confusion=Confusion(NAMES))
     assert document(nothing)["pixel_accuracy"] is None
     assert percent(None) == "-"
 
@@ -128,7 +127,7 @@ def test_the_page(evaluation: Evaluation) -> None:
 
 
 def test_names_cannot_break_a_table(evaluation: Evaluation) -> None:
-    confusion = Confusion(("cat|kitten", *NAMES[1:]), ignored=IGNORED)
+    confusion = Confusion(("cat|kitten", *NAMES[1:]))
     page = markdown([document(replace(evaluation, confusion=confusion))])
     assert "| cat/kitten | - | - |" in page
 

@@ -14,20 +14,33 @@ from PIL import Image
 
 import lhtclip
 from lhtclip.datasets import open_dataset
-from lhtclip.datasets.dataset import IGNORED, Dataset, Sample
-from lhtclip.datasets.samples import choose_samples, own_vocabulary, queries_of, vocabulary_of
-from lhtclip.datasets.scene_files import bundled_scenes
+from lhtclip.datasets.dataset import Dataset, Sample
+from lhtclip.datasets.samples import (
+    choose_samples,
+    labels_of_sample,
+    labels_of_set,
+    own_vocabulary,
+    queries_of,
+    vocabulary_of,
+)
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
 from lhtclip.evaluation.fingerprint import decisive_settings, differences
 from lhtclip.evaluation.runner import Evaluation, Running, evaluate
-from lhtclip.evaluation.scenes import scenes_confusion
 from lhtclip.evaluation.trimap import in_band
 from lhtclip.methods import METHODS
 from lhtclip.methods.naclip import NaclipSettings
 from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.text.vocabulary import Vocabulary
-from tests.evaluation.runs import NAMES, Painted, drawn_dataset, painted, tiny_segmenter, words
+from tests.evaluation.runs import (
+    IGNORED,
+    NAMES,
+    Painted,
+    drawn_dataset,
+    painted,
+    tiny_segmenter,
+    words,
+)
 from tests.models import tiny_clip
 
 
@@ -38,9 +51,9 @@ def keys(dataset: Dataset) -> list[str]:
 def assert_equal(first: Evaluation, second: Evaluation) -> None:
     np.testing.assert_array_equal(first.confusion.matrix, second.confusion.matrix)
     assert first.confusion.names == second.confusion.names
-    assert first.trimap is not None
-    assert second.trimap is not None
-    np.testing.assert_array_equal(first.trimap.matrix, second.trimap.matrix)
+    assert (first.trimap is None) == (second.trimap is None)
+    if first.trimap and second.trimap:
+        np.testing.assert_array_equal(first.trimap.matrix, second.trimap.matrix)
     np.testing.assert_array_equal(list(first.image_iou.values()), list(second.image_iou.values()))
     assert list(first.image_iou) == list(second.image_iou)
 
@@ -77,7 +90,7 @@ def test_a_picture_scores_over_the_classes_of_its_truth(tmp_path: Path) -> None:
     for number, (truth, red) in enumerate(zip(truths, found, strict=True)):
         path = tmp_path / f"{number}.png"
         Image.fromarray(np.repeat(np.array(red, np.uint8)[..., None], 3, axis=2)).save(path)
-        samples.append(Sample(str(number), path, lambda truth=truth: np.array(truth, np.int16)))
+        samples.append(Sample(str(number), path, lambda truth=truth: np.array(truth, np.uint8)))
     dataset = Dataset("three", NAMES, tuple(samples))
     evaluation = evaluate(painted(), dataset, words(dataset))
     first, second, third = evaluation.image_iou.values()
@@ -88,25 +101,11 @@ def test_a_picture_scores_over_the_classes_of_its_truth(tmp_path: Path) -> None:
     assert evaluation.confusion.mean_iou == pytest.approx((1 / 2 + 3 / 5 + 0 + 0 + 0) / 5)
 
 
-def test_scenes_are_counted_as_by_scenes_confusion() -> None:
-    segmenter = tiny_segmenter()
-    _, expected = scenes_confusion(segmenter, bundled_scenes()[:6])
-    dataset = open_dataset("scenes")
-    dataset = choose_samples(dataset, limit=6)
-    evaluation = evaluate(segmenter, dataset, own_vocabulary(dataset), chunk=6, trimap=0)
-    places = [dataset.names.index(name) for name in expected.names]
-    np.testing.assert_array_equal(
-        evaluation.confusion.matrix[np.ix_(places, places)], expected.matrix
-    )
-    assert evaluation.confusion.mean_iou == expected.mean_iou
-    assert evaluation.trimap is None
-
-
 def test_halves_of_a_set_add_up(tmp_path: Path) -> None:
     dataset = drawn_dataset(tmp_path, images=13)
-    whole = evaluate(painted(), dataset, words(dataset))
+    whole = evaluate(painted(), dataset, words(dataset), trimap=8)
     first, second = (
-        evaluate(painted(), replace(dataset, samples=part), words(dataset))
+        evaluate(painted(), replace(dataset, samples=part), words(dataset), trimap=8)
         for part in (dataset.samples[:5], dataset.samples[5:])
     )
     merged = first.confusion + second.confusion
@@ -124,6 +123,8 @@ def test_halves_of_a_set_add_up(tmp_path: Path) -> None:
 
 def test_limit_and_seed(tmp_path: Path) -> None:
     dataset = drawn_dataset(tmp_path, images=10)
+    with pytest.raises(InputError, match="not 0"):
+        choose_samples(dataset, limit=0)
     assert keys(choose_samples(dataset, limit=3)) == keys(dataset)[:3]
     assert keys(choose_samples(dataset, limit=99)) == keys(dataset)
     shuffled = keys(choose_samples(dataset, seed=1))
@@ -137,7 +138,7 @@ def test_limit_and_seed(tmp_path: Path) -> None:
 
 def test_candidates_have_their_words_in_their_order() -> None:
     vocabulary = Vocabulary.of([["cat", "kitten"], "grass", ["sky", "cloud"]])
-    sample = Sample("one", Path("one.png"), lambda: np.zeros((1, 1), np.int16), (2, 0))
+    sample = Sample("one", Path("one.png"), lambda: np.zeros((1, 1), np.uint8), (2, 0))
     own = vocabulary_of(sample, vocabulary)
     assert own == Vocabulary.of([["sky", "cloud"], ["cat", "kitten"]])
     assert vocabulary_of(replace(sample, candidates=None), vocabulary) is vocabulary
@@ -147,9 +148,19 @@ def test_candidates_have_their_words_in_their_order() -> None:
 
 def test_the_background_stays_one_among_candidates() -> None:
     vocabulary = Vocabulary.of(["cat", "sky"], background="wall|floor")
-    sample = Sample("one", Path("one.png"), lambda: np.zeros((1, 1), np.int16), (0, 2))
+    sample = Sample("one", Path("one.png"), lambda: np.zeros((1, 1), np.uint8), (0, 2))
     assert vocabulary_of(sample, vocabulary) == Vocabulary.of(["sky"], background="wall|floor")
     assert vocabulary_of(replace(sample, candidates=(1, 2)), vocabulary).background is None
+
+
+def test_labels_of_an_image_and_of_the_set() -> None:
+    sample = Sample("one", Path("one.png"), lambda: np.zeros((1, 1), np.uint8), (2, 0))
+    truth = np.array([[2, 0, IGNORED]], np.uint8)
+    np.testing.assert_array_equal(labels_of_sample(sample, truth), [[0, 1, IGNORED]])
+    np.testing.assert_array_equal(labels_of_set(sample, np.array([0, 1])), [2, 0])
+    whole = replace(sample, candidates=None)
+    assert labels_of_sample(whole, truth) is truth
+    assert labels_of_set(whole, truth) is truth
 
 
 # How it runs
@@ -221,25 +232,22 @@ _CHILD = """
 import sys, time
 from pathlib import Path
 from lhtclip.datasets import open_dataset
-from lhtclip.evaluation.fingerprint import decisive_settings, differences
 from lhtclip.evaluation.runner import evaluate
-from lhtclip.datasets.samples import own_vocabulary
+from lhtclip.datasets.samples import choose_samples, own_vocabulary
 from lhtclip.segmenter import Segmenter, WindowSettings
 
 windows = WindowSettings(short_side=96, window=64, stride=32)
 segmenter = Segmenter.from_pretrained(
     "bundled", dtype="float32", device="cpu", templates="plain", windows=windows, text_cache=False
 )
-dataset = open_dataset("scenes")
+dataset = choose_samples(open_dataset("scenes"), limit=16)
 
 def report(running):
     if running.done == 11:  # of 16, the second chunk of 8 is under way
         print("eleven", flush=True)
         time.sleep(600)
 
-evaluate(
-    segmenter, dataset, own_vocabulary(dataset), folder=Path(sys.argv[1]), limit=16, progress=report
-)
+evaluate(segmenter, dataset, own_vocabulary(dataset), folder=Path(sys.argv[1]), progress=report)
 """
 
 
@@ -262,15 +270,13 @@ def test_a_killed_process_goes_on_where_it_was(tmp_path: Path) -> None:
         windows=WindowSettings(short_side=96, window=64, stride=32),
         text_cache=False,
     )
-    dataset = open_dataset("scenes")
+    dataset = choose_samples(open_dataset("scenes"), limit=16)
     vocabulary = own_vocabulary(dataset)
     reports: list[Running] = []
-    resumed = evaluate(
-        segmenter, dataset, vocabulary, folder=tmp_path, limit=16, progress=reports.append
-    )
+    resumed = evaluate(segmenter, dataset, vocabulary, folder=tmp_path, progress=reports.append)
     assert reports[0].already == 8
     assert resumed.confusion.matrix.any()
-    assert_equal(resumed, evaluate(segmenter, dataset, vocabulary, limit=16))
+    assert_equal(resumed, evaluate(segmenter, dataset, vocabulary))
     assert [path.name for path in tmp_path.iterdir()] == ["scenes.confusion.npz"]
 
 
@@ -279,7 +285,9 @@ def test_a_killed_process_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_the_counts_file(tmp_path: Path) -> None:
     dataset = drawn_dataset(tmp_path / "in", images=5)
-    evaluation = evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path / "out")
+    evaluation = evaluate(
+        tiny_segmenter(), dataset, words(dataset), folder=tmp_path / "out", trimap=8
+    )
     with np.load(tmp_path / "out/drawn.confusion.npz") as arrays:
         np.testing.assert_array_equal(arrays["confusion"], evaluation.confusion.matrix)
         assert evaluation.trimap
@@ -312,7 +320,7 @@ def test_predictions_are_label_maps_of_all_classes(tmp_path: Path) -> None:
         ({"words": ["dog", *NAMES[1:]]}, "words"),
         ({"limit": 4}, "images 5, now 4"),
         ({"seed": 1}, "keys"),
-        ({"trimap": 3}, "trimap 8, now 3"),
+        ({"trimap": 3}, "trimap 0, now 3"),
         ({"chunk": 3}, "chunk 8, now 3"),
         ({"predictions": True}, "predictions False, now True"),
         ({"weights": 7}, "image_tower"),
@@ -332,7 +340,8 @@ def test_counts_of_other_settings_are_not_continued(
         segmenter.encoder = DenseEncoder(tiny_clip(seed=change["weights"]))
         segmenter.checkpoint = replace(segmenter.checkpoint, model=segmenter.encoder.model)
     vocabulary = Vocabulary.of(change.get("words", NAMES))
-    options = {k: v for k, v in change.items() if k in ("limit", "seed", "trimap", "chunk")}
+    dataset = choose_samples(dataset, limit=change.get("limit"), seed=change.get("seed"))
+    options = {k: v for k, v in change.items() if k in ("trimap", "chunk")}
     options["predictions"] = change.get("predictions", False)
     with pytest.raises(InputError, match=message) as caught:
         evaluate(segmenter, dataset, vocabulary, folder=out, **options)
@@ -409,10 +418,10 @@ def test_a_broken_picture_is_named_and_costs_little(tmp_path: Path) -> None:
 def test_truth_that_does_not_fit(tmp_path: Path) -> None:
     dataset = drawn_dataset(tmp_path, images=2)
     first, second = dataset.samples
-    small = replace(second, truth=lambda: np.zeros((3, 4), np.int16))
+    small = replace(second, truth=lambda: np.zeros((3, 4), np.uint8))
     with pytest.raises(InputError, match=r"picture-01\.png have 3 x 4 pixels, its picture 12 x 20"):
         evaluate(painted(), replace(dataset, samples=(first, small)), words(dataset))
-    wild = replace(second, truth=lambda: np.full((12, 20), 5, np.int16))
+    wild = replace(second, truth=lambda: np.full((12, 20), 5, np.uint8))
     with pytest.raises(InputError, match=r"picture-01\.png cannot be used.* 5 to 5"):
         evaluate(painted(), replace(dataset, samples=(first, wild)), words(dataset))
 
@@ -423,7 +432,6 @@ def test_truth_that_does_not_fit(tmp_path: Path) -> None:
         ({"workers": 0}, "workers must be at least 1"),
         ({"chunk": 0}, "chunk must be at least 1"),
         ({"trimap": -1}, "trimap must be at least 0"),
-        ({"limit": 0}, "At least 1 picture"),
         ({"predictions": True}, "need a folder"),
     ],
 )

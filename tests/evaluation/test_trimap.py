@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lhtclip.datasets.dataset import IGNORED
 from lhtclip.evaluation.confusion import Confusion
 from lhtclip.evaluation.trimap import boundary_band, in_band
+from tests.evaluation.runs import IGNORED
 
 
-def blocks(seed: int, height: int, width: int, *, side: int = 4) -> NDArray[np.int16]:
+def blocks(seed: int, height: int, width: int, *, side: int = 4) -> NDArray[np.uint8]:
     """Squares of a few classes, some of them ignored."""
-    small = np.random.default_rng(seed).integers(IGNORED, 3, (8, 8))
-    return np.kron(small, np.ones((side, side), int))[:height, :width].astype(np.int16)
+    small = np.random.default_rng(seed).integers(-1, 3, (8, 8)) % (IGNORED + 1)
+    return np.kron(small, np.ones((side, side), int))[:height, :width].astype(np.uint8)
 
 
-def literal_band(truth: NDArray[np.int16], radius: int) -> NDArray[np.bool_]:
+def literal_band(truth: NDArray[np.uint8], radius: int) -> NDArray[np.bool_]:
     band = np.zeros(truth.shape, dtype=np.bool_)
     height, width = truth.shape
     for y in range(height):
@@ -45,29 +45,29 @@ def test_turned_truth_has_a_turned_band(seed: int, radius: int) -> None:
 
 
 def test_both_sides_of_a_boundary_are_in() -> None:
-    truth = np.repeat(np.array([[0] * 10 + [1] * 10], dtype=np.int16), 3, axis=0)
+    truth = np.repeat(np.array([[0] * 10 + [1] * 10], dtype=np.uint8), 3, axis=0)
     band = boundary_band(truth, radius=2)
     assert band[1].nonzero()[0].tolist() == [8, 9, 10, 11]
 
 
 def test_corners_count_as_near() -> None:
-    truth = np.zeros((5, 5), dtype=np.int16)
+    truth = np.zeros((5, 5), dtype=np.uint8)
     truth[0, 0] = 1
     assert boundary_band(truth, radius=2)[2, 2]
     assert not boundary_band(truth, radius=1)[2, 2]
 
 
 def test_ignored_pixels_make_no_boundary_but_hide_none() -> None:
-    plain = np.array([[0, 0, IGNORED, IGNORED, 0, 0]], dtype=np.int16)
+    plain = np.array([[0, 0, IGNORED, IGNORED, 0, 0]], dtype=np.uint8)
     assert not boundary_band(plain, radius=3).any()
-    void_between = np.array([[0, 0, IGNORED, IGNORED, 1, 1]], dtype=np.int16)
+    void_between = np.array([[0, 0, IGNORED, IGNORED, 1, 1]], dtype=np.uint8)
     band = boundary_band(void_between, radius=3)
     assert band.tolist() == [[False, True, False, False, True, False]]
 
 
 @pytest.mark.parametrize("fill", [0, 7, IGNORED])
 def test_one_class_has_no_boundary(fill: int) -> None:
-    assert not boundary_band(np.full((9, 9), fill, dtype=np.int16), radius=4).any()
+    assert not boundary_band(np.full((9, 9), fill, dtype=np.uint8), radius=4).any()
 
 
 def test_outside_the_band_all_is_ignored() -> None:

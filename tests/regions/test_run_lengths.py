@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis.extra import numpy as arrays
+from lhtclip.datasets.outlines import fill_runs
 from pycocotools import mask as coco
 
-from lhtclip.datasets.outlines import fill_runs
 from lhtclip.regions.components import components_of
 from lhtclip.regions.run_lengths import (
     counts_of_components,

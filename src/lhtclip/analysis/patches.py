@@ -19,9 +19,10 @@ from torch import Tensor
 from lhtclip.analysis.discriminability import UNLABELLED, patch_labels
 from lhtclip.analysis.survey import PatchBatch
 from lhtclip.checkpoints.checkpoint import Checkpoint
-from lhtclip.datasets import IGNORED, Dataset, Sample
+from lhtclip.datasets import Dataset, Sample, Truth
 from lhtclip.image.pixels import ImageSource, read_image, resized_shape, to_pixels
 from lhtclip.image.windows import WindowPlan, plan_windows
+from lhtclip.segmentation import ignored_label
 
 Item = TypeVar("Item")
 PURITY = 0.75  # least share of a patch that its class must fill
@@ -72,9 +73,8 @@ def _labelled_windows(
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     for sample in dataset.samples:
         plan, pixels = _windows(read_image(sample.image), checkpoint)
-        truth = sample.truth()
-        truth = np.where(truth == IGNORED, np.int16(UNLABELLED), truth)
-        labels = plan.cut(torch.from_numpy(_resized(truth, (plan.height, plan.width))))
+        labels = _resized(sample.truth(), (plan.height, plan.width))
+        labels = plan.cut(torch.from_numpy(labels))
         offered = _offered(sample, len(dataset.names))
         yield from zip(pixels, labels, offered.expand(len(pixels), -1), strict=True)
 
@@ -96,10 +96,11 @@ def _windows(image: NDArray[np.uint8], checkpoint: Checkpoint) -> tuple[WindowPl
     return plan, plan.cut(pixels)
 
 
-def _resized(truth: NDArray[np.int16], size: tuple[int, int]) -> NDArray[np.int32]:
-    """Resize labels to the nearest pixel."""
+def _resized(truth: Truth, size: tuple[int, int]) -> NDArray[np.int32]:
+    """Resize labels to the nearest pixel; ignored ones become `UNLABELLED`."""
     height, width = size
-    picture = Image.fromarray(truth.astype(np.int32))
+    counts = truth != ignored_label(truth.dtype)
+    picture = Image.fromarray(np.where(counts, truth.astype(np.int32), UNLABELLED))
     return np.array(picture.resize((width, height), Image.Resampling.NEAREST))
 
 

@@ -99,7 +99,7 @@ class Measured:
         )
 
 
-def measure(
+def measure_heads(
     checkpoint: Checkpoint,
     dataset: Dataset,
     *,

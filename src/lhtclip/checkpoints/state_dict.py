@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lhtclip.clip.family import TensorNames
 from lhtclip.clip.towers import ImageTextModel
-from lhtclip.errors import CheckpointError
+from lhtclip.errors import CheckpointError, listed
 
 
 def gather(
@@ -98,5 +98,4 @@ def _table(model: ImageTextModel, names: TensorNames) -> dict[str, _Stored]:
 def _list(title: str, tensors: list[str]) -> str:
     if not tensors:
         return ""
-    shown = ", ".join(tensors[:5])
-    return f" {title}: {shown}" + (f" and {len(tensors) - 5} more." if tensors[5:] else ".")
+    return f" {title}: {listed(tensors)}."

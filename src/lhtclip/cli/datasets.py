@@ -1,4 +1,4 @@
-"""`lhtclip datasets`: what labelled data sets can be read, and whether one is what it should be."""
+"""`lhtclip datasets`: which labelled data sets can be read, and whether one is sound."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from lhtclip.errors import InputError
 if TYPE_CHECKING:
     from PIL import Image
 
+    from lhtclip.datasets.check import DatasetReport, Finding
     from lhtclip.datasets.dataset import Dataset, Sample
-    from lhtclip.datasets.findings import DatasetReport, Finding
 
 _OVERLAYS = 3
 _OPACITY = 0.6
@@ -35,35 +35,40 @@ def command(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-@command.command("list", short_help="What can be read, and from which files.")
+@command.command("list", short_help="Lists the data sets that can be read, and their files.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(*, as_json: bool) -> None:
     """List the data sets that can be read, and the files expected below --root.
 
     Where a line names a folder first, --root may be what holds that folder, or the folder itself.
     """
-    from lhtclip.datasets.expected import EXPECTED, OWN_LAYOUTS
+    from lhtclip.datasets import SPECS
 
-    entries = [
-        (name, known.classes, known.pictures[0], known.layouts) for name, known in EXPECTED.items()
-    ]
-    entries += [(name, None, None, (layout,)) for name, layout in OWN_LAYOUTS.items()]
     if as_json:
-        keys = ("name", "classes", "pictures", "layouts")
-        click.echo(json.dumps([dict(zip(keys, entry, strict=True)) for entry in entries], indent=2))
+        entries = [
+            {
+                "name": spec.name,
+                "classes": spec.classes,
+                "images": next(iter(spec.images), None),
+                "layouts": spec.layouts,
+            }
+            for spec in SPECS.values()
+        ]
+        click.echo(json.dumps(entries, indent=2))
         return
     rows: list[tuple[str, ...]] = []
-    for name, classes, pictures, layouts in entries:
-        first = (name, _or_dash(classes), _or_dash(pictures))
+    for spec in SPECS.values():
+        first = (spec.name, str(spec.classes or "-"), str(next(iter(spec.images), "-")))
         rows += [
-            (*(("", "", "") if place else first), layout) for place, layout in enumerate(layouts)
+            (*(("", "", "") if place else first), layout)
+            for place, layout in enumerate(spec.layouts)
         ]
-    print_table(("name", "classes", "pictures", "files"), rows)
+    print_table(("name", "classes", "images", "files"), rows)
 
 
-@command.command("check", short_help="Whether a data set on disk is what it should be.")
+@command.command("check", short_help="Checks whether a data set on disk is sound.")
 @click.argument("name")
-@click.option("--root", metavar="DIR", help="Where the data set lies; `scenes` needs none.")
+@click.option("--root", metavar="DIR", help="Holds the data set; `scenes` needs none.")
 @click.option("--out", metavar="DIR", default="dataset-check", help="Where the overlays go.")
 @click.option("--maps", metavar="N", type=click.IntRange(min=1), help="Read only N label maps.")
 @click.option("--quick", is_flag=True, help=f"Read only {_QUICK_MAPS} label maps.")
@@ -79,14 +84,13 @@ def check_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Read the label maps of a data set and tell what would spoil an evaluation.
+    """Read the label maps of a data set and report what would spoil an evaluation.
 
-    Told are: pictures that are missing, files that cannot be read, labels without a class, label
-    maps of another size than their picture, copies of one label map, classes that never occur, and
-    shares of pixels that show a labelling other than the published one. Printed are each class's
-    share of the pixels, and the paths of three overlays to look at.
+    That is: missing images, files that cannot be read, labels without a class, label maps of
+    another size than their image, and classes that never occur. Prints each class's share of the
+    pixels, and the paths of three overlays to look at.
 
-    The exit code is 2 where numbers measured on the data set would mean nothing.
+    The exit code is 2 if numbers measured on the data set would mean nothing.
     """
     if quick and maps is not None:
         raise InputError("Give either --quick or --maps, not both.")
@@ -115,8 +119,7 @@ def check_command(
 
 def _draw_overlays(report: DatasetReport, out: Path) -> tuple[DatasetReport, list[Path]]:
     """Write overlays of sound samples from all over the set; one that fails becomes a finding."""
-    from lhtclip.datasets.check import spread
-    from lhtclip.datasets.findings import Finding
+    from lhtclip.datasets.check import Finding, spread
     from lhtclip.files import write_atomically
     from lhtclip.output.png import encode_picture
 
@@ -125,7 +128,7 @@ def _draw_overlays(report: DatasetReport, out: Path) -> tuple[DatasetReport, lis
         try:
             picture = _overlay(sample, report.dataset)
         except InputError as error:
-            found = Finding("unreadable picture", str(error), pictures=(sample.key,))
+            found = Finding("unreadable file", str(error), images=(sample.key,))
             report = replace(report, findings=(*report.findings, found))
         else:
             path = out / f"{report.dataset.name}.{sample.key}.overlay.png"
@@ -134,22 +137,15 @@ def _draw_overlays(report: DatasetReport, out: Path) -> tuple[DatasetReport, lis
 
 
 def _overlay(sample: Sample, dataset: Dataset) -> Image.Image:
-    """Draw the true labels over the picture; where they are ignored it shows as it is."""
-    import numpy as np
-
-    from lhtclip.datasets.dataset import IGNORED
+    """Draw the ground truth over the image; ignored pixels show the image as it is."""
     from lhtclip.image.pixels import read_image
-    from lhtclip.output.overlay import add_legend, draw_classes
+    from lhtclip.output.overlay import draw_labels
     from lhtclip.output.palette import class_colours
     from lhtclip.text.vocabulary import BACKGROUND
 
-    names, truth = dataset.names, sample.truth()
+    names = dataset.names
     colours = class_colours(len(names), background=0 if names[0].casefold() == BACKGROUND else None)
-    colourless = np.where(truth == IGNORED, len(names), truth)
-    picture = draw_classes(read_image(sample.image), colourless, colours, opacity=_OPACITY)
-    counts = np.bincount(colourless.ravel(), minlength=len(names) + 1)[:-1]
-    present = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index] > 0]
-    return add_legend(picture, present, names, colours)
+    return draw_labels(read_image(sample.image), sample.truth(), names, colours, opacity=_OPACITY)
 
 
 def _print_shares(report: DatasetReport) -> None:
@@ -163,7 +159,7 @@ def _print_shares(report: DatasetReport) -> None:
 
 
 def _say_findings(findings: Sequence[Finding]) -> None:
-    """Tell the first few findings of each kind, and how many more there are."""
+    """Report the first few findings of each kind, and how many more there are."""
     kinds: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
         kinds[finding.kind].append(finding)
@@ -181,7 +177,3 @@ def _summary(report: DatasetReport) -> str:
         f"{report.dataset.name} is broken, do not measure anything on it: {', '.join(counted)}. "
         "`lhtclip datasets list` says which files are expected."
     )
-
-
-def _or_dash(count: int | None) -> str:
-    return "-" if count is None else str(count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from lhtclip.datasets.dataset import Dataset, Sample, published_names
+from lhtclip.datasets.dataset import Dataset, DatasetSpec, Sample, published_names
 from lhtclip.datasets.label_maps import read_truth, zero_ignored
 from lhtclip.datasets.layout import files_by_name, locate, pair
 
@@ -30,3 +30,12 @@ def read_ade20k(root: Path) -> Dataset:
     truth = partial(read_truth, classes=zero_ignored(150), expected=_EXPECTED)
     samples = tuple(Sample(name, image, partial(truth, labels)) for name, image, labels in pairs)
     return Dataset("ade20k", published_names("ade20k"), samples, published=2000)
+
+
+ADE20K = DatasetSpec(
+    "ade20k",
+    read_ade20k,
+    ("ADEChallengeData2016: images/validation, annotations/validation",),
+    classes=150,
+    images=(2000,),
+)

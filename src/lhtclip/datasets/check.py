@@ -1,28 +1,108 @@
-"""Is a data set what it claims to be? Told before hours are spent on labels that mean nothing."""
+"""Is a data set what it claims to be? Four checks, before hours are spent on meaningless numbers.
+
+The count of images, the ids in the label maps, the sizes of images and label maps, and the classes
+that occur in no label map.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from hashlib import blake2b
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 from PIL.ExifTags import Base as ExifTag
 
-from lhtclip.datasets.dataset import IGNORED, Dataset, Sample, Truth
-from lhtclip.datasets.findings import DatasetReport, Finding, listed
-from lhtclip.datasets.verdicts import verdicts
-from lhtclip.errors import InputError
+from lhtclip.datasets import SPECS
+from lhtclip.datasets.dataset import Dataset, Sample, Truth
+from lhtclip.errors import InputError, listed
 from lhtclip.files.regular_files import open_regular
+from lhtclip.segmentation import ignored_label, label_dtype
 
 T = TypeVar("T")
 
-_MOST_COPIES = 0.01  # share of a published set; beyond, files were copied over others
 _LYING_ORIENTATIONS = (5, 6, 7, 8)  # the values of EXIF that swap height and width
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault of a data set.
+
+    Attributes:
+        kind: What findings of this sort are called.
+        text: A sentence or two that name the files, and the labels in them.
+        broken: Whether numbers measured on the set would mean nothing; otherwise somebody should
+            look.
+        images: Keys of the samples that it concerns; none if it is the set as a whole.
+        ids: The labels that it concerns.
+    """
+
+    kind: str
+    text: str
+    broken: bool = True
+    images: tuple[str, ...] = ()
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReport:
+    """What a data set holds, and its faults.
+
+    Attributes:
+        dataset: What was checked.
+        maps: How many label maps were read.
+        pixels: Pixels of each class, in the sound maps among them.
+        occurrences: In how many sound maps each class occurs.
+        ignored: Pixels of the sound maps that do not count.
+        sound: The samples without a fault.
+        findings: Those about the set as a whole come first.
+    """
+
+    dataset: Dataset
+    maps: int
+    pixels: tuple[int, ...]
+    occurrences: tuple[int, ...]
+    ignored: int
+    sound: tuple[Sample, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def broken(self) -> bool:
+        """Whether numbers measured on the set would mean nothing."""
+        return any(finding.broken for finding in self.findings)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Each class's share of all pixels read, in [0, 1]; with `ignored_share` they sum to 1."""
+        return tuple(count / self._total for count in self.pixels)
+
+    @property
+    def ignored_share(self) -> float:
+        """Share of all pixels read that do not count, in [0, 1]."""
+        return self.ignored / self._total
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the report in JSON types."""
+        columns = zip(self.dataset.names, self.shares, self.occurrences, strict=True)
+        return {
+            "dataset": self.dataset.name,
+            "images": len(self.dataset.samples),
+            "published": self.dataset.published,
+            "maps": self.maps,
+            "broken": self.broken,
+            "ignored_share": self.ignored_share,
+            "classes": [
+                {"index": index, "name": name, "share": share, "maps": maps}
+                for index, (name, share, maps) in enumerate(columns)
+            ],
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+    @property
+    def _total(self) -> int:
+        return max(1, sum(self.pixels) + self.ignored)
 
 
 def check_dataset(
@@ -31,14 +111,14 @@ def check_dataset(
     maps: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> DatasetReport:
-    """Read label maps and say what is wrong with them.
+    """Read label maps and report what is wrong with them.
 
-    Pictures are not decoded: their sizes are taken from the headers.
+    Images are not decoded: their sizes come from the headers.
 
     Args:
-        dataset: As a reader gives it.
+        dataset: As a reader opens it.
         maps: How many label maps to read, spread over the set; None for all.
-        progress: Called with maps done and maps in all.
+        progress: Called with the maps done and all maps.
 
     Raises:
         InputError: `maps` is below 1.
@@ -46,112 +126,95 @@ def check_dataset(
     if maps is not None and maps < 1:
         raise InputError(f"At least 1 label map has to be read, not {maps}.")
     chosen = dataset.samples if maps is None else spread(dataset.samples, maps)
-    tally = _Tally(len(dataset.names))
+    classes = len(dataset.names)
+    ignored = ignored_label(label_dtype(classes))
+    pixels = np.zeros(ignored + 1, dtype=np.int64)
+    occurrences = np.zeros(ignored + 1, dtype=np.int64)
+    sound: list[Sample] = []
+    faults: list[Finding] = []
     for done, sample in enumerate(chosen, start=1):
-        tally.add(sample)
+        truth = _read(sample, classes)
+        if isinstance(truth, Finding):
+            faults.append(truth)
+        else:
+            sound.append(sample)
+            counts = np.bincount(truth.ravel(), minlength=ignored + 1)
+            pixels += counts
+            occurrences += counts > 0
         if progress is not None:
             progress(done, len(chosen))
-    report = DatasetReport(
+    count = wrong_count(dataset)
+    of_the_set = [count] if count else []
+    if sound and len(chosen) == len(dataset.samples):
+        of_the_set += _absent(dataset, occurrences[:classes].tolist(), complete=count is None)
+    return DatasetReport(
         dataset=dataset,
         maps=len(chosen),
-        pixels=tuple(tally.pixels.tolist()),
-        occurrences=tuple(tally.occurrences.tolist()),
-        ignored=tally.ignored,
-        sound=tuple(tally.sound),
-        findings=(*tally.copies(published=dataset.published is not None), *tally.findings),
+        pixels=tuple(pixels[:classes].tolist()),
+        occurrences=tuple(occurrences[:classes].tolist()),
+        ignored=int(pixels[ignored]),
+        sound=tuple(sound),
+        findings=(*of_the_set, *faults),
     )
-    return replace(report, findings=(*verdicts(report), *report.findings))
 
 
 def spread(items: Sequence[T], count: int) -> tuple[T, ...]:
-    """Pick `count` items at even distances, or all of them where there are no more."""
+    """Pick `count` items at even distances, or all of them if there are no more."""
     count = min(count, len(items))
     return tuple(items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count))
 
 
-class _Tally:
-    """What the label maps read so far hold, and what is wrong with single ones."""
-
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
-        self.pixels = np.zeros(classes, dtype=np.int64)
-        self.occurrences = np.zeros(classes, dtype=np.int64)
-        self.ignored = 0
-        self.sound: list[Sample] = []
-        self.findings: list[Finding] = []
-        self._owners: dict[bytes, list[str]] = defaultdict(list)  # of each map, by its digest
-
-    def add(self, sample: Sample) -> None:
-        """Read one label map and compare it with its picture."""
-        try:
-            truth = sample.truth()
-        except InputError as error:
-            self.findings.append(
-                Finding("unreadable label map", str(error), pictures=(sample.key,))
-            )
-            return
-        fault = _strange_labels(sample, truth, self.classes) or _wrong_size(sample, truth)
-        if fault:
-            self.findings.append(fault)
-            return
-        self.sound.append(sample)
-        counts = np.bincount(truth.ravel() - IGNORED, minlength=self.classes + 1)
-        self.ignored += int(counts[0])
-        self.pixels += counts[1:]
-        self.occurrences += counts[1:] > 0
-        if not counts[1:].any():
-            text = f"No pixel of {sample.image} counts: its label map holds ignored ones only."
-            self.findings.append(
-                Finding("label map without labels", text, broken=False, pictures=(sample.key,))
-            )
-        elif np.count_nonzero(counts) > 1:  # maps of a single label may well be the same
-            digest = blake2b(f"{truth.shape}".encode() + truth.tobytes()).digest()
-            self._owners[digest].append(sample.key)
-
-    def copies(self, *, published: bool) -> Iterator[Finding]:
-        """Tell which label maps are the same, of a published set or of one's own."""
-        groups = [keys for keys in self._owners.values() if len(keys) > 1]
-        keys = tuple(key for group in groups for key in group)
-        if keys:
-            text = (
-                f"{len(keys)} pictures have the label map of another picture: "
-                f"{listed([' = '.join(group) for group in groups])}."
-            )
-            many = len(keys) > _MOST_COPIES * len(self.sound)
-            yield Finding("copied label maps", text, broken=published and many, pictures=keys)
-
-
-def _strange_labels(sample: Sample, truth: Truth, classes: int) -> Finding | None:
-    if truth.ndim != 2 or truth.size == 0:
-        text = f"The label map of {sample.image} has no rows and columns, but shape {truth.shape}."
-        return Finding("size of a label map", text, pictures=(sample.key,))
-    if truth.min() < IGNORED or truth.max() >= classes:
-        labels = np.unique(truth)
-        strange = labels[(labels < IGNORED) | (labels >= classes)].tolist()
-        reason = f"there are {classes} classes, counted from 0"
-    elif sample.candidates is not None:
-        strange = sorted(set(np.unique(truth).tolist()) - {IGNORED, *sample.candidates})
-        reason = f"it may hold {listed(sample.candidates)}"
-    else:
+def wrong_count(dataset: Dataset) -> Finding | None:
+    """Compare the count of images with the published one; None if they agree."""
+    found, published = len(dataset.samples), dataset.published
+    circulating = SPECS[dataset.name].images if dataset.name in SPECS else ()
+    if found in (published, *circulating) or (found and published is None):
         return None
-    if not strange:
-        return None
-    text = f"The label map of {sample.image} holds {listed(strange)}, but {reason}."
-    return Finding("label without a class", text, pictures=(sample.key,), ids=tuple(strange))
+    text = f"{dataset.name} has {found} images here"
+    if published is not None:
+        text += (
+            f", its publisher counts {published}: numbers measured on these cannot be compared "
+            "with published ones"
+        )
+    return Finding("count of images", f"{text}.")
 
 
-def _wrong_size(sample: Sample, truth: Truth) -> Finding | None:
+def _absent(dataset: Dataset, occurrences: Sequence[int], *, complete: bool) -> Iterator[Finding]:
+    """Report classes that occur nowhere: in a whole published set, ids were taken for others."""
+    if any(sample.candidates is not None for sample in dataset.samples):
+        return  # candidates may name classes on purpose that their image does not show
+    absent = tuple(index for index, maps in enumerate(occurrences) if maps == 0)
+    if absent:
+        names = listed([f"{index} ({dataset.names[index]})" for index in absent], most=12)
+        published = dataset.published is not None
+        broken = published and complete and SPECS[dataset.name].every_class
+        text = f"{len(absent)} of {len(dataset.names)} classes occur in no label map: {names}."
+        yield Finding("absent class", text, broken=broken, ids=absent)
+
+
+def _read(sample: Sample, classes: int) -> Truth | Finding:
+    """Read one label map and compare it with the classes and with its image."""
     try:
-        height, width = _upright_size(sample.image)
+        truth = sample.truth()
+        size = _upright_size(sample.image)
     except InputError as error:
-        return Finding("unreadable picture", str(error), pictures=(sample.key,))
-    if (height, width) == truth.shape:
-        return None
+        return Finding("unreadable file", str(error), images=(sample.key,))
+    if truth.shape != size:
+        text = (
+            f"{sample.image} has {size[0]} x {size[1]} pixels, its label map "
+            f"{' x '.join(map(str, truth.shape))}."
+        )
+        return Finding("size of a label map", text, images=(sample.key,))
+    labels = set(np.unique(truth).tolist()) - {ignored_label(truth.dtype)}
+    allowed = range(classes) if sample.candidates is None else sample.candidates
+    strange = tuple(sorted(labels.difference(allowed)))
+    if not strange:
+        return truth
     text = (
-        f"{sample.image} has {height} x {width} pixels, its label map {truth.shape[0]} x "
-        f"{truth.shape[1]}."
+        f"The label map of {sample.image} holds {listed(strange)}, but it may hold "
+        f"{f'0 to {classes - 1}' if sample.candidates is None else listed(allowed, most=12)}."
     )
-    return Finding("size of a label map", text, pictures=(sample.key,))
+    return Finding("label without a class", text, images=(sample.key,), ids=strange)
 
 
 def _upright_size(path: Path) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from lhtclip.datasets.dataset import IGNORED, Dataset, Sample, published_names
+from lhtclip.datasets.dataset import Dataset, DatasetSpec, Sample, published_names
 from lhtclip.datasets.label_maps import as_they_are, read_truth
 from lhtclip.datasets.layout import files_by_name, not_found, pair
 
@@ -18,8 +18,9 @@ _IMAGES = ("leftImg8bit/val", "leftImg8bit_trainvaltest/leftImg8bit/val")
 _LABELS = ("gtFine/val", "gtFine_trainvaltest/gtFine/val")
 _IMAGE_SUFFIX = "_leftImg8bit.png"
 
-_BY_ID = {number: IGNORED for number in range(34)} | {
-    number: index for index, number in enumerate(CITYSCAPES_IDS)
+_BY_ID: dict[int, int | None] = {
+    **dict.fromkeys(range(34)),
+    **{number: index for index, number in enumerate(CITYSCAPES_IDS)},
 }
 # What a label map's name ends with, the class of each id in it, and what these ids are.
 _KINDS = (
@@ -57,3 +58,12 @@ def _cities(place: Path, splits: tuple[str, ...]) -> list[Path]:
     """Return the folders of the cities, of the first split that there is."""
     folder = next((place / split for split in splits if (place / split).is_dir()), None)
     return sorted(folder.iterdir()) if folder else []
+
+
+CITYSCAPES = DatasetSpec(
+    "cityscapes",
+    read_cityscapes,
+    tuple(f"cityscapes: {_IMAGES[0]}, {_LABELS[0]}/*/*{suffix}" for suffix, _, _ in _KINDS),
+    classes=19,
+    images=(500,),
+)

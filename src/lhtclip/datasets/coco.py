@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from lhtclip.datasets.dataset import Sample
-from lhtclip.datasets.label_maps import read_truth
+from lhtclip.datasets.label_maps import ClassOfId, read_truth
 from lhtclip.datasets.layout import files_by_name, not_found, pair
 from lhtclip.errors import InputError
 
@@ -19,6 +19,8 @@ THING_IDS = tuple(number for number in range(91) if number not in _NEVER_LABELLE
 STUFF_IDS = tuple(range(91, 182))
 UNLABELLED = 255
 RAW_IDS = "raw ids, 0 to 181 without the eleven that were never labelled, and 255"
+
+PIXEL_MAPS = "val2017, stuffthingmaps/val2017"  # the layout of the raw maps
 
 _PLACES = ("", "coco_stuff164k", "coco_object", "coco", "coco2017", "COCO")
 _IMAGES = ("images/val2017", "val2017")
@@ -35,13 +37,14 @@ _LABELS = (
 class PixelMaps:
     """One kind of label map.
 
-    suffix: What follows the picture's number in the file name.
-    classes: The class of every id, or `IGNORED`.
-    expected: What the ids are, as the end of "expected are ...".
+    Attributes:
+        suffix: What follows the image's number in the file name.
+        classes: The class of every id.
+        expected: What the ids are, as the end of "expected are ...".
     """
 
     suffix: str
-    classes: Mapping[int, int]
+    classes: ClassOfId
     expected: str
 
 

@@ -1,4 +1,4 @@
-"""COCO's instances as a label map: every outline of `instances_val2017.json` is drawn and filled.
+"""COCO's instances as a label map: pycocotools fills every outline of `instances_val2017.json`.
 
 Where instances overlap the smaller one is on top, for it mostly lies before the larger or is part
 of what the larger was drawn around. Crowd regions are of their class like all others, but lie
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from lhtclip.datasets.coco import THING_IDS, images_of, places_below
 from lhtclip.datasets.dataset import Sample, Truth
 from lhtclip.datasets.layout import pair
-from lhtclip.datasets.outlines import fill_polygons, fill_runs
 from lhtclip.errors import InputError
+from lhtclip.extras import import_extra
 from lhtclip.files.json_files import read_json
 
 INSTANCES_FILES = ("annotations/instances_val2017.json", "instances_val2017.json")
@@ -34,10 +34,11 @@ _CLASS_OF_CATEGORY = {number + 1: index for index, number in enumerate(THING_IDS
 class Instance:
     """One annotated thing, or crowd of things.
 
-    number: Of the annotation.
-    label: The class, from 1.
-    crowd: Whether a whole crowd was outlined as one.
-    outline: COCO's `segmentation`: polygons, or run lengths.
+    Attributes:
+        number: Of the annotation.
+        label: The class, from 1.
+        crowd: Whether a whole crowd was outlined as one.
+        outline: COCO's `segmentation`: polygons, or run lengths.
     """
 
     number: int
@@ -75,30 +76,46 @@ def draw_instances(path: Path, size: tuple[int, int], instances: Sequence[Instan
 
     Raises:
         InputError: An outline is not understood.
+        MissingDependencyError: pycocotools is not installed.
     """
-    drawn: list[tuple[bool, int, int, NDArray[np.bool_]]] = []
+    masks = import_extra("pycocotools.mask", purpose="COCO's outlines")
+    drawn: list[tuple[bool, int, int, NDArray[np.uint8]]] = []
     for instance in instances:
+        if not instance.outline:
+            continue
         try:
-            mask = _fill(instance.outline, size)
-        except (KeyError, TypeError, ValueError) as error:
+            runs = _runs(masks, instance.outline, size)
+            mask, area = masks.decode(runs), int(masks.area(runs))
+        except Exception as error:  # pycocotools raises bare exceptions, too
             raise InputError(
                 f"Annotation {instance.number} of {path} cannot be drawn: {error}"
             ) from error
-        drawn.append((not instance.crowd, -int(np.count_nonzero(mask)), instance.label, mask))
-    labels = np.zeros(size, dtype=np.int16)
+        drawn.append((not instance.crowd, -area, instance.label, mask))
+    labels = np.zeros(size, dtype=np.uint8)
     for _, _, label, mask in sorted(drawn, key=lambda each: each[:2]):
-        labels[mask] = label
+        labels[mask > 0] = label
     return labels
 
 
-def _fill(
-    outline: Sequence[Sequence[float]] | Mapping[str, Any], size: tuple[int, int]
-) -> NDArray[np.bool_]:
-    if not isinstance(outline, Mapping):
-        return fill_polygons(outline, size)
-    if tuple(outline["size"]) != size:
-        raise InputError(f"It is for a picture of {outline['size']}, not of {list(size)}.")
-    return fill_runs(outline["counts"], size)
+def _runs(
+    masks: Any, outline: Sequence[Sequence[float]] | Mapping[str, Any], size: tuple[int, int]
+) -> Any:
+    """Return an outline as pycocotools' compressed run lengths."""
+    if isinstance(outline, Mapping):
+        if tuple(outline["size"]) != size:
+            raise InputError(f"It is for a picture of {outline['size']}, not of {list(size)}.")
+        counts: Any = outline["counts"]
+        if isinstance(counts, str | bytes):
+            return dict(outline)
+        if sum(counts) != size[0] * size[1]:  # pycocotools would fill up what is missing
+            raise InputError(
+                f"Its runs cover {sum(counts)} pixels of a picture of {size[0]} x {size[1]}."
+            )
+        return masks.frPyObjects(dict(outline), *size)
+    for polygon in outline:
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise InputError(f"A polygon has {len(polygon)} numbers; 6, 8, 10, ... are possible.")
+    return masks.merge(masks.frPyObjects([list(polygon) for polygon in outline], *size))
 
 
 _MOST_BYTES = 4 << 30  # of the largest, of the training pictures, 448 MB

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lhtclip.datasets.coco import (
+    PIXEL_MAPS,
     RAW_IDS,
     STUFF_IDS,
     THING_IDS,
@@ -18,7 +19,7 @@ from lhtclip.datasets.coco import (
     samples_of,
 )
 from lhtclip.datasets.coco_instances import INSTANCES_FILES, samples_of_instances
-from lhtclip.datasets.dataset import Dataset, published_names
+from lhtclip.datasets.dataset import Dataset, DatasetSpec, published_names
 from lhtclip.datasets.label_maps import as_they_are
 
 _KINDS = (
@@ -40,6 +41,7 @@ def read_coco_object(root: Path) -> Dataset:
     3. `annotations/instances_val2017.json`.
 
     Raises:
+        MissingDependencyError: The labels are outlines, and pycocotools is not installed.
         InputError: Folders are missing, a picture lacks its labels or the reverse, or the JSON
             file is not understood.
     """
@@ -48,3 +50,17 @@ def read_coco_object(root: Path) -> Dataset:
         raise coco_not_found("COCO-Object", root, _KINDS, *INSTANCES_FILES)
     names = published_names("coco_object", background=True)
     return Dataset("coco_object", names, samples, published=5000)
+
+
+COCO_OBJECT = DatasetSpec(
+    "coco_object",
+    read_coco_object,
+    (
+        PIXEL_MAPS,
+        "val2017, annotations/instances_val2017.json",
+        "coco_object: images/val2017, annotations/val2017/*_instanceTrainIds.png",
+    ),
+    classes=81,
+    images=(5000,),
+    every_class=False,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lhtclip.datasets.coco import (
+    PIXEL_MAPS,
     RAW_IDS,
     STUFF_IDS,
     THING_IDS,
@@ -13,7 +14,7 @@ from lhtclip.datasets.coco import (
     coco_not_found,
     samples_of,
 )
-from lhtclip.datasets.dataset import IGNORED, Dataset, published_names
+from lhtclip.datasets.dataset import Dataset, DatasetSpec, published_names
 from lhtclip.datasets.label_maps import as_they_are
 
 COCO_STUFF_IDS = THING_IDS + STUFF_IDS  # of class 0, 1, ..., 170
@@ -21,7 +22,7 @@ COCO_STUFF_IDS = THING_IDS + STUFF_IDS  # of class 0, 1, ..., 170
 _KINDS = (
     PixelMaps(
         ".png",
-        {number: index for index, number in enumerate(COCO_STUFF_IDS)} | {UNLABELLED: IGNORED},
+        {UNLABELLED: None} | {number: index for index, number in enumerate(COCO_STUFF_IDS)},
         RAW_IDS,
     ),
     PixelMaps(
@@ -42,3 +43,13 @@ def read_coco_stuff171(root: Path) -> Dataset:
     if not samples:
         raise coco_not_found("COCO-Stuff", root, _KINDS)
     return Dataset("coco_stuff171", published_names("coco_stuff171"), samples, published=5000)
+
+
+COCO_STUFF171 = DatasetSpec(
+    "coco_stuff171",
+    read_coco_stuff171,
+    (PIXEL_MAPS, "coco_stuff164k: images/val2017, annotations/val2017/*_labelTrainIds.png"),
+    classes=171,
+    images=(5000,),
+    every_class=False,
+)

@@ -16,7 +16,7 @@ from lhtclip.datasets.context_mat import (
     classes_by_id,
     read_mat,
 )
-from lhtclip.datasets.dataset import IGNORED, Dataset, Sample, Truth, published_names
+from lhtclip.datasets.dataset import Dataset, DatasetSpec, Sample, Truth, published_names
 from lhtclip.datasets.label_maps import as_they_are, read_truth, zero_ignored
 from lhtclip.datasets.layout import files_by_name, locate, not_found, pair, read_list
 
@@ -51,10 +51,10 @@ def read_context59(root: Path) -> Dataset:
         InputError: Folders or files are missing.
         MissingDependencyError: The labels are .mat files and SciPy is not installed.
     """
-    return _read(root, "context59", background=IGNORED)
+    return _read(root, "context59", background=None)
 
 
-def _read(root: Path, name: str, *, background: int) -> Dataset:
+def _read(root: Path, name: str, *, background: int | None) -> Dataset:
     voc = locate(_TITLE, root, _PLACES, ("ImageSets", _IMAGES))
     labels, truth = _label_maps(root, voc, background)
     path = next((voc / path for path in _LISTS if (voc / path).is_file()), None)
@@ -68,7 +68,7 @@ def _read(root: Path, name: str, *, background: int) -> Dataset:
 
 
 def _label_maps(
-    root: Path, voc: Path, background: int
+    root: Path, voc: Path, background: int | None
 ) -> tuple[dict[str, Path], Callable[[Path], Truth]]:
     """Return the label maps by name, and what reads one."""
     labels = files_by_name([voc / _PNGS], ".png")
@@ -82,3 +82,13 @@ def _label_maps(
             return labels, partial(read_mat, classes=classes)
     looked_for = f"{_PNGS}/*.png, or for {MATS}/*.mat and {LABELS_FILE}"
     raise not_found(f"A label map of {_TITLE}", root, _PLACES_OF_MATS, looked_for)
+
+
+_LAYOUTS = (
+    "VOCdevkit/VOC2010: JPEGImages, SegmentationClassContext, "
+    "ImageSets/SegmentationContext/val.txt",
+    "VOCdevkit/VOC2010: JPEGImages, trainval/*.mat, labels.txt, ImageSets/Main/val.txt",
+)
+
+CONTEXT60 = DatasetSpec("context60", read_context60, _LAYOUTS, classes=60, images=(5104, 5105))
+CONTEXT59 = DatasetSpec("context59", read_context59, _LAYOUTS, classes=59, images=(5104, 5105))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lhtclip.datasets.dataset import Truth, published_names
-from lhtclip.datasets.label_maps import to_classes
+from lhtclip.datasets.label_maps import ClassOfId, to_classes
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 from lhtclip.files.regular_files import read_regular
@@ -21,7 +20,7 @@ MATS, LABELS_FILE = "trainval", "labels.txt"
 _VARIABLE = "LabelMap"
 
 
-def classes_by_id(path: Path, *, background: int) -> dict[int, int]:
+def classes_by_id(path: Path, *, background: int | None) -> dict[int, int | None]:
     """Find the 59 classes among the 459 names of `labels.txt`, whose lines read "2: aeroplane".
 
     Names decide, so the order of the file does not matter. `59_labels.txt`, which comes with the
@@ -30,8 +29,8 @@ def classes_by_id(path: Path, *, background: int) -> dict[int, int]:
 
     Args:
         path: The file.
-        background: What becomes of all other names, and of id 0: 0, and the 59 classes count from
-            1; or `IGNORED`, and they count from 0.
+        background: The class of all other names, and of id 0: 0, and the 59 classes count from 1.
+            With None such pixels do not count, and the classes count from 0.
 
     Raises:
         InputError: The file is missing or not understood, or lacks one of the 59 names.
@@ -55,12 +54,12 @@ def classes_by_id(path: Path, *, background: int) -> dict[int, int]:
             f"{path} lacks {', '.join(missing)}; expected is the list of the 459 names that the "
             ".mat files use."
         )
-    first = background + 1  # 1 after a background of label 0, and 0 after IGNORED, which is -1
+    first = 0 if background is None else background + 1
     found = {ids[name]: index for index, name in enumerate(names, start=first)}
     return dict.fromkeys((0, *ids.values()), background) | found
 
 
-def read_mat(path: Path, classes: Mapping[int, int]) -> Truth:
+def read_mat(path: Path, classes: ClassOfId) -> Truth:
     """Read the variable LabelMap of a MATLAB file and turn its ids into classes.
 
     Raises:

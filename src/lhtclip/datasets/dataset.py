@@ -1,4 +1,4 @@
-"""What a labelled data set is: pictures, the class of every pixel, and the names of the classes."""
+"""What a labelled data set is: images, the class of every pixel, and the names of the classes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 from lhtclip.text.vocabulary import BACKGROUND, shipped_classes
 
-IGNORED = -1  # true label of pixels that do not count
-
-Truth = NDArray[np.int16]
+# The class of every pixel (height, width): uint8 up to 255 classes, uint16 beyond. The largest
+# value of the type marks pixels that do not count, as in `Segmentation.labels`.
+Truth = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A picture and its true labels.
+    """An image and its ground truth; it can be pickled.
 
-    key: Names the picture within its data set; usable in file names.
-    image: Its file.
-    truth: Reads the class of every pixel (height, width) at the picture's own size, `IGNORED` where
-        a pixel does not count; raises InputError, naming the file, where the ids in it cannot be.
-        It can be pickled, as can the sample.
-    candidates: The classes that the picture may be labelled with; None for all.
+    Attributes:
+        key: Names the image within its data set; can be a file name.
+        image: The image's file.
+        truth: Reads the ground truth at the image's own size. Raises InputError, which names the
+            file, if it holds ids that cannot occur.
+        candidates: The classes that the image may be labelled with; None for all.
     """
 
     key: str
@@ -36,13 +36,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A labelled data set as its publisher ships it.
+    """A labelled data set, opened.
 
-    name: As in `DATASETS`, or the folder's.
-    names: Of the classes; a class's index is its label.
-    samples: Sorted by key.
-    classes: Words that stand for each class, where the data set brings its own.
-    published: How many pictures the publisher counts; None where nobody says.
+    Attributes:
+        name: The name of its `DatasetSpec`, or of the user's folder.
+        names: Names of the classes; a class's position is its label.
+        samples: Sorted by key.
+        classes: The words for each class, if the data set brings its own.
+        published: How many images the publisher counts; None if nobody says.
     """
 
     name: str
@@ -52,10 +53,33 @@ class Dataset:
     published: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    """A kind of data set that can be read, and what is known of it before it is read.
+
+    Attributes:
+        name: What users call it.
+        read: Opens the one in a folder. Raises InputError if files are missing.
+        layouts: The files that are looked for in that folder, one line for each layout.
+        classes: How many there are, including the background if it is one; None if that depends.
+        images: How many images it has: the published count first, then others in circulation.
+        every_class: Whether each class occurs in the whole set.
+        read_bundled: Opens the one that comes with the package, if there is one.
+    """
+
+    name: str
+    read: Callable[[Path], Dataset]
+    layouts: tuple[str, ...]
+    classes: int | None = None
+    images: tuple[int, ...] = ()
+    every_class: bool = True
+    read_bundled: Callable[[], Dataset] | None = None
+
+
 def published_names(class_list: str, *, background: bool = False) -> tuple[str, ...]:
     """Return one name for each class of a shipped class list: its first word.
 
-    With `background`, row 0 holds words for what is no class, and is called "background".
+    With `background`, row 0 holds words for everything that is no class; it is called "background".
     """
     names = tuple(words[0] for words in shipped_classes(class_list))
     return (BACKGROUND, *names[1:]) if background else names

@@ -14,14 +14,15 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from lhtclip.datasets.dataset import Dataset, Sample
+from lhtclip.datasets.dataset import Dataset, DatasetSpec, Sample
 from lhtclip.datasets.label_maps import as_they_are, read_truth
 from lhtclip.datasets.layout import files_by_name, locate, pair
 from lhtclip.errors import InputError
 from lhtclip.image.files import SUFFIXES
+from lhtclip.segmentation import ignored_label, label_dtype
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
-_MOST_CLASSES = 32767  # true labels are int16
+_MOST_CLASSES = 65535  # one value less than uint16 has: the last means "ignored"
 _IMAGES, _MASKS, _CLASSES = "images", "masks", "classes.txt"
 
 
@@ -39,7 +40,7 @@ def read_folder(root: Path) -> Dataset:
             f"{folder / _CLASSES} has {len(classes)} classes; at most {_MOST_CLASSES} can be "
             "evaluated."
         )
-    ignored = 255 if len(classes) <= 255 else 65535
+    ignored = ignored_label(label_dtype(len(classes)))
     truth = partial(
         read_truth,
         classes=as_they_are(len(classes), ignored=ignored),
@@ -63,3 +64,6 @@ def _pictures(folder: Path) -> dict[str, Path]:
         if other != path:
             raise InputError(f"{other} and {path} have the same name; remove one of them.")
     return found
+
+
+FOLDER = DatasetSpec("folder", read_folder, (f"{_IMAGES}, {_MASKS}, {_CLASSES}",))

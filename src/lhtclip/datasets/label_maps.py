@@ -1,4 +1,4 @@
-"""Label maps: the ids that a publisher wrote become classes, and ids that cannot be are refused."""
+"""Label maps: the ids that a publisher wrote become classes; ids that cannot occur are refused."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.datasets.dataset import IGNORED, Truth
-from lhtclip.errors import InputError
+from lhtclip.datasets.dataset import Truth
+from lhtclip.errors import InputError, listed
 from lhtclip.image.opening import open_picture
+from lhtclip.segmentation import ignored_label, label_dtype
 
-_SHOWN = 8  # ids in a message
+ClassOfId = Mapping[int, int | None]  # of every id that may occur; None for pixels not to count
 
 
 def read_ids(path: Path) -> NDArray[np.uint16]:
     """Read the ids (height, width) of a label map, a palette or a greyscale PNG.
 
     Raises:
-        InputError: The file is missing, broken, or has colours in the place of ids.
+        InputError: The file is missing, broken, or holds colours instead of ids.
     """
     with open_picture(path, formats=("PNG",)) as picture:
         if picture.mode not in ("P", "L", "I", "I;16", "I;16B", "1"):
@@ -31,19 +32,19 @@ def read_ids(path: Path) -> NDArray[np.uint16]:
         return np.array(picture).astype(np.uint16)
 
 
-def read_truth(path: Path, classes: Mapping[int, int], expected: str) -> Truth:
+def read_truth(path: Path, classes: ClassOfId, expected: str) -> Truth:
     """Read a label map and turn its ids into classes; arguments and errors as for `to_classes`."""
     return to_classes(read_ids(path), classes, path=path, expected=expected)
 
 
 def to_classes(
-    ids: NDArray[np.integer[Any]], classes: Mapping[int, int], *, path: Path, expected: str
+    ids: NDArray[np.integer[Any]], classes: ClassOfId, *, path: Path, expected: str
 ) -> Truth:
     """Replace each id by its class.
 
     Args:
         ids: Not negative, of any shape.
-        classes: The class of every id that may occur, or `IGNORED`.
+        classes: The class of every id that may occur; every class of the data set has an id.
         path: Where the ids come from.
         expected: What the file should hold, as the end of "expected are ...".
 
@@ -53,24 +54,28 @@ def to_classes(
     present = np.flatnonzero(np.bincount(ids.ravel())).tolist()
     strange = [number for number in present if number not in classes]
     if strange:
-        shown = ", ".join(map(str, strange[:_SHOWN])) + (", ..." if strange[_SHOWN:] else "")
         raise InputError(
-            f"The label map {path} holds ids that cannot be: {shown}; expected are {expected}."
+            f"The label map {path} holds ids that cannot be: {listed(strange)}; expected are "
+            f"{expected}."
         )
-    table = np.full(max(present, default=0) + 1, IGNORED, dtype=np.int16)
-    table[present] = [classes[number] for number in present]
+    highest = max((index for index in classes.values() if index is not None), default=0)
+    dtype = label_dtype(highest + 1)
+    table = np.full(max(present, default=0) + 1, ignored_label(dtype), dtype)
+    for number in present:
+        if (index := classes[number]) is not None:
+            table[number] = index
     return table[ids]
 
 
-def as_they_are(classes: int, *, ignored: int | None = None) -> dict[int, int]:
+def as_they_are(classes: int, *, ignored: int | None = None) -> dict[int, int | None]:
     """Return the classes of ids that are class indices, and of the id that marks ignored pixels."""
     return {index: index for index in range(classes)} | _ignoring(ignored)
 
 
-def zero_ignored(classes: int, *, ignored: int | None = None) -> dict[int, int]:
+def zero_ignored(classes: int, *, ignored: int | None = None) -> dict[int, int | None]:
     """Return the classes of ids counted from 1, where 0 means none of them and is ignored."""
-    return {0: IGNORED} | {index + 1: index for index in range(classes)} | _ignoring(ignored)
+    return {0: None} | {index + 1: index for index in range(classes)} | _ignoring(ignored)
 
 
-def _ignoring(number: int | None) -> dict[int, int]:
-    return {} if number is None else {number: IGNORED}
+def _ignoring(number: int | None) -> dict[int, None]:
+    return {} if number is None else {number: None}

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, listed
 from lhtclip.files.regular_files import read_regular
 
 _MOST_BYTES = 64 << 20  # of a list
-
-_SHOWN = 3  # names in a message
 
 
 def locate(title: str, root: Path, places: Sequence[str], needed: Sequence[str]) -> Path:
@@ -99,17 +97,12 @@ def pair(
     no_labels = [name for name in wanted if name not in labels]
     if no_image or no_labels:
         parts = [
-            f"{len(missing)} of {len(wanted)} lack the {what} ({some(missing)})"
+            f"{len(missing)} of {len(wanted)} lack the {what} ({listed(missing, most=3)})"
             for what, missing in (("picture", no_image), ("label map", no_labels))
             if missing
         ]
         raise InputError(f"{title} is incomplete: {' and '.join(parts)}.")
     return ((name, images[name], labels[name]) for name in wanted)
-
-
-def some(names: Sequence[str]) -> str:
-    """Write out the first few names."""
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 def _files(folders: Iterable[Path]) -> Iterator[Path]:

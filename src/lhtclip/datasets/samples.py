@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
-from lhtclip.datasets.dataset import Dataset, Sample
+import numpy as np
+from numpy.typing import NDArray
+
+from lhtclip.datasets.dataset import Dataset, Sample, Truth
 from lhtclip.errors import InputError
+from lhtclip.segmentation import ignored_label, label_dtype
 from lhtclip.text.vocabulary import Vocabulary
 
 
@@ -69,6 +74,21 @@ def vocabulary_of(sample: Sample, vocabulary: Vocabulary) -> Vocabulary:
         class_of_query=tuple(place for place, queries in enumerate(words) for _ in queries),
         background=sample.candidates.index(background) if background in sample.candidates else None,
     )
+
+
+def labels_of_set(sample: Sample, labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Turn labels that index an image's own candidates into labels of the whole data set."""
+    return labels if sample.candidates is None else np.array(sample.candidates)[labels]
+
+
+def labels_of_sample(sample: Sample, truth: Truth) -> Truth:
+    """Turn labels of the whole data set into labels that index an image's own candidates."""
+    if sample.candidates is None:
+        return truth
+    dtype = label_dtype(len(sample.candidates))
+    table = np.full(ignored_label(truth.dtype) + 1, ignored_label(dtype), dtype)
+    table[list(sample.candidates)] = np.arange(len(sample.candidates))
+    return table[truth]
 
 
 def queries_of(dataset: Dataset, vocabulary: Vocabulary) -> tuple[str, ...]:

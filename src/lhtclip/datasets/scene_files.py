@@ -25,7 +25,7 @@ from lhtclip.files.json_files import read_json
 from lhtclip.output.png import decode_labels, encode_labels, encode_picture
 
 SCENES_FILE = "scenes.json"
-IGNORED = 255
+IGNORED = 255  # the largest value of uint8, as everywhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lhtclip.datasets.dataset import IGNORED, Dataset, Sample, Truth
-from lhtclip.datasets.scene_files import IGNORED as IGNORED_IN_SCENE
-from lhtclip.datasets.scene_files import Scene, bundled_scenes, load_scenes
+from lhtclip.datasets.dataset import Dataset, DatasetSpec, Sample, Truth
+from lhtclip.datasets.scene_files import SCENES_FILE, Scene, bundled_scenes, load_scenes
 from lhtclip.errors import InputError
+from lhtclip.segmentation import ignored_label, label_dtype
 
 
 def read_scenes(root: Path | None = None) -> Dataset:
@@ -27,7 +27,10 @@ def read_scenes(root: Path | None = None) -> Dataset:
     for synonyms in (synonyms for scene in scenes for synonyms in scene.classes):
         words.setdefault(synonyms[0], {}).update(dict.fromkeys(synonyms))
     index = {name: position for position, name in enumerate(words)}
-    samples = [_sample(scene, tuple(index[name] for name in scene.names)) for scene in scenes]
+    samples = [
+        _sample(scene, tuple(index[name] for name in scene.names), classes=len(words))
+        for scene in scenes
+    ]
     keys = [sample.key for sample in samples]
     if len(set(keys)) < len(keys):
         repeated = next(key for key in keys if keys.count(key) > 1)
@@ -40,12 +43,21 @@ def read_scenes(root: Path | None = None) -> Dataset:
     )
 
 
-def _sample(scene: Scene, candidates: tuple[int, ...]) -> Sample:
-    return Sample(scene.name, scene.image, partial(_truth, scene, candidates), candidates)
+def _sample(scene: Scene, candidates: tuple[int, ...], *, classes: int) -> Sample:
+    return Sample(scene.name, scene.image, partial(_truth, scene, candidates, classes), candidates)
 
 
-def _truth(scene: Scene, candidates: tuple[int, ...]) -> Truth:
+def _truth(scene: Scene, candidates: tuple[int, ...], classes: int) -> Truth:
     """Read a scene's labels, which index its own classes, as labels of the whole set."""
-    places = np.full(IGNORED_IN_SCENE + 1, IGNORED, dtype=np.int16)
-    places[: len(candidates)] = candidates
-    return places[scene.truth()]
+    labels, dtype = scene.truth(), label_dtype(classes)
+    table = np.full(ignored_label(labels.dtype) + 1, ignored_label(dtype), dtype)
+    table[: len(candidates)] = candidates
+    return table[labels]
+
+
+SCENES = DatasetSpec(
+    "scenes",
+    read_scenes,
+    (f"{SCENES_FILE}; without --root, the scenes that come with the package",),
+    read_bundled=read_scenes,
+)

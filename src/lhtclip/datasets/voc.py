@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from lhtclip.datasets.dataset import Dataset, Sample, published_names
-from lhtclip.datasets.label_maps import as_they_are, read_truth, zero_ignored
+from lhtclip.datasets.dataset import Dataset, DatasetSpec, Sample, published_names
+from lhtclip.datasets.label_maps import ClassOfId, as_they_are, read_truth, zero_ignored
 from lhtclip.datasets.layout import files_by_name, locate, pair, read_list
 
 _PLACES = ("", "VOC2012", "VOCdevkit/VOC2012")
 _IMAGES, _LABELS, _LIST = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation/val.txt"
+_COUNT = 1449
 _EXPECTED = "VOC's 0 to 20, and 255 along the outlines"
 
 
@@ -21,7 +22,7 @@ def read_voc21(root: Path) -> Dataset:
         InputError: Folders or files are missing.
     """
     names = published_names("voc21", background=True)
-    return Dataset("voc21", names, _samples(root, as_they_are(21, ignored=255)), published=1449)
+    return Dataset("voc21", names, _samples(root, as_they_are(21, ignored=255)), published=_COUNT)
 
 
 def read_voc20(root: Path) -> Dataset:
@@ -31,10 +32,10 @@ def read_voc20(root: Path) -> Dataset:
         InputError: Folders or files are missing.
     """
     names = published_names("voc20")
-    return Dataset("voc20", names, _samples(root, zero_ignored(20, ignored=255)), published=1449)
+    return Dataset("voc20", names, _samples(root, zero_ignored(20, ignored=255)), published=_COUNT)
 
 
-def _samples(root: Path, classes: dict[int, int]) -> tuple[Sample, ...]:
+def _samples(root: Path, classes: ClassOfId) -> tuple[Sample, ...]:
     voc = locate("PASCAL VOC 2012", root, _PLACES, (_IMAGES, _LABELS, _LIST))
     pairs = pair(
         f"PASCAL VOC 2012 in {voc}",
@@ -44,3 +45,9 @@ def _samples(root: Path, classes: dict[int, int]) -> tuple[Sample, ...]:
     )
     truth = partial(read_truth, classes=classes, expected=_EXPECTED)
     return tuple(Sample(name, image, partial(truth, labels)) for name, image, labels in pairs)
+
+
+_LAYOUTS = ("VOCdevkit/VOC2012: JPEGImages, SegmentationClass, ImageSets/Segmentation/val.txt",)
+
+VOC21 = DatasetSpec("voc21", read_voc21, _LAYOUTS, classes=21, images=(_COUNT,))
+VOC20 = DatasetSpec("voc20", read_voc20, _LAYOUTS, classes=20, images=(_COUNT,))

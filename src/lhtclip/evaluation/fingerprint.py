@@ -16,6 +16,7 @@ import torch
 
 from lhtclip import __version__
 from lhtclip.datasets.dataset import Dataset
+from lhtclip.errors import listed
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
 
@@ -59,8 +60,7 @@ def decisive_settings(
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Name the settings that differ, such as "windows.stride 112, now 56"; a few of them."""
     changes = [f"{name} {old!r}, now {new!r}" for name, old, new in _changes(before, now)]
-    more = len(changes) - _SHOWN
-    return ", ".join(changes[:_SHOWN]) + (f", and {more} more" if more > 0 else "")
+    return listed(changes, most=_SHOWN)
 
 
 def _changes(

@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from lhtclip.datasets.dataset import Dataset
+from lhtclip.datasets.samples import own_vocabulary
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.errors import InputError
 from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import Method, method_named
-from lhtclip.methods.resclip import RcsSettings, resclip
-from lhtclip.methods.resclip_feedback import SfrSettings, resclip_with_feedback
 from lhtclip.text.vocabulary import Vocabulary, shipped_classes
+
+
+def _no_methods() -> Mapping[str, Method]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
     """How a publication evaluates on a data set.
 
-    dataset: Name of the data set.
-    publication: A name in `PUBLICATIONS`.
-    method: A name in `lhtclip.methods.METHODS`.
-    residual, mlp: Whether it keeps the last block's residual connection and its MLP.
-    lht: Whether SSR, ATR and SHE act, as the checkpoint's preset has them.
-    class_list: Its words, a name in `SHIPPED_CLASS_LISTS`; None where the data set brings its own.
-    background: Whether the first row of the class list is the background.
-    templates: Name of the prompts that words are put into.
-    windows: How images are resized and cut.
-    decoding: How logits become labels.
-    rcs, sfr: ResCLIP's borrowed attention and its feedback; None in other publications.
-    source: Where the settings are found.
-    notes: What is inferred, and what a reader of the published numbers should know; sentences.
+    Attributes:
+        dataset: Name of the data set.
+        publication: A name in `PUBLICATIONS`.
+        method: The publication's own method, a name in `lhtclip.methods.METHODS`.
+        residual: Whether the method keeps the last block's residual connection.
+        mlp: Whether it keeps the last block's MLP.
+        lht: Whether SSR, ATR and SHE act, as the checkpoint's preset sets them.
+        class_list: Its class names, a name in `SHIPPED_CLASS_LISTS`; None if the data set brings
+            its own.
+        background: Whether the first row of the class list is the background.
+        templates: Name of the prompt templates.
+        windows: How images are resized and cut.
+        decoding: How logits become labels.
+        methods: The methods that have settings of their own on this data set, by name.
+        source: Where the settings were published.
+        notes: What is inferred, and what a reader of the published numbers should know; sentences.
     """
 
     dataset: str
@@ -45,22 +53,28 @@ class Protocol:
     templates: str = "imagenet80"
     windows: WindowSettings
     decoding: DecodeSettings
-    rcs: RcsSettings | None = None
-    sfr: SfrSettings | None = None
+    methods: Mapping[str, Method] = field(default_factory=_no_methods)
     source: str
     notes: tuple[str, ...] = ()
 
-    def vocabulary(self) -> Vocabulary:
-        """Return the words of the class list; classes may share one, as published lists do.
+    def vocabulary(self, dataset: Dataset | None = None) -> Vocabulary:
+        """Return the class names: the publication's, or the data set's own if it has none.
+
+        Classes may share a name, as they do in published lists.
+
+        Args:
+            dataset: The data set; only needed for one that the publication does not know.
 
         Raises:
-            InputError: The publication has no words for this data set.
+            InputError: The publication has no class names for this data set, and none was given.
         """
         if self.class_list is None:
-            raise InputError(
-                f"{self.publication} was not published for {self.dataset}, so it has no words for "
-                "it: use those of the data set."
-            )
+            if dataset is None:
+                raise InputError(
+                    f"{self.publication} was not published for {self.dataset}, so it has no class "
+                    "names for it: give the data set, which has its own."
+                )
+            return own_vocabulary(dataset)
         rows = shipped_classes(self.class_list)
         return Vocabulary.of(
             rows[1:] if self.background else rows,
@@ -68,26 +82,23 @@ class Protocol:
             allow_shared_queries=True,
         )
 
-    def rule(self, method: str | None = None) -> Method:
-        """Return a method, ResCLIP's with the settings of this data set.
-
-        Args:
-            method: Its name; None for the record's own.
+    def method_named(self, name: str) -> Method:
+        """Return a method with its settings for this data set.
 
         Raises:
             UnknownNameError: There is no such method.
         """
-        method = method or self.method
-        if method == "resclip" and self.rcs:
-            return resclip(self.rcs)
-        if method == "resclip-sfr" and self.rcs and self.sfr:
-            return resclip_with_feedback(self.rcs, self.sfr)
-        return method_named(method)
+        return self.methods.get(name) or method_named(name)
 
     def describe(self) -> dict[str, Any]:
-        """Return every setting by its name, for reports, in types that JSON has."""
-        content = asdict(self)
+        """Return every setting by name, for reports, in JSON types."""
+        content = {each.name: getattr(self, each.name) for each in fields(self)}
+        content["windows"] = asdict(self.windows)
         del content["windows"]["batch"]  # changes no label
         if self.windows.window is None:
             content["windows"]["stride"] = None
+        content["decoding"] = asdict(self.decoding)
+        content["methods"] = {
+            name: method.recorded_settings() for name, method in self.methods.items()
+        }
         return json.loads(json.dumps(content))

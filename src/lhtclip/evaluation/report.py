@@ -85,9 +85,10 @@ def average(documents: Sequence[Document]) -> float | None:
 
 def summary(documents: Sequence[Document]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return header and rows of a table: a row for each data set, and one for their average."""
-    header = ("data set", *_ROWS)
+    shown = _shown(documents)
+    header = ("data set", *shown)
     rows = [
-        (document["dataset"], *(show(document) for show in _ROWS.values()))
+        (document["dataset"], *(show(document) for show in shown.values()))
         for document in in_paper_order(documents)
     ]
     if (mean := average(documents)) is not None:
@@ -111,11 +112,13 @@ def markdown(documents: Sequence[Document]) -> str:
         "## Classes",
     ]
     for document in documents:
+        with_trimap = document["trimap_mean_iou"] is not None
+        columns = {"IoU %": "iou"} | ({"trimap IoU %": "trimap_iou"} if with_trimap else {})
         rows = [
-            (entry["name"], percent(entry["iou"]), percent(entry["trimap_iou"]))
+            (entry["name"], *(percent(entry[key]) for key in columns.values()))
             for entry in document["classes"]
         ]
-        parts += [f"### {document['dataset']}", _table(("class", "IoU %", "trimap IoU %"), rows)]
+        parts += [f"### {document['dataset']}", _table(("class", *columns), rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -129,20 +132,32 @@ def _images(document: Document) -> str:
     return str(images) if published in (None, images) else f"{images} of {published}"
 
 
-# What a table tells of each data set.
+_TRIMAP = "trimap mIoU %"
+
+# What a table shows of each data set.
 _ROWS: dict[str, Callable[[Document], str]] = {
     "mIoU %": lambda document: percent(document["mean_iou"]),
     "pixel accuracy %": lambda document: percent(document["pixel_accuracy"]),
-    "trimap mIoU %": lambda document: percent(document["trimap_mean_iou"]),
+    _TRIMAP: lambda document: percent(document["trimap_mean_iou"]),
     "images": _images,
     "images/s": lambda document: f"{document['images_per_second']:.2f}",
 }
 
 
+def _shown(documents: Sequence[Document]) -> dict[str, Callable[[Document], str]]:
+    """Return the rows to show: the trimap only if somebody asked for it."""
+    if any(document["trimap_mean_iou"] is not None for document in documents):
+        return _ROWS
+    return {title: show for title, show in _ROWS.items() if title != _TRIMAP}
+
+
 def _results(documents: Sequence[Document]) -> str:
     mean = average(documents)
     header = ("", *(document["dataset"] for document in documents))
-    rows = [(title, *(show(document) for document in documents)) for title, show in _ROWS.items()]
+    rows = [
+        (title, *(show(document) for document in documents))
+        for title, show in _shown(documents).items()
+    ]
     if mean is not None:
         header = (*header, "average")
         first, *others = rows

@@ -16,18 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.datasets.dataset import IGNORED, Dataset, Sample, Truth
-from lhtclip.datasets.samples import check_vocabulary, choose_samples
+from lhtclip.datasets.dataset import Dataset, Sample, Truth
+from lhtclip.datasets.samples import check_vocabulary, choose_samples, labels_of_set
 from lhtclip.errors import InputError
-from lhtclip.evaluation.confusion import Confusion, confusion_matrix, iou_per_class
+from lhtclip.evaluation.confusion import Confusion, Labels, confusion_matrix, iou_per_class
 from lhtclip.evaluation.fingerprint import decisive_settings
 from lhtclip.evaluation.state import Counts, Tally
-from lhtclip.evaluation.streaming import Labels, count_samples
-from lhtclip.evaluation.trimap import BAND, in_band
+from lhtclip.evaluation.streaming import count_samples
+from lhtclip.evaluation.trimap import in_band
 from lhtclip.files import write_atomically
 from lhtclip.output.palette import class_colours
 from lhtclip.output.png import encode_labels
-from lhtclip.segmentation import label_dtype
+from lhtclip.segmentation import Segmentation, ignored_label, label_dtype
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
 
@@ -91,11 +91,9 @@ def evaluate(
     vocabulary: Vocabulary,
     *,
     folder: Path | None = None,
-    limit: int | None = None,
-    seed: int | None = None,
     workers: int = 2,
     chunk: int = 8,
-    trimap: int = BAND,
+    trimap: int = 0,
     predictions: bool = False,
     overwrite: bool = False,
     progress: Callable[[Running], None] | None = None,
@@ -108,8 +106,6 @@ def evaluate(
         vocabulary: The words, an entry for each class of the data set.
         folder: Keeps the counts, `<data set>.confusion.npz`; a run that was stopped goes on from
             there. None keeps nothing.
-        limit: Take so many pictures only, the first ones.
-        seed: Put the pictures into a random order first.
         workers: Threads that read pictures ahead and count behind; the counts do not depend on it.
         chunk: Pictures that go through together; at most so many are lost when a run is killed.
         trimap: Half the width of the band along true boundaries in pixels; 0 for none.
@@ -122,7 +118,7 @@ def evaluate(
             folder holds counts of other settings. What was counted before stays in the folder.
     """
     _check(folder, workers=workers, chunk=chunk, trimap=trimap, predictions=predictions)
-    dataset = choose_samples(dataset, limit=limit, seed=seed)
+    dataset = choose_samples(dataset)
     check_vocabulary(dataset, vocabulary)
     tally, settings = Tally(dataset.names, with_trimap=trimap > 0), dict[str, Any]()
     if folder is not None:
@@ -134,7 +130,8 @@ def evaluate(
         elif counts_file(folder, dataset).exists():
             tally = Tally.load(counts_file(folder, dataset), settings=settings)
 
-    def count(sample: Sample, truth: Truth, labels: Labels) -> Counts:
+    def count(sample: Sample, truth: Truth, result: Segmentation) -> Counts:
+        labels = labels_of_set(sample, result.labels)
         if folder is not None and predictions:
             _write_labels(prediction_file(folder, dataset, sample), labels, vocabulary)
         return _count(sample, truth, labels, classes=len(dataset.names), trimap=trimap)
@@ -187,14 +184,15 @@ def _check(
 
 
 def _count(sample: Sample, truth: Truth, labels: Labels, *, classes: int, trimap: int) -> Counts:
+    ignored = ignored_label(truth.dtype)
     try:
-        matrix = confusion_matrix(truth, labels, classes=classes, ignored=IGNORED)
+        matrix = confusion_matrix(truth, labels, classes=classes, ignored=ignored)
     except InputError as error:
         raise InputError(f"The truth of {sample.image} cannot be used. {error}") from error
     band = None
     if trimap > 0:
         near = in_band(truth, radius=trimap)
-        band = confusion_matrix(near, labels, classes=classes, ignored=IGNORED)
+        band = confusion_matrix(near, labels, classes=classes, ignored=ignored)
     return Counts(matrix, band, _mean_iou_of_present(matrix))
 
 

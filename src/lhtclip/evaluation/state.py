@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.datasets.dataset import IGNORED
 from lhtclip.errors import InputError
 from lhtclip.evaluation.confusion import Confusion
 from lhtclip.evaluation.fingerprint import differences
@@ -45,8 +44,8 @@ class Tally:
 
     def __init__(self, names: Sequence[str], *, with_trimap: bool) -> None:
         """Start from zero."""
-        self.confusion = Confusion(names, ignored=IGNORED)
-        self.trimap = Confusion(names, ignored=IGNORED) if with_trimap else None
+        self.confusion = Confusion(names)
+        self.trimap = Confusion(names) if with_trimap else None
         self.image_iou: list[float] = []
         self.seconds = 0.0
 

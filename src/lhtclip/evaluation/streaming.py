@@ -1,4 +1,4 @@
-"""Pictures are read ahead in threads, labelled here, and counted behind in threads, in order.
+"""Images are read ahead in threads, labelled here, and counted behind in threads, in order.
 
 What goes through the tower together depends on the chunks alone, never on the threads.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,15 @@ from lhtclip.datasets.dataset import Sample, Truth
 from lhtclip.datasets.samples import vocabulary_of
 from lhtclip.errors import InputError
 from lhtclip.image.pixels import read_image
+from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
 
 T = TypeVar("T")
 
-Labels = NDArray[np.integer[Any]]
-Count = Callable[[Sample, Truth, Labels], T]
+Count = Callable[[Sample, Truth, Segmentation], T]
 
-_IN_FLIGHT = 2  # pictures that a thread may be ahead of the tower, or behind it
+_IN_FLIGHT = 2  # images that a thread may be ahead of the tower, or behind it
 
 
 def count_samples(
@@ -38,22 +38,24 @@ def count_samples(
     chunk: int,
     workers: int,
 ) -> Iterator[T]:
-    """Label pictures and call `count` with what is true and what was found.
+    """Label images and call `count` with the ground truth and the result of each.
+
+    This is the one loop that labels a data set: evaluations, galleries and the demo all use it.
 
     Args:
-        segmenter: Gets the pictures in chunks, each of them as one list.
-        samples: The pictures.
-        vocabulary: The words of all classes.
-        count: Called in a thread with the sample, its true and its found classes (height, width),
-            both as indices into all classes.
-        chunk: Pictures of a chunk.
+        segmenter: Gets the images in chunks, each of them as one list.
+        samples: The images.
+        vocabulary: The names of all classes. A sample with candidates is labelled with theirs only.
+        count: Called in a thread with the sample, its ground truth as indices into all classes,
+            and the result, whose labels are indices into the sample's own candidates.
+        chunk: Images of a chunk.
         workers: Threads.
 
     Yields:
         What `count` returned, in the order of the samples.
 
     Raises:
-        InputError: A picture or its truth is missing, broken, or they do not fit together.
+        InputError: An image or its ground truth is missing, broken, or they do not fit together.
     """
     pool = ThreadPoolExecutor(workers)
     most = _IN_FLIGHT * workers
@@ -64,9 +66,9 @@ def count_samples(
         try:
             for start in range(0, len(samples), chunk):
                 part = samples[start : start + chunk]
-                for sample, truth, labels in _label(segmenter, part, vocabulary, read):
-                    yield pool.submit(count, sample, truth, labels)
-        except InputError as error:  # told in its turn, when all before it is counted
+                for sample, truth, result in _label(segmenter, part, vocabulary, read):
+                    yield pool.submit(count, sample, truth, result)
+        except InputError as error:  # raised in its turn, after all images before it
             failed: Future[T] = Future()
             failed.set_exception(error)
             yield failed
@@ -82,8 +84,8 @@ def _label(
     samples: Sequence[Sample],
     vocabulary: Vocabulary,
     read: Iterator[tuple[NDArray[np.uint8], Truth]],
-) -> Iterator[tuple[Sample, Truth, Labels]]:
-    """Label one chunk, each picture with the words of its candidates."""
+) -> Iterator[tuple[Sample, Truth, Segmentation]]:
+    """Label one chunk, each image with the names of its candidates."""
     truths: deque[Truth] = deque()
 
     def images() -> Iterator[NDArray[np.uint8]]:
@@ -93,10 +95,8 @@ def _label(
             yield image
 
     for sample, encoded in zip(samples, segmenter.encode_many(images()), strict=True):
-        labels: Labels = encoded.segment(vocabulary_of(sample, vocabulary)).labels
-        if sample.candidates is not None:
-            labels = np.array(sample.candidates)[labels]
-        yield sample, truths.popleft(), labels
+        result = encoded.segment(vocabulary_of(sample, vocabulary))
+        yield sample, truths.popleft(), result
 
 
 def _read(sample: Sample, max_pixels: int) -> tuple[NDArray[np.uint8], Truth]:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.datasets.dataset import IGNORED
+from lhtclip.segmentation import ignored_label
 
-BAND = 8  # pixels
+_NONE = -1  # below every class
 
 
 def boundary_band(truth: NDArray[np.integer[Any]], *, radius: int) -> NDArray[np.bool_]:
@@ -25,28 +25,29 @@ def boundary_band(truth: NDArray[np.integer[Any]], *, radius: int) -> NDArray[np
     no other class is near; both are separable.
 
     Args:
-        truth: Classes (height, width), `IGNORED` where a pixel does not count.
+        truth: Classes (height, width); the largest value of the type marks ignored pixels.
         radius: Largest distance in pixels.
 
     Returns:
         (height, width), true in the band.
     """
-    classes = truth.astype(np.int16, copy=False)
-    none = np.iinfo(np.int16).max
-    counts = classes != IGNORED
-    largest = _in_window(np.maximum, classes, radius, neutral=IGNORED)
-    smallest = _in_window(np.minimum, np.where(counts, classes, none), radius, neutral=none)
+    counts = truth != ignored_label(truth.dtype)
+    classes = np.where(counts, truth.astype(np.int32), _NONE)
+    beyond = np.iinfo(np.int32).max
+    largest = _in_window(np.maximum, classes, radius, neutral=_NONE)
+    smallest = _in_window(np.minimum, np.where(counts, classes, beyond), radius, neutral=beyond)
     return counts & ((largest != classes) | (smallest != classes))
 
 
 def in_band(truth: NDArray[np.integer[Any]], *, radius: int) -> NDArray[np.integer[Any]]:
     """Return the true classes (height, width) with all pixels outside the band ignored."""
-    return np.where(boundary_band(truth, radius=radius), truth, IGNORED)
+    outside = ~boundary_band(truth, radius=radius)
+    return np.where(outside, np.array(ignored_label(truth.dtype), truth.dtype), truth)
 
 
 def _in_window(
-    pick: np.ufunc, classes: NDArray[np.int16], radius: int, *, neutral: int
-) -> NDArray[np.int16]:
+    pick: np.ufunc, classes: NDArray[np.int32], radius: int, *, neutral: int
+) -> NDArray[np.int32]:
     """Pick from the square window around each pixel, one axis after the other."""
     for axis in (0, 1):
         width = [(0, 0), (0, 0)]
@@ -56,7 +57,7 @@ def _in_window(
     return classes
 
 
-def _run(pick: np.ufunc, rows: NDArray[np.int16], length: int) -> NDArray[np.int16]:
+def _run(pick: np.ufunc, rows: NDArray[np.int32], length: int) -> NDArray[np.int32]:
     """Pick from every run of `length` rows, by runs of 1, 2, 4, ... rows, the last two overlapping.
 
     Returns:

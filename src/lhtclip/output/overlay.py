@@ -43,6 +43,39 @@ def draw_classes(
     return Image.composite(Image.new("RGB", tinted.size, _LINE), tinted, _outlines(labels))
 
 
+def draw_labels(
+    image: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.integer[Any]],
+    names: Sequence[str],
+    colours: npt.NDArray[np.uint8],
+    *,
+    opacity: float = 0.55,
+    legend: bool = True,
+    font: str | Path | None = None,
+) -> Image.Image:
+    """Draw labels over their image, with a legend of the classes present, by falling share.
+
+    Args:
+        image: RGB levels (H, W, 3).
+        labels: Class indices (H, W); those without a colour, such as ignored ones, leave the image
+            as it is.
+        names: Names of all classes.
+        colours: sRGB colours of all classes (classes, 3).
+        opacity: Weight of the colours over the image, in [0, 1].
+        legend: Add the legend.
+        font: As for `add_legend`.
+
+    Raises:
+        InputError: The font cannot be read.
+    """
+    picture = draw_classes(image, labels, colours, opacity=opacity)
+    if not legend:
+        return picture
+    counts = np.bincount(labels.ravel(), minlength=len(names))[: len(names)]
+    present = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index] > 0]
+    return add_legend(picture, present, names, colours, font=font)
+
+
 def add_legend(
     picture: Image.Image,
     indices: Sequence[int],

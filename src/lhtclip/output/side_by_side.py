@@ -1,12 +1,44 @@
-"""Pictures side by side on white paper, each under its caption."""
+"""Pictures side by side on white paper, each under its caption; maps of one image compared."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from lhtclip.output.overlay import add_legend, draw_classes
+
 _PAPER, _INK = (255, 255, 255), (32, 33, 36)
+
+
+def compare_maps(
+    image: NDArray[np.uint8],
+    maps: Mapping[str, NDArray[np.integer[Any]]],
+    names: Sequence[str],
+    colours: NDArray[np.uint8],
+    *,
+    caption: str = "image",
+    opacity: float = 0.6,
+) -> Image.Image:
+    """Lay an image and label maps drawn over it out in a row, with one legend for all.
+
+    Args:
+        image: RGB levels (H, W, 3).
+        maps: Class indices (H, W) by caption; those without a colour leave the image as it is.
+        names: Names of all classes.
+        colours: sRGB colours of all classes (classes, 3).
+        caption: Of the image itself.
+        opacity: Weight of the colours over the image, in [0, 1].
+    """
+    panels = {caption: Image.fromarray(image)}
+    for title, labels in maps.items():
+        panels[title] = draw_classes(image, labels, colours, opacity=opacity)
+    seen = np.unique(np.concatenate([labels.ravel() for labels in maps.values()]))
+    present = [int(label) for label in seen if label < len(colours)]
+    return add_legend(side_by_side(panels), present, names, colours)
 
 
 def side_by_side(

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.datasets import Dataset
-from lhtclip.datasets.samples import own_vocabulary
-from lhtclip.encoder import DenseEncoder
+from lhtclip.evaluation.measure import measure
 from lhtclip.evaluation.protocol import Protocol
-from lhtclip.evaluation.protocols import protocol_for
-from lhtclip.evaluation.runner import Running, evaluate
+from lhtclip.evaluation.published_protocols import protocol_for, publication_of
+from lhtclip.evaluation.runner import Running
 from lhtclip.paper.tables import PRESET, Row, SheChange, SsrChange
-from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import LhtSettings
@@ -97,17 +93,17 @@ class Bench:
     """What the rows of a table share.
 
     Attributes:
-        checkpoint, texts, preset: The model, its words, and its settings.
-        folder: Keeps the counts of each row, so that a run goes on where it was stopped and rows
-            that occur in several tables are measured once; None keeps nothing.
-        limit: Most pictures of a data set.
+            checkpoint: The model.
+        texts: Embeds the class names.
+        preset: The model's settings of the techniques.
+        folder: Keeps the counts of each row, so that a stopped run resumes and a row that occurs
+            in several tables is measured once; None keeps nothing.
     """
 
     checkpoint: Checkpoint
     texts: TextEncoder
     preset: Preset
     folder: Path | None
-    limit: int | None = None
 
     def measure(
         self,
@@ -126,45 +122,24 @@ class Bench:
         )
         if isinstance(settings, Missing):
             return settings
-        protocol = protocol_of(row, dataset.name)
-        encoder = DenseEncoder(
-            self.checkpoint.model,
-            method=protocol.rule(row.method),
-            lht=settings,
+        evaluation = measure(
+            self.checkpoint,
+            dataset,
+            protocol_of(row, dataset.name),
+            row.method,
+            settings,
             residual=False if row.bare else None,
             mlp=False if row.bare else None,
-        )
-        segmenter = Segmenter(
-            self.checkpoint,
-            encoder,
-            self.texts,
-            windows=protocol.windows,
-            decoding=protocol.decoding,
-        )
-        vocabulary = protocol.vocabulary() if protocol.class_list else own_vocabulary(dataset)
-        evaluation = evaluate(
-            segmenter,
-            dataset,
-            vocabulary,
-            folder=self.folder and self.folder / _place(encoder),
-            limit=self.limit,
-            trimap=0,
+            texts=self.texts,
+            folder=self.folder,
             progress=progress,
         )
         return 100 * evaluation.confusion.mean_iou
 
 
 def protocol_of(row: Row, dataset: str) -> Protocol:
-    """Return whose settings a row has: ResCLIP's for its own rows, else the paper's."""
-    return protocol_for(dataset, "resclip" if row.method.startswith("resclip") else "lht")
-
-
-def _place(encoder: DenseEncoder) -> str:
-    """Name a folder after all that decides a row."""
-    content = json.dumps(
-        [encoder.method.name, encoder.residual, encoder.mlp, asdict(encoder.lht)], default=str
-    )
-    return f"{encoder.method.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    """Return the settings of a row: those of LHT-CLIP's tables, in rows without LHT too."""
+    return protocol_for(dataset, publication_of(row.method, lht=True))
 
 
 def reference_of(row: Row, table: Sequence[Row]) -> Row | None:

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from lhtclip.datasets.outlines import fill_polygons
 from PIL import Image
 
-from lhtclip.datasets.outlines import fill_polygons
 from lhtclip.output.annotations import label_studio, labelme, yolo
 from tests.output.annotations.scene import CLASSES, LABELS, NAMES, scene_instances
 

@@ -28,10 +28,10 @@ from lhtclip.cli.analyze.options import AnalyzeOptions
 from lhtclip.cli.analyze.tables import Row, Table
 from lhtclip.cli.console import Progress, print_path, print_table, say
 from lhtclip.datasets import Dataset, Sample, Truth, open_dataset
-from lhtclip.datasets.samples import choose_samples, own_vocabulary, queries_of
+from lhtclip.datasets.samples import choose_samples, queries_of
 from lhtclip.errors import InputError
 from lhtclip.evaluation.machine import hardware, versions
-from lhtclip.evaluation.protocols import protocol_for
+from lhtclip.evaluation.published_protocols import protocol_for
 from lhtclip.files import write_atomically
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset, preset_for
@@ -189,8 +189,7 @@ def _open(options: AnalyzeOptions) -> _Subject:
 def _words(subject: _Subject, templates: str) -> tuple[Tensor, Tensor]:
     """Embed the words of the classes: (queries, E), and the class of each (queries,)."""
     options, dataset = subject.options, subject.dataset
-    protocol = protocol_for(options.name, "lht")
-    vocabulary = protocol.vocabulary() if protocol.class_list else own_vocabulary(dataset)
+    vocabulary = protocol_for(options.name, "lht").vocabulary(dataset)
     used = set(queries_of(dataset, vocabulary))
     pairs = zip(vocabulary.queries, vocabulary.class_of_query, strict=True)
     queries = [(query, index) for query, index in pairs if query in used]

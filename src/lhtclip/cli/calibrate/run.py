@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from lhtclip.calibration.calibrate import measure, preset_of, split
-from lhtclip.calibration.scorer import Scorer
+from lhtclip.calibration.calibrate import measure_heads, preset_of, split
 from lhtclip.calibration.search import Grid, Search, brief, most_candidates, search
 from lhtclip.calibration.without_labels import (
     RANKING,
@@ -19,10 +19,12 @@ from lhtclip.checkpoints.hub import canonical_name, resolve
 from lhtclip.cli.calibrate.options import CalibrateOptions
 from lhtclip.cli.console import Progress, print_table, say
 from lhtclip.datasets import DATASETS, open_dataset
+from lhtclip.evaluation.measure import measure
+from lhtclip.evaluation.published_protocols import protocol_for, publication_of
 from lhtclip.evaluation.runner import Running
 from lhtclip.image.files import find_images
-from lhtclip.methods import method_named
 from lhtclip.techniques.settings import LhtSettings
+from lhtclip.text.embeddings import TextEncoder
 
 
 def calibrate(options: CalibrateOptions) -> None:
@@ -31,7 +33,8 @@ def calibrate(options: CalibrateOptions) -> None:
     Raises:
         LhtClipError: Model or data cannot be used. Counts so far are kept.
     """
-    method_named(options.method)
+    protocol = protocol_for(str(options.data), publication_of(options.method, lht=True))
+    protocol.method_named(options.method)
     pictures = split(
         open_dataset(str(options.data), options.root),
         images_for_heads=options.images_for_heads,
@@ -46,19 +49,33 @@ def calibrate(options: CalibrateOptions) -> None:
         )
     checkpoint = _load(options)
     with Progress("looks at pictures that rank heads", quiet=options.quiet) as progress:
-        measured = measure(checkpoint, pictures.for_heads, seed=options.seed, progress=progress)
+        measured = measure_heads(
+            checkpoint, pictures.for_heads, seed=options.seed, progress=progress
+        )
     grid = Grid()
     findings = measured.findings(grid)
-    scorer = Scorer(
-        checkpoint,
-        pictures.for_search,
-        method=options.method,
-        folder=options.counts,
-        overwrite=options.overwrite,
-        max_pixels=options.max_pixels,
+    texts = TextEncoder.of(checkpoint, templates=protocol.templates)
+
+    def score(settings: LhtSettings, progress: Callable[[Running], None]) -> float:
+        evaluation = measure(
+            checkpoint,
+            pictures.for_search,
+            protocol,
+            options.method,
+            settings,
+            residual=False,
+            mlp=False,
+            texts=texts,
+            folder=options.counts,
+            overwrite=options.overwrite,
+            max_pixels=options.max_pixels,
+            progress=progress,
+        )
+        return 100 * evaluation.confusion.mean_iou
+
+    found = search(
+        findings, _Watched(score, at_most=most_candidates(findings), quiet=options.quiet)
     )
-    watched = _Watched(scorer, at_most=most_candidates(findings), quiet=options.quiet)
-    found = search(findings, watched)
     preset = preset_of(
         measured,
         found,
@@ -108,8 +125,14 @@ def _load(options: CalibrateOptions) -> Checkpoint:
 class _Watched:
     """Scores candidates and says how far the search is."""
 
-    def __init__(self, scorer: Scorer, *, at_most: int, quiet: bool) -> None:
-        self._scorer, self._at_most, self._quiet = scorer, at_most, quiet
+    def __init__(
+        self,
+        score: Callable[[LhtSettings, Callable[[Running], None]], float],
+        *,
+        at_most: int,
+        quiet: bool,
+    ) -> None:
+        self._score, self._at_most, self._quiet = score, at_most, quiet
         self._count = 0
 
     def __call__(self, settings: LhtSettings) -> float:
@@ -125,7 +148,7 @@ class _Watched:
                     note=f"mIoU {100 * running.mean_iou:.2f}",
                 )
 
-            return self._scorer(settings, progress=report)
+            return self._score(settings, report)
 
 
 def _rows(found: Search) -> list[tuple[str, ...]]:

@@ -37,10 +37,11 @@ def command(
     mean IoU in percent over all classes of the scenes, and the paths of the images written: for
     each scene the result of LHT-CLIP (.overlay.png), and all methods side by side (.compare.png).
     """
-    from lhtclip.datasets.scene_files import bundled_scenes, load_scenes
+    from lhtclip.datasets import open_dataset
+    from lhtclip.datasets.samples import choose_samples
 
     check_folder(Path(out))
-    chosen = (load_scenes(scenes) if scenes else bundled_scenes())[:limit]
+    chosen = choose_samples(open_dataset("scenes", scenes), limit=limit)
 
     from lhtclip.cli.demo.run import compare_methods
 

@@ -1,55 +1,65 @@
-"""Three methods on the same scenes, with one model and one set of words."""
+"""Three methods on the same scenes, with one model and one set of class names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from lhtclip.cli.console import Progress, print_path, print_table
-from lhtclip.datasets.scene_files import Scene
+from lhtclip.datasets import Dataset, Sample, Truth
+from lhtclip.datasets.samples import labels_of_sample, labels_of_set, own_vocabulary, queries_of
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.confusion import Confusion
-from lhtclip.evaluation.scenes import SceneResult, new_confusion, segment_scenes, vocabulary_of
+from lhtclip.evaluation.streaming import count_samples
 from lhtclip.files import write_atomically
-from lhtclip.output.overlay import add_legend, draw_classes
 from lhtclip.output.png import encode_picture
-from lhtclip.output.side_by_side import side_by_side
+from lhtclip.output.side_by_side import compare_maps
+from lhtclip.segmentation import Segmentation, ignored_label, label_dtype
 from lhtclip.segmenter import Segmenter
 
-_OPACITY = 0.6
+_CHUNK = 8  # scenes that go through the model together
+
+
+@dataclass(frozen=True, slots=True)
+class _Labelled:
+    """A scene, its ground truth, and what one method finds in it."""
+
+    sample: Sample
+    truth: Truth
+    result: Segmentation
 
 
 def compare_methods(
-    scenes: Sequence[Scene], out: Path, *, model: str, device: str, dtype: str, quiet: bool
+    dataset: Dataset, out: Path, *, model: str, device: str, dtype: str, quiet: bool
 ) -> None:
     """Segment the scenes by every method; print the scores, write and print the pictures."""
     methods = _methods(Segmenter.from_pretrained(model, device=device, dtype=dtype))
     *_, best = methods.values()
-    words = dict.fromkeys(query for scene in scenes for query in vocabulary_of(scene).queries)
+    vocabulary = own_vocabulary(dataset)
     with Progress("prompts", quiet=quiet) as progress:
-        best.texts.encode(list(words), progress=progress)
+        best.texts.encode(queries_of(dataset, vocabulary), progress=progress)
 
-    confusions = {name: new_confusion(scenes) for name in methods}
+    ignored = ignored_label(label_dtype(len(dataset.names)))
+    confusions = {name: Confusion(dataset.names, ignored=ignored) for name in methods}
+    runs = [
+        count_samples(each, dataset.samples, vocabulary, _Labelled, chunk=_CHUNK, workers=1)
+        for each in methods.values()
+    ]
     written: list[Path] = []
     with Progress("scenes", quiet=quiet) as progress:
-        rows = zip(*(segment_scenes(method, scenes) for method in methods.values()), strict=True)
-        for done, row in enumerate(rows, start=1):
-            results = dict(zip(methods, row, strict=True))
-            for name, result in results.items():
-                result.count_in(confusions[name])
-            written += _draw(results, out)
-            progress(done, len(scenes))
+        for done, row in enumerate(zip(*runs, strict=True), start=1):
+            for confusion, each in zip(confusions.values(), row, strict=True):
+                confusion.add(each.truth, labels_of_set(each.sample, each.result.labels))
+            written += _draw(tuple(methods), row, out)
+            progress(done, len(dataset.samples))
     _print_scores(confusions)
     for path in written:
         print_path(path)
 
 
 def _methods(lht: Segmenter) -> dict[str, Segmenter]:
-    """Return plain CLIP, SCLIP and LHT-CLIP, which share everything but the rules."""
+    """Return plain CLIP, SCLIP and LHT-CLIP, which share everything but the method."""
     model = lht.checkpoint.model
     encoders = {
         "CLIP": DenseEncoder(model, method="clip"),
@@ -66,24 +76,17 @@ def _print_scores(confusions: dict[str, Confusion]) -> None:
     print_table(("method", "mIoU"), rows)
 
 
-def _draw(results: dict[str, SceneResult], out: Path) -> list[Path]:
+def _draw(methods: Sequence[str], row: Sequence[_Labelled], out: Path) -> list[Path]:
     """Write the overlay of the last method, and image, truth and all methods side by side."""
-    *_, last = results.values()
-    image, colours = last.image, last.segmentation.colours
-
-    def tinted(labels: NDArray[np.uint8] | NDArray[np.uint16]) -> Image.Image:
-        return draw_classes(image, labels, colours, opacity=_OPACITY)
-
-    maps = {"truth": last.truth} | {
-        name: result.segmentation.labels for name, result in results.items()
+    last = row[-1]
+    image = last.result.image
+    assert image is not None  # segmenters keep it
+    maps = {"truth": labels_of_sample(last.sample, last.truth)} | {
+        name: each.result.labels for name, each in zip(methods, row, strict=True)
     }
-    panels = {"image": Image.fromarray(image)}
-    panels |= {name: tinted(labels) for name, labels in maps.items()}
-    seen = np.unique(np.concatenate([labels.ravel() for labels in maps.values()]))
-    present = [int(label) for label in seen if label < len(colours)]
-    sheet = add_legend(side_by_side(panels), present, last.segmentation.names, colours)
-    pictures = {"overlay": last.segmentation.overlay(), "compare": sheet}
+    sheet = compare_maps(image, maps, last.result.names, last.result.colours)
+    pictures = {"overlay": last.result.overlay(), "compare": sheet}
     return [
-        write_atomically(out / f"{last.scene.name}.{kind}.png", encode_picture(picture))
+        write_atomically(out / f"{last.sample.key}.{kind}.png", encode_picture(picture))
         for kind, picture in pictures.items()
     ]

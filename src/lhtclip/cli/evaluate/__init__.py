@@ -74,10 +74,10 @@ _AS_PUBLISHED = "  [default: the protocol's]"
 )
 @click.option(
     "--trimap",
-    metavar="R",
+    metavar="N",
     type=click.IntRange(min=0),
-    default=8,
-    help="Pixels from a true boundary that count for the trimap mIoU; 0 for none.",
+    default=0,
+    help="Also measure mIoU within N pixels of true boundaries.  [default: off]",
 )
 @switch("check", "First check 100 label maps.  [default: on]", default=True)
 @click.option("--predictions", is_flag=True, help="Write the label map of every image.")

@@ -16,23 +16,22 @@ from lhtclip.cli.load import check_model, load_model, warn_if_bundled
 from lhtclip.cli.options import EvaluateOptions
 from lhtclip.datasets import Dataset, open_dataset
 from lhtclip.datasets.check import check_dataset
-from lhtclip.datasets.samples import choose_samples, own_vocabulary, queries_of
+from lhtclip.datasets.samples import choose_samples, queries_of
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
-from lhtclip.encoder import DenseEncoder
-from lhtclip.engines import check_engine, run_by
+from lhtclip.engines import check_engine
 from lhtclip.errors import InputError
 from lhtclip.evaluation.gallery import write_gallery
+from lhtclip.evaluation.measure import segmenter_by
 from lhtclip.evaluation.protocol import Protocol
-from lhtclip.evaluation.protocols import PUBLICATIONS, protocol_for
+from lhtclip.evaluation.published_protocols import protocol_for, publication_of
 from lhtclip.evaluation.report import Document, describe, markdown, summary
 from lhtclip.evaluation.runner import Running, evaluate
 from lhtclip.files import write_atomically
 from lhtclip.image.windows import WindowSettings
 from lhtclip.segmenter import Segmenter
-from lhtclip.text.embeddings import TextEncoder
 from lhtclip.text.templates import resolve_templates
-from lhtclip.text.vocabulary import BACKGROUND, Vocabulary
+from lhtclip.text.vocabulary import BACKGROUND
 
 _CHECKED_MAPS = 100
 
@@ -42,19 +41,13 @@ class _Task:
     """A data set, what a publication does with it, and what is done here."""
 
     dataset: Dataset
-    protocol: Protocol
-    vocabulary: Vocabulary
-    windows: WindowSettings
-    decoding: DecodeSettings
-    templates: str
+    published: Protocol
+    used: Protocol
 
     @property
     def deviations(self) -> dict[str, dict[str, Any]]:
-        """Settings that are others than the protocol's, by name."""
-        published = _settings(
-            self.protocol.windows, self.protocol.decoding, self.protocol.templates
-        )
-        used = _settings(self.windows, self.decoding, self.templates)
+        """The settings that differ from the published ones, by name."""
+        published, used = _settings(self.published), _settings(self.used)
         return {
             name: {"protocol": published[name], "used": value}
             for name, value in used.items()
@@ -88,49 +81,31 @@ def evaluate_all(options: EvaluateOptions) -> None:
         print_table(*summary(documents))
 
 
-def default_publication(method: str, *, lht: bool) -> str:
-    """Choose whose protocol is used where none is asked for.
-
-    The paper's rows of LHT-CLIP have SCLIP's settings, but for those on ResCLIP, which have
-    ResCLIP's.
-
-    Args:
-        method: Name of the method.
-        lht: Whether a technique acts.
-    """
-    method = method.removesuffix("-sfr")  # ResCLIP's other half is of the same publication
-    own = method if method in PUBLICATIONS else "sclip"
-    return "lht" if lht and own != "resclip" else own
-
-
 def _plan(name: str, options: EvaluateOptions) -> _Task:
     techniques = (options.atr, options.ssr, options.she)
     lht = any(options.lht if switched is None else switched for switched in techniques)
-    publication = options.protocol or default_publication(options.method, lht=lht)
-    protocol = protocol_for(name, publication)
+    publication = options.protocol or publication_of(options.method, lht=lht)
+    published = protocol_for(name, publication)
     alone = set(options.names) == {name}
-    root = options.root if name != "scenes" or alone else None
-    dataset = open_dataset(name, root)
-    templates = options.templates or protocol.templates
+    dataset = open_dataset(name, options.root if name != "scenes" or alone else None)
+    templates = options.templates or published.templates
     resolve_templates(templates)
-    task = _Task(
-        dataset=dataset,
-        protocol=protocol,
-        vocabulary=protocol.vocabulary() if protocol.class_list else own_vocabulary(dataset),
-        windows=_windows(protocol, options),
-        decoding=_decoding(protocol, options),
+    used = replace(
+        published,
+        windows=_windows(published, options),
+        decoding=_decoding(published, options),
         templates=templates,
     )
-    _check_background(task)
-    return task
+    _check_background(dataset, used.decoding)
+    return _Task(dataset, published, used)
 
 
-def _check_background(task: _Task) -> None:
+def _check_background(dataset: Dataset, decoding: DecodeSettings) -> None:
     """Refuse thresholds that would put pixels into a class 0 that is no background."""
-    first = task.dataset.names[0]
-    if first.casefold() != BACKGROUND and (task.decoding.threshold or task.decoding.area_threshold):
+    first = dataset.names[0]
+    if first.casefold() != BACKGROUND and (decoding.threshold or decoding.area_threshold):
         raise InputError(
-            f"A threshold puts pixels into class 0, which in {task.dataset.name} is no background "
+            f"A threshold puts pixels into class 0, which in {dataset.name} is no background "
             f"but {first!r}: leave --threshold and --area-threshold out."
         )
 
@@ -167,8 +142,8 @@ def _given(options: EvaluateOptions, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
-def _settings(windows: WindowSettings, decoding: DecodeSettings, templates: str) -> dict[str, Any]:
-    return asdict(windows) | asdict(decoding) | {"templates": templates}
+def _settings(protocol: Protocol) -> dict[str, Any]:
+    return asdict(protocol.windows) | asdict(protocol.decoding) | {"templates": protocol.templates}
 
 
 def _check(dataset: Dataset, *, quiet: bool) -> None:
@@ -187,18 +162,29 @@ def _check(dataset: Dataset, *, quiet: bool) -> None:
 def _run(task: _Task, model: Segmenter, options: EvaluateOptions) -> Document:
     """Evaluate on one data set and write what belongs to it."""
     dataset, out = task.dataset, Path(options.out)
-    segmenter = _segmenter(task, model, options)
+    segmenter = segmenter_by(
+        task.used,
+        model.checkpoint,
+        options.method,
+        model.encoder.lht,
+        residual=options.residual,
+        mlp=options.mlp,
+        engine=options.engine,
+        graph=Path(options.graph) if options.graph else None,
+        max_pixels=options.max_pixels,
+    )
+    vocabulary = task.used.vocabulary(dataset)
     written = out / f"{dataset.name}.json"
     if options.overwrite:
         written.unlink(missing_ok=True)  # where it is, a run has ended
     chosen = choose_samples(dataset, limit=options.limit, seed=options.seed)
     with Progress("prompts", quiet=options.quiet) as progress:
-        segmenter.texts.encode(queries_of(chosen, task.vocabulary), progress=progress)
+        segmenter.texts.encode(queries_of(chosen, vocabulary), progress=progress)
     with Progress(f"images of {dataset.name}", quiet=options.quiet) as progress:
         evaluation = evaluate(
             segmenter,
             chosen,
-            task.vocabulary,
+            vocabulary,
             folder=out,
             workers=options.workers,
             trimap=options.trimap,
@@ -209,7 +195,7 @@ def _run(task: _Task, model: Segmenter, options: EvaluateOptions) -> Document:
     document = describe(
         evaluation,
         segmenter,
-        task.protocol,
+        task.published,
         model=canonical_name(options.model),
         published=dataset.published or len(dataset.samples),
         deviations=task.deviations,
@@ -219,35 +205,13 @@ def _run(task: _Task, model: Segmenter, options: EvaluateOptions) -> Document:
     if options.gallery:
         write_gallery(
             segmenter,
-            task.vocabulary,
+            vocabulary,
             evaluation,
             out,
             count=options.gallery,
             workers=options.workers,
         )
     return document
-
-
-def _segmenter(task: _Task, model: Segmenter, options: EvaluateOptions) -> Segmenter:
-    """Put the settings of a data set round the model that all share."""
-    checkpoint = model.checkpoint
-    encoder = DenseEncoder(
-        checkpoint.model,
-        method=task.protocol.rule(options.method),
-        lht=model.encoder.lht,
-        residual=options.residual,
-        mlp=options.mlp,
-    )
-    graph = Path(options.graph) if options.graph else None
-    return Segmenter(
-        checkpoint,
-        encoder,
-        TextEncoder.of(checkpoint, templates=task.templates),
-        windows=task.windows,
-        decoding=task.decoding,
-        max_pixels=options.max_pixels,
-        runner=run_by(options.engine, encoder, pixels=checkpoint.pixels, graph=graph),
-    )
 
 
 def _report_to(progress: Progress) -> Callable[[Running], None]:

@@ -16,6 +16,7 @@ from lhtclip.checkpoints.hub import BUNDLED, canonical_name, resolve
 from lhtclip.cli.console import Progress, say
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.datasets import Dataset, open_dataset
+from lhtclip.datasets.samples import choose_samples
 from lhtclip.errors import InputError
 from lhtclip.evaluation.machine import hardware, versions
 from lhtclip.evaluation.runner import Running
@@ -69,17 +70,17 @@ def reproduce(
         if preset
         else preset_for(canonical_name(model), directory, layers=layers)
     )
-    bench = Bench(checkpoint, TextEncoder.of(checkpoint), chosen, Path(out) / "counts", limit)
+    bench = Bench(checkpoint, TextEncoder.of(checkpoint), chosen, Path(out) / "counts")
     for name in names:
         if name == "efficiency":
             _efficiency(checkpoint.model, chosen, Path(out), model)
             continue
-        sets, missing = _datasets(name, root, scenes)
+        sets, missing = _datasets(name, root, scenes, limit=limit)
         measured = _measure(name, bench, sets, quiet=quiet)
         show = table_on_data if root else table_on_scenes
         text = show(name, measured, tuple(sets), missing)
         rows = {each.row.title: _results(each) for each in measured}
-        pictures = {key: len(dataset.samples[:limit]) for key, dataset in sets.items()}
+        pictures = {key: len(dataset.samples) for key, dataset in sets.items()}
         content = {"rows": rows, "images": pictures, "missing": missing}
         _write(Path(out), name, text, content | _about(checkpoint.model, model))
 
@@ -91,16 +92,16 @@ def _efficiency(clip: ImageTextModel, preset: Preset, out: Path, model: str) -> 
 
 
 def _datasets(
-    table: str, root: str | None, scenes: str | None
+    table: str, root: str | None, scenes: str | None, *, limit: int | None
 ) -> tuple[dict[str, Dataset], dict[str, str]]:
     """Open what is there, and tell why the rest is not."""
     if root is None:
-        return {"scenes": open_dataset("scenes", scenes)}, {}
+        return {"scenes": choose_samples(open_dataset("scenes", scenes), limit=limit)}, {}
     found: dict[str, Dataset] = {}
     missing: dict[str, str] = {}
     for name in COLUMNS[table]:
         try:
-            found[name] = open_dataset(name, root)
+            found[name] = choose_samples(open_dataset(name, root), limit=limit)
         except InputError as error:
             missing[name] = str(error)
     if not found:

@@ -6,17 +6,19 @@ side by side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from lhtclip.datasets import DATASETS
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.errors import unknown
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.image.windows import WindowSettings
+from lhtclip.methods import Method
 from lhtclip.methods.naclip import NaclipSettings
-from lhtclip.methods.resclip import RcsSettings
-from lhtclip.methods.resclip_feedback import SfrSettings
+from lhtclip.methods.resclip import RcsSettings, resclip
+from lhtclip.methods.resclip_feedback import SfrSettings, resclip_with_feedback
 from lhtclip.text.vocabulary import SHIPPED_CLASS_LISTS
 
 _Row: TypeAlias = tuple[int, int | None, int, float, float, float]
@@ -76,12 +78,28 @@ _RESCLIP: Mapping[str, tuple[float, float, float, float, float]] = {
 # fmt: on
 
 
+def _no_variants(*_: object) -> Mapping[str, Method]:
+    return {}
+
+
+def _resclip(dataset: str, decoding: DecodeSettings) -> Mapping[str, Method]:
+    rcs_scale, rcs_share, threshold, sfr_scale, sfr_share = _RESCLIP[dataset]
+    rcs = RcsSettings(scale=float(rcs_scale), share=rcs_share)
+    sfr = SfrSettings(sfr_scale, sfr_share, threshold, logit_scale=decoding.logit_scale)
+    return {"resclip": resclip(rcs), "resclip-sfr": resclip_with_feedback(rcs, sfr)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Publication:
-    """What a publication's protocols share; fields as in `Protocol`.
+    """What a publication's protocols share; further fields are as in `Protocol`.
 
-    rows: A row for each data set.
-    wording: Class lists that carry this suffix replace the common ones.
+    Attributes:
+        rows: A row for each data set.
+        method: Its own method.
+        variants: Makes the methods that have settings of their own, by name, from the name of a
+            data set and its decoding.
+        used_by_lht: Whether LHT-CLIP's paper evaluates this method by these settings, not its own.
+        wording: Class lists with this suffix replace the common ones.
     """
 
     rows: Mapping[str, _Row]
@@ -89,6 +107,8 @@ class _Publication:
     residual: bool = False
     mlp: bool = False
     lht: bool = False
+    variants: Callable[[str, DecodeSettings], Mapping[str, Method]] = _no_variants
+    used_by_lht: bool = False
     wording: str = ""
     source: str
     notes: tuple[str, ...] = ()
@@ -131,6 +151,8 @@ _PUBLICATIONS: Mapping[str, _Publication] = {
     "resclip": _Publication(
         rows=_NACLIP,
         method="resclip",
+        variants=_resclip,
+        used_by_lht=True,
         source="ResCLIP, arXiv 2411.15851, its code at 0e085f7",
         notes=(
             _GAUSSIAN,
@@ -158,7 +180,8 @@ def _record(publication: str, dataset: str) -> Protocol:
     shared = _PUBLICATIONS[publication]
     short_side, window, stride, scale, threshold, area_threshold = shared.rows[dataset]
     wording = f"{dataset}.{shared.wording}"
-    record = Protocol(
+    decoding = DecodeSettings(float(scale), float(threshold), float(area_threshold))
+    return Protocol(
         dataset=dataset,
         publication=publication,
         method=shared.method,
@@ -168,19 +191,10 @@ def _record(publication: str, dataset: str) -> Protocol:
         class_list=(wording if wording in SHIPPED_CLASS_LISTS else dataset) or None,
         background=dataset in _WITH_BACKGROUND,
         windows=WindowSettings(short_side, _LONG_SIDE, window, stride),
-        decoding=DecodeSettings(float(scale), float(threshold), float(area_threshold)),
+        decoding=decoding,
+        methods=shared.variants(dataset, decoding),
         source=shared.source,
         notes=shared.notes,
-    )
-    return _with_resclip(record) if publication == "resclip" else record
-
-
-def _with_resclip(record: Protocol) -> Protocol:
-    rcs_scale, rcs_share, threshold, sfr_scale, sfr_share = _RESCLIP[record.dataset]
-    return replace(
-        record,
-        rcs=RcsSettings(scale=float(rcs_scale), share=rcs_share),
-        sfr=SfrSettings(sfr_scale, sfr_share, threshold, logit_scale=record.decoding.logit_scale),
     )
 
 
@@ -215,3 +229,22 @@ def protocol_for(dataset: str, publication: str) -> Protocol:
     default = _record(publication, _ANY)
     note = f"Not published for {dataset}: the publication's defaults, with the data set's words."
     return replace(default, dataset=dataset, notes=(*default.notes, note))
+
+
+def publication_of(method: str, *, lht: bool) -> str:
+    """Choose the publication whose settings a method is evaluated by if nobody says otherwise.
+
+    Without LHT-CLIP's techniques it is the method's own, or SCLIP's if the method has none. With
+    them it is LHT-CLIP's: its paper evaluates all methods by SCLIP's settings, except ResCLIP,
+    which keeps its own.
+
+    Args:
+        method: Name of a method.
+        lht: Whether a technique acts, or a number is compared with one where it does.
+    """
+    own = "sclip"
+    for name, publication in _PUBLICATIONS.items():
+        if method == publication.method or method in PROTOCOLS[DATASETS[0], name].methods:
+            own = name
+            break
+    return "lht" if lht and not _PUBLICATIONS[own].used_by_lht else own

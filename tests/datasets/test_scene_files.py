@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +11,7 @@ from PIL import Image
 
 from lhtclip.datasets.scene_files import Scene, load_scenes, save_scenes
 from lhtclip.errors import InputError
-from lhtclip.evaluation.scenes import new_confusion, scenes_confusion
 from lhtclip.image.pixels import read_image
-from lhtclip.segmentation import Segmentation
-from lhtclip.segmenter import Segmenter
-from lhtclip.text.vocabulary import Vocabulary
 
 CLASSES = [[["cat"], ["grass", "lawn"]], [["sky"], ["cat", "kitten"], ["car"]]]
 LABELS = [[[0, 1], [1, 255]], [[0, 0], [1, 0]]]
@@ -35,31 +28,6 @@ def picture(
 def folder(tmp_path: Path) -> Path:
     save_scenes(tmp_path, [picture(*pair) for pair in zip(LABELS, CLASSES, strict=True)])
     return tmp_path
-
-
-@dataclass
-class Oracle:
-    """Finds in every picture the class that its red level says; `wrong` finds class 0 instead."""
-
-    wrong: bool = False
-
-    def encode_many(self, images: Iterable[Path]) -> Iterator[Any]:
-        return (_Encoded(read_image(path), self.wrong) for path in images)
-
-
-@dataclass
-class _Encoded:
-    image: NDArray[np.uint8]
-    wrong: bool
-
-    def segment(self, vocabulary: Vocabulary) -> Segmentation:
-        labels = self.image[..., 0].copy()
-        labels[(labels == 255) | self.wrong] = 0
-        return Segmentation(labels, np.ones(labels.shape, np.float32), vocabulary.names)
-
-
-def oracle(*, wrong: bool = False) -> Segmenter:
-    return cast(Segmenter, Oracle(wrong))
 
 
 def test_what_is_saved_is_read(folder: Path) -> None:
@@ -82,41 +50,6 @@ def test_what_is_saved_is_read(folder: Path) -> None:
 def test_label_maps_have_a_palette(folder: Path) -> None:
     with Image.open(load_scenes(folder)[0].labels) as labels:
         assert labels.mode == "P"
-
-
-def test_candidates_are_counted_under_their_names(folder: Path) -> None:
-    reports: list[tuple[int, int]] = []
-    names, confusion = scenes_confusion(
-        oracle(), load_scenes(folder), progress=lambda *report: reports.append(report)
-    )
-    assert names == confusion.names == ("cat", "grass", "sky", "car")
-    np.testing.assert_array_equal(confusion.matrix, np.diag([2, 2, 3, 0]))
-    assert confusion.mean_iou == 1
-    assert math.isnan(confusion.iou["car"])
-    assert reports == [(1, 2), (2, 2)]
-
-
-def test_the_mean_is_over_the_classes_of_all_scenes(folder: Path) -> None:
-    _, confusion = scenes_confusion(oracle(wrong=True), load_scenes(folder))
-    # scene 1 is all "cat", 1 of 3 right; scene 2 is all "sky", 3 of 4 right
-    assert confusion.iou == pytest.approx(
-        {"cat": 1 / 4, "grass": 0, "sky": 3 / 4, "car": math.nan}, nan_ok=True
-    )
-    assert confusion.mean_iou == pytest.approx(1 / 3)
-    assert confusion.pixel_accuracy == pytest.approx(4 / 7)
-
-
-def test_a_union_beyond_a_byte(tmp_path: Path) -> None:
-    classes = [[[f"{scene}-{index}"] for index in range(200)] for scene in range(2)]
-    save_scenes(tmp_path, [picture([[199, 255]], words) for words in classes])
-    names, confusion = scenes_confusion(oracle(), load_scenes(tmp_path))
-    assert len(names) == 400
-    assert confusion.matrix[399, 399] == 1
-    assert confusion.matrix.sum() == 2
-
-
-def test_an_empty_confusion_has_every_name(folder: Path) -> None:
-    assert new_confusion(load_scenes(folder)).names == ("cat", "grass", "sky", "car")
 
 
 @pytest.mark.parametrize(
@@ -159,9 +92,6 @@ def test_label_maps_that_do_not_fit(folder: Path) -> None:
     scene = load_scenes(folder)[0]
     with pytest.raises(InputError, match="of 1 classes"):
         Scene(scene.image, scene.labels, (("cat",),)).truth()
-    Image.new("RGB", (3, 3)).save(scene.image)
-    with pytest.raises(InputError, match=r"2 x 2 pixels, its picture 3 x 3"):
-        scenes_confusion(oracle(), load_scenes(folder))
 
 
 def test_other_tools_may_write_the_list(tmp_path: Path, folder: Path) -> None:
