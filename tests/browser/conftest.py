@@ -41,6 +41,7 @@ def address() -> Iterator[str]:
     yield found[0].rstrip("/")
     process.terminate()
     assert process.wait(30) in (0, -signal.SIGTERM)
+    process.stdout.close()
 
 
 @pytest.fixture(scope="session")
