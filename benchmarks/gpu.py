@@ -43,6 +43,7 @@ PARTS = (
     Part("end_to_end", 3, ("--only", "VOC21"), ("--only", "VOC21", "--dtypes", "float32")),
     Part("decode", 2, (), ("--only", "VOC21")),
     Part("folder", 3, (), ("--photos", "3")),
+    Part("server", 1),
 )
 
 

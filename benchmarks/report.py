@@ -24,6 +24,7 @@ TITLES = {
     "decode": "Decoding",
     "text": "Texts",
     "folder": "A folder of photographs",
+    "server": "The server's micro-batches",
     "engines": "Engines",
 }
 

@@ -70,6 +70,7 @@ SMALLER = {
     "end_to_end": ("--only", "VOC21", "--dtypes", "float32"),
     "folder": ("--photos", "2"),
     "text": ("--names", "2"),
+    "server": (),
 }
 
 
