@@ -14,7 +14,7 @@ from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.patch_labels import label_patches, most_frequent
 from lhtclip.encoder import DenseEncoder
 from lhtclip.methods import METHODS
-from lhtclip.segmenter import encode_again
+from lhtclip.segmenter.second_pass import encode_again
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.she import SheSettings

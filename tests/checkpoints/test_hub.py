@@ -46,6 +46,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr("lhtclip.checkpoints.fetch.look_up", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     return folder
 
@@ -398,20 +399,22 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 
 SCRIPT = """
-import json, sys
+import json, sys, time
 from lhtclip.checkpoints.hub import resolve
 from lhtclip.errors import LhtClipError
-results = {}
+results, start = {}, time.monotonic()
 for name in sys.argv[1:]:
     try:
         results[name] = str(resolve(name))
     except LhtClipError as error:
         results[name] = f"{type(error).__name__}: {error}"
-print(json.dumps(results))
+print(json.dumps(results | {"seconds": time.monotonic() - start}))
 """
 
 
-def resolve_elsewhere(home: Path, names: list[str], **environment: str) -> dict[str, str]:
+def resolve_elsewhere(
+    home: Path, names: list[str], *, timed: bool = False, **environment: str
+) -> dict[str, Any]:
     """Resolve names in another process, whose huggingface_hub reads its environment anew."""
     kept = {
         key: value
@@ -429,7 +432,8 @@ def resolve_elsewhere(home: Path, names: list[str], **environment: str) -> dict[
         timeout=120,
         check=True,
     )
-    return json.loads(finished.stdout)
+    found = json.loads(finished.stdout)
+    return found if timed else {name: found[name] for name in names}
 
 
 def test_real_client(tmp_path: Path, server: ThreadingHTTPServer) -> None:
@@ -475,3 +479,12 @@ def test_real_client(tmp_path: Path, server: ThreadingHTTPServer) -> None:
     offline = resolve_elsewhere(tmp_path, names, HF_HUB_OFFLINE="1")
     assert offline["me/modern"] == str(snapshots["me/modern"])
     assert f"not in the cache {tmp_path / 'hub'}, and HF_HUB_OFFLINE" in offline["ViT-B-16"]
+
+
+def test_no_hub_is_told_without_retries(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # taken, but nobody listens: connections are refused
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        found = resolve_elsewhere(tmp_path, ["ViT-B-16"], timed=True, HF_ENDPOINT=endpoint)
+    assert "and the hub cannot be reached. Run `lhtclip download ViT-B-16`" in found["ViT-B-16"]
+    assert found["seconds"] < 3

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import SiglipModel
 
+from lhtclip import Segmenter, WindowSettings
 from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.encoder import DenseEncoder
 from lhtclip.methods import METHODS
-from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.techniques.presets import preset_by_depth
 from lhtclip.techniques.she import SheSettings
 

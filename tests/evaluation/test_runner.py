@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import lhtclip
+from lhtclip import Segmenter, WindowSettings
 from lhtclip.datasets import open_dataset
 from lhtclip.datasets.dataset import Dataset, Sample
 from lhtclip.datasets.samples import (
@@ -30,7 +31,6 @@ from lhtclip.evaluation.runner import Evaluation, Running, evaluate
 from lhtclip.evaluation.trimap import in_band
 from lhtclip.methods import METHODS
 from lhtclip.methods.naclip import NaclipSettings
-from lhtclip.segmenter import Segmenter, WindowSettings
 from lhtclip.text.vocabulary import Vocabulary
 from tests.evaluation.runs import (
     IGNORED,
@@ -234,7 +234,7 @@ from pathlib import Path
 from lhtclip.datasets import open_dataset
 from lhtclip.evaluation.runner import evaluate
 from lhtclip.datasets.samples import choose_samples, own_vocabulary
-from lhtclip.segmenter import Segmenter, WindowSettings
+from lhtclip import Segmenter, WindowSettings
 
 windows = WindowSettings(short_side=96, window=64, stride=32)
 segmenter = Segmenter.from_pretrained(

@@ -65,6 +65,8 @@ def fetch_optional(
     )
 
     try:
+        if download and not constants.HF_HUB_OFFLINE:
+            look_up(hub_id, file)
         return Path(hf_hub_download(hub_id, file, local_files_only=not download))
     except LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError with another meaning
         if not download:
@@ -84,6 +86,25 @@ def fetch_optional(
     except Exception as error:  # the client's and its transport's errors have no common root
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         raise _not_here(hub_id, name, wanted, f"fetching it failed ({reason})") from error
+
+
+def look_up(hub_id: str, file: str) -> None:
+    """Ask the hub for a file, once: where no hub answers, its client would retry for half a minute.
+
+    Raises:
+        LocalEntryNotFoundError: The hub cannot be reached.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.utils import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        get_hf_file_metadata(hf_hub_url(hub_id, file), timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    except HfHubHTTPError:
+        return  # it answered; the client tells what is wrong
+    except HFValidationError:
+        raise
+    except Exception as error:  # the errors of its transport have no common root
+        raise LocalEntryNotFoundError(f"The hub cannot be reached: {error}") from error
 
 
 def _not_here(hub_id: str, name: str, file: str, reason: str) -> CheckpointNotFoundError:

@@ -8,32 +8,36 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar, cast, overload
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.device import dtype_name
-from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from lhtclip.config import SegmenterConfig
 from lhtclip.decoding.decode import DecodeSettings, decode
-from lhtclip.decoding.patch_labels import label_patches
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import run_by
 from lhtclip.errors import InputError, unknown
 from lhtclip.image.opening import MAX_PIXELS
-from lhtclip.image.pixels import ImageSource, read_image, resized_shape, to_pixels
+from lhtclip.image.pixels import ImageSource, read_image
 from lhtclip.image.settings import PLAIN, ReadingSettings
-from lhtclip.image.windows import WindowPlan, WindowSettings, plan_windows
+from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import Method
 from lhtclip.segmentation import Segmentation, label_dtype
+from lhtclip.segmenter.second_pass import encode_again
+from lhtclip.segmenter.windows import (
+    PlannedImage,
+    in_rows,
+    plan_image,
+    resized_levels,
+    windows_of,
+)
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import Lht
 from lhtclip.text.embeddings import TextEncoder
@@ -354,7 +358,8 @@ class Segmenter:
         Raises:
             InputError: An image cannot be read, and there is no `on_error`.
         """
-        waiting: list[tuple[Key, _Planned]] = []
+        patch = self.checkpoint.model.config.vision.patch_size
+        waiting: list[tuple[Key, PlannedImage]] = []
         for key, source in items:
             try:
                 image = read_image(source, max_pixels=self.max_pixels, settings=self.reading)
@@ -363,7 +368,7 @@ class Segmenter:
                     raise
                 on_error(key, error)
                 continue
-            planned = _Planned(image, self._plan(image))
+            planned = plan_image(image, self.windows, patch=patch)
             if waiting and not self._fits(planned, [each for _, each in waiting]):
                 yield from self._encode_waiting(waiting)
                 waiting = []
@@ -372,7 +377,7 @@ class Segmenter:
             yield from self._encode_waiting(waiting)
 
     def _encode_waiting(
-        self, waiting: list[tuple[Key, _Planned]]
+        self, waiting: list[tuple[Key, PlannedImage]]
     ) -> Iterator[tuple[Key, EncodedImage]]:
         encoded = self._encode_together([planned for _, planned in waiting])
         return zip((key for key, _ in waiting), encoded, strict=True)
@@ -400,7 +405,7 @@ class Segmenter:
             vocabulary.class_of_query,
             len(vocabulary.names),
             decoding,
-            image=_colours(encoded, texts.device) if decoding.pamr else None,
+            image=resized_levels(encoded, texts.device) if decoding.pamr else None,
         )
         return Segmentation(
             labels=labels.astype(label_dtype(len(vocabulary.names))),
@@ -414,28 +419,18 @@ class Segmenter:
     def _at_once(self) -> int:
         return self.windows.at_once(self.checkpoint.model.vision.device.type)
 
-    def _fits(self, planned: _Planned, waiting: list[_Planned]) -> bool:
+    def _fits(self, planned: PlannedImage, waiting: list[PlannedImage]) -> bool:
         windows = planned.plan.count + sum(each.plan.count for each in waiting)
         return planned.shape == waiting[0].shape and windows <= self._at_once
 
-    def _plan(self, image: NDArray[np.uint8]) -> WindowPlan:
-        settings = self.windows
-        height, width = resized_shape(
-            *image.shape[:2], short_side=settings.short_side, long_side=settings.long_side
-        )
-        patch = self.checkpoint.model.config.vision.patch_size
-        height, width = max(height, patch), max(width, patch)  # a thin image still fills one patch
-        window = settings.window and max(settings.window, patch)
-        return plan_windows(height, width, window=window, stride=settings.stride)
-
     @torch.inference_mode()
-    def _encode_together(self, images: list[_Planned]) -> list[EncodedImage]:
+    def _encode_together(self, images: list[PlannedImage]) -> list[EncodedImage]:
         """Run the encoder on the windows of all images."""
-        windows = torch.cat([self._windows(each.image, each.plan) for each in images])
+        windows = torch.cat([windows_of(each, self.checkpoint) for each in images])
         embeddings = torch.cat([self.runner(part) for part in windows.split(self._at_once)])
         parts = embeddings.split([each.plan.count for each in images])
         return [
-            EncodedImage(each.image, each.plan, _in_rows(part, each.plan), self)
+            EncodedImage(each.image, each.plan, in_rows(part, each.plan), self)
             for each, part in zip(images, parts, strict=True)
         ]
 
@@ -444,55 +439,11 @@ class Segmenter:
         embeddings = encoded.embeddings.to(texts.device)
         if self.encoder.method.second_pass is None:
             return embeddings
-        windows = self._windows(encoded.image, encoded.plan).split(self._at_once)
+        windows = windows_of(encoded, self.checkpoint).split(self._at_once)
         first = embeddings.flatten(0, 1).split(self._at_once)
         parts = zip(windows, first, strict=True)
         again = [encode_again(self.encoder, part, seen, texts) for part, seen in parts]
-        return _in_rows(torch.cat(again), encoded.plan)
-
-    def _windows(self, image: NDArray[np.uint8], plan: WindowPlan) -> Tensor:
-        vision, levels = self.checkpoint.model.vision, self.checkpoint.pixels
-        pixels = to_pixels(
-            image,
-            (plan.height, plan.width),
-            device=vision.device,
-            dtype=vision.dtype,
-            mean=levels.mean,
-            std=levels.std,
-        )
-        return plan.cut(pixels)
-
-
-def encode_again(
-    encoder: DenseEncoder, pixels: Tensor, embeddings: Tensor, texts: Tensor
-) -> Tensor:
-    """Encode windows a second time, or return the first embeddings if the method has one pass.
-
-    Args:
-        encoder: The encoder of the first pass.
-        pixels: Normalised windows, (windows, 3, height, width).
-        embeddings: Embeddings of the first pass, (windows, rows, columns, E), of unit length.
-        texts: Embeddings of the prompts, (prompts, E), of unit length.
-
-    Returns:
-        (windows, rows, columns, E) float32, of unit length.
-    """
-    method, patch = encoder.method, encoder.model.config.vision.patch_size
-    if method.second_pass is None:
-        return embeddings
-    label = partial(label_patches, embeddings, texts, pixels, patch=patch)
-    return encoder.with_method(method.second_pass(label, method.settings))(pixels)
-
-
-def _colours(encoded: EncodedImage, device: torch.device) -> Tensor:
-    """The resized image (3, plan.height, plan.width), whose edges PAMR follows."""
-    size = (encoded.plan.height, encoded.plan.width)
-    return to_pixels(encoded.image, size, mean=CLIP_MEAN, std=CLIP_STD, device=device)
-
-
-def _in_rows(embeddings: Tensor, plan: WindowPlan) -> Tensor:
-    """(windows, rows, columns, E) -> (window rows, window columns, rows, columns, E)."""
-    return embeddings.unflatten(0, (len(plan.tops), len(plan.lefts)))
+        return in_rows(torch.cat(again), encoded.plan)
 
 
 def _is_one(image: ImageSource | Iterable[ImageSource]) -> TypeGuard[ImageSource]:
@@ -503,16 +454,3 @@ def _is_one(image: ImageSource | Iterable[ImageSource]) -> TypeGuard[ImageSource
 
 def _text_encoder(checkpoint: Checkpoint, config: SegmenterConfig) -> TextEncoder:
     return TextEncoder.of(checkpoint, templates=config.templates, cache=config.text_cache)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Planned:
-    """An image (height, width, 3) and where its windows will be."""
-
-    image: NDArray[np.uint8]
-    plan: WindowPlan
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of its windows."""
-        return self.plan.window_height, self.plan.window_width

@@ -1,0 +1,86 @@
+"""An image and its windows on the way to the image tower, and their embeddings on the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lhtclip.checkpoints.checkpoint import Checkpoint
+from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
+from lhtclip.image.pixels import resized_shape, to_pixels
+from lhtclip.image.windows import WindowPlan, WindowSettings, plan_windows
+
+
+class HasWindows(Protocol):
+    """An image and where its windows lie: before the tower or after it."""
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """RGB levels (height, width, 3)."""
+        ...
+
+    @property
+    def plan(self) -> WindowPlan:
+        """Where its windows lie."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedImage:
+    """An image (height, width, 3) and where its windows will lie."""
+
+    image: NDArray[np.uint8]
+    plan: WindowPlan
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of its windows."""
+        return self.plan.window_height, self.plan.window_width
+
+
+def plan_image(image: NDArray[np.uint8], settings: WindowSettings, *, patch: int) -> PlannedImage:
+    """Decide how an image is resized and cut.
+
+    Args:
+        image: RGB levels (height, width, 3).
+        settings: How.
+        patch: Side of a patch in pixels; even a thin image fills one.
+    """
+    height, width = resized_shape(
+        *image.shape[:2], short_side=settings.short_side, long_side=settings.long_side
+    )
+    window = settings.window and max(settings.window, patch)
+    plan = plan_windows(
+        max(height, patch), max(width, patch), window=window, stride=settings.stride
+    )
+    return PlannedImage(image, plan)
+
+
+def windows_of(planned: HasWindows, checkpoint: Checkpoint) -> Tensor:
+    """Resize, normalise and cut an image for a model: (windows, 3, height, width)."""
+    vision, levels, plan = checkpoint.model.vision, checkpoint.pixels, planned.plan
+    pixels = to_pixels(
+        planned.image,
+        (plan.height, plan.width),
+        device=vision.device,
+        dtype=vision.dtype,
+        mean=levels.mean,
+        std=levels.std,
+    )
+    return plan.cut(pixels)
+
+
+def resized_levels(planned: HasWindows, device: torch.device) -> Tensor:
+    """Return the resized image (3, plan.height, plan.width), whose edges PAMR follows."""
+    size = (planned.plan.height, planned.plan.width)
+    return to_pixels(planned.image, size, mean=CLIP_MEAN, std=CLIP_STD, device=device)
+
+
+def in_rows(embeddings: Tensor, plan: WindowPlan) -> Tensor:
+    """Turn (windows, rows, columns, E) into (window rows, window columns, rows, columns, E)."""
+    return embeddings.unflatten(0, (len(plan.tops), len(plan.lefts)))
