@@ -24,6 +24,22 @@ test-browser: .venv/dev  ## set up, install Chromium, then run the tests of the 
 	scripts/browser
 	.venv/bin/python -m pytest tests/browser
 
+test-readers: .venv/dev .venv-readers/done  ## set up, then open our files with the programs they are for
+	rm -rf .venv-readers/photos .venv-readers/files
+	mkdir -p .venv-readers/photos/sub
+	cp src/lhtclip/data/scenes/scene-02.png .venv-readers/photos/a.png
+	cp src/lhtclip/data/scenes/scene-07.png ".venv-readers/photos/sub/ünö b.png"
+	.venv/bin/lhtclip segment .venv-readers/photos --classes "dog, pizza, grass" --background "sky|water" \
+		--model bundled --quiet --out .venv-readers/files --format \
+		labels,csv,coco,panoptic,cvat,fiftyone,hf,label-studio,labelme,voc,yolo,yolo-semantic
+	LHTCLIP_READER_FILES=.venv-readers/files PYTHONPATH=. .venv-readers/bin/python -m pytest \
+		-c /dev/null --rootdir . --confcutdir tests/readers --import-mode importlib -p no:cacheprovider tests/readers
+
+.venv-readers/done: tests/readers/requirements.txt
+	$(PYTHON) -m venv .venv-readers
+	.venv-readers/bin/pip install -q -r tests/readers/requirements.txt
+	touch $@
+
 docs: .venv/dev  ## set up, then build the documentation site into site/
 	.venv/bin/python -m docs.generated
 	.venv/bin/zensical build --clean --strict
@@ -34,7 +50,7 @@ bench: .venv/dev  ## set up, then measure speed and memory into runs/bench/
 setup: .venv/dev  ## set up for development
 
 clean:  ## remove everything that these targets made
-	rm -rf .venv demo dist site .cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-readers demo dist site .cache .pytest_cache .ruff_cache .hypothesis
 	find src tests training -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps of what is installed; `dev` includes `core`.
