@@ -27,6 +27,7 @@ COMMANDS = {
     "models": "List the models with a short name.",
     "methods": "List the methods.",
     "download": "Download models into the local cache.",
+    "verify": "Compare models with answers that others published.",
     "demo": "Segment the bundled scenes.",
     "evaluate": "Measure mIoU on data sets with ground truth, by published protocols.",
     "analyze": "Measure layers, heads and tokens of a model.",

@@ -1,0 +1,89 @@
+"""`lhtclip verify`: compare checkpoints with the answers that others published."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from lhtclip.cli.console import print_table, say
+from lhtclip.errors import InputError
+
+PHOTO = "http://images.cocodataset.org/val2017/000000039769.jpg"
+_SECONDS, _MOST = 20, 5_000_000
+
+
+@click.command()
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.option("--image", metavar="FILE", help="COCO val2017 000000039769.jpg.  [default: fetch it]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def command(
+    context: click.Context, models: tuple[str, ...], image: str | None, as_json: bool
+) -> None:
+    """Compare models with known answers.
+
+    Asks each model questions whose answers others published, and prints expected and measured
+    values with their source. Where no answer is known it checks that features are finite and that
+    a photo prefers its own name. Exits with 1 if an answer is missed.
+    """
+    from lhtclip.checkpoints.checkpoint import load_checkpoint  # brings torch
+    from lhtclip.image.pixels import read_image
+    from lhtclip.verify.answers import answers_for
+    from lhtclip.verify.run import verify
+
+    def photo() -> Any:
+        return read_image(image if image else _fetch())
+
+    documents: list[dict[str, Any]] = []
+    for name in models:
+        checkpoint = load_checkpoint(name)
+        verdicts = list(verify(checkpoint, photo=photo))
+        if not answers_for(checkpoint.name):
+            say(f"{checkpoint.name}: no public answer known; only general checks.")
+        documents += [
+            {"model": checkpoint.name, "passed": each.passed} | asdict(each) for each in verdicts
+        ]
+    if as_json:
+        click.echo(json.dumps(documents, indent=1))
+    else:
+        print_table(
+            ("model", "question", "expected", "measured", "within", "result", "source"),
+            [_row(each) for each in documents],
+        )
+    context.exit(1 if any(each["passed"] is False for each in documents) else 0)
+
+
+def _row(document: dict[str, Any]) -> tuple[str, ...]:
+    answer = document["answer"]
+    result = {True: "ok", False: "MISSED", None: f"not measured: {document['reason']}"}
+    return (
+        document["model"],
+        answer["what"],
+        _short(answer["expected"]),
+        _short(document["measured"]),
+        f"{answer['tolerance']:g}",
+        result[document["passed"]],
+        answer["source"],
+    )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_short(each) for each in value) + "]"
+    return "" if value is None else str(value)
+
+
+def _fetch() -> bytes:
+    try:
+        with urllib.request.urlopen(PHOTO, timeout=_SECONDS) as answer:
+            return answer.read(_MOST)
+    except OSError as error:
+        raise InputError(
+            f"Cannot fetch the photo {PHOTO}: {error}. Download it elsewhere and pass --image FILE."
+        ) from error

@@ -1,0 +1,1 @@
+"""Known answers of public checkpoints: proof that anyone with the weights can run."""
