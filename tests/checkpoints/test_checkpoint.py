@@ -251,10 +251,10 @@ def test_malformed_config(folder: Path, change: dict[str, Any], message: str) ->
     [
         (
             "config.json",
-            r"holds no config\.json or open_clip_config\.json; expected are config\.json, model\.s",
+            r"has no config\.json or open_clip_config\.json\. It needs config\.json, model\.s",
         ),
-        ("model.safetensors", r"holds no model\.safetensors or pytorch_model\.bin"),
-        ("tokenizer.json", r"holds no tokenizer\.json"),
+        ("model.safetensors", r"has no model\.safetensors or pytorch_model\.bin"),
+        ("tokenizer.json", r"has no tokenizer\.json"),
     ],
 )
 def test_missing_file(folder: Path, file: str, message: str) -> None:

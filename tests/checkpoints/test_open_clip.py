@@ -241,8 +241,16 @@ def test_what_changes_nothing(folder: Path, original: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "changes", "message"),
     [
-        ("model_cfg", {"vision_cfg": None}, " describes no CLIP: its 'vision_cfg' is missing."),
-        ("model_cfg", {"text_cfg": 3}, " describes no CLIP: its 'text_cfg' is no object."),
+        (
+            "model_cfg",
+            {"vision_cfg": None},
+            " does not describe a CLIP: its 'vision_cfg' is missing.",
+        ),
+        (
+            "model_cfg",
+            {"text_cfg": 3},
+            " does not describe a CLIP: its 'text_cfg' is not an object.",
+        ),
         ("model_cfg", {"embed_dim": None}, ": model_cfg.embed_dim should be a positive whole"),
         ("model_cfg", {"quick_gelu": 1}, ": model_cfg.quick_gelu should be true or false, not 1."),
         ("vision_cfg", {"image_size": [32, 32]}, ": vision_cfg.image_size should be a positive"),
@@ -333,9 +341,9 @@ def test_misshapen_tensors_are_named(
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        (CONFIG, "no config.json or open_clip_config.json; expected are config.json, model.safe"),
-        (WEIGHTS, "no open_clip_model.safetensors or open_clip_pytorch_model.bin; expected are op"),
-        ("tokenizer.json", "no tokenizer.json; expected are open_clip_config.json, open_clip_mode"),
+        (CONFIG, "no config.json or open_clip_config.json. It needs config.json, model.safe"),
+        (WEIGHTS, "no open_clip_model.safetensors or open_clip_pytorch_model.bin. It needs op"),
+        ("tokenizer.json", "no tokenizer.json. It needs open_clip_config.json, open_clip_mode"),
     ],
 )
 def test_missing_file(folder: Path, file: str, message: str) -> None:

@@ -440,7 +440,7 @@ def test_no_clip(original: Archived, name: str, size: tuple[int, ...] | None, me
         tensors[name] = torch.zeros(size)
     with pytest.raises(CheckpointError) as error:
         openai_config(tensors, path=Path("x.pt"))
-    assert str(error.value).startswith("x.pt is no CLIP of OpenAI's: ")
+    assert str(error.value).startswith("x.pt is not one of OpenAI's CLIPs: ")
     assert message in str(error.value)
 
 

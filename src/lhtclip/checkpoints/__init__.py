@@ -1,1 +1,1 @@
-"""Read, fetch and save checkpoints in every layout that is known."""
+"""Read, download and save checkpoints in every known layout."""

@@ -1,4 +1,4 @@
-"""What people call models elsewhere, and what they are called here."""
+"""Names of models elsewhere, and their names here."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 
 from lhtclip.errors import UnknownNameError
 
-# What other programs put before an id on the hub.
+# Prefixes that other programs put before a hub id.
 _BEFORE = re.compile(r"^(hf[-_]hub:|hf://(models/)?|(https?://)?(www\.)?huggingface\.co/)", re.I)
 _BEHIND = re.compile(r"/(tree|blob|resolve)/.*$|/+$")
 _RESNET = re.compile(r"^(openai/)?RN\d+(x\d+)?(-quickgelu)?$", re.I)
-_NAMES = {  # as OpenAI, OpenCLIP and the hub call those that OpenAI published, in lower case
+_NAMES = {  # names of OpenAI's models by OpenAI, OpenCLIP and the hub, in lower case
     f"{before}{name}": ours
     for before in ("", "openai/", "openai:", "clip-")
     for ours, names in {
@@ -28,10 +28,10 @@ _NAMES = {  # as OpenAI, OpenCLIP and the hub call those that OpenAI published, 
 
 
 def known_as(name: str) -> str:
-    """Return what a model is called here; a name that is none of the known ones stays as it is.
+    """Return the name of a model here; unknown names stay as they are.
 
     Raises:
-        UnknownNameError: It names a CLIP that cannot be read, one with a ResNet.
+        UnknownNameError: It names a CLIP with a ResNet, which cannot be read.
     """
     if os.path.exists(name):
         return name

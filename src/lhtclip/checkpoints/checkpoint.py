@@ -1,4 +1,4 @@
-"""A folder in the layout of `transformers` or OpenCLIP, or OpenAI's archive, becomes a model."""
+"""From a folder in the layout of `transformers` or OpenCLIP, or OpenAI's archive, to a model."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class Checkpoint:
     Attributes:
         model: Image and text tower, frozen.
         tokenizer: Turns prompts into token ids.
-        pixels: How the image tower wants pixels normalised.
-        directory: The folder, or the archive, that it was loaded from.
-        fingerprint: SHA-256 of all that a prompt's feature depends on: the tokenizer, and the text
-            tower's configuration and weights as stored. Cached features are filed under it.
+        pixels: How pixels are normalised.
+        directory: The folder or archive that it was loaded from.
+        fingerprint: SHA-256 of everything that a prompt's feature depends on: the tokenizer, and
+            the text tower's configuration and stored weights. It is the key of cached features.
         name: "bundled", an id on the hub, or a path: one name per model.
     """
 
@@ -65,7 +65,7 @@ class Checkpoint:
 
     @property
     def preset(self) -> Preset:
-        """The settings of LHT that fit it: its own file, the table, or the paper's rule by depth.
+        """The settings of LHT for it: its own file, the table, or layers by depth as in the paper.
 
         Raises:
             CheckpointError: Its `lht.json` is not a preset.
@@ -84,17 +84,17 @@ def load_checkpoint(
 
     Args:
         model: A short name ("ViT-B-16"), an id on the hub, "bundled", a folder in the layout of
-            `transformers` or OpenCLIP, or an archive of OpenAI's (`.pt`), which holds weights
-            alone; its tokenizer is that of `lhtclip.checkpoints.hub.tokenizer_of`.
+            `transformers` or OpenCLIP, or an archive of OpenAI's (`.pt`), which has only
+            weights; its tokenizer is that of `lhtclip.checkpoints.hub.tokenizer_of`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         dtype: "auto", "float32", "bfloat16" or "float16".
 
     Raises:
         UnknownNameError: There is no such short name or precision.
         InputError: The device does not exist here.
-        CheckpointNotFoundError: The model or one of its files is missing and cannot be fetched.
-        CheckpointError: A file cannot be read, a tensor is missing, left over or misshapen, or the
-            files do not belong together.
+        CheckpointNotFoundError: The model or one of its files is missing and cannot be downloaded.
+        CheckpointError: A file cannot be read, a tensor is missing, unexpected or of a wrong shape,
+            or the files do not belong together.
     """
     device = choose_device(device) if isinstance(device, str) else device
     dtype = choose_dtype(dtype, device) if isinstance(dtype, str) else dtype
@@ -124,7 +124,7 @@ def save_checkpoint(model: ImageTextModel, directory: Path, *, dtype: torch.dtyp
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What a checkpoint's files hold; errors refer to `config_file` as what describes the rest."""
+    """The content of a checkpoint's files; errors name `config_file` as their description."""
 
     model: ImageTextModel
     pixels: PixelConfig
@@ -168,7 +168,7 @@ def _layout(directory: Path) -> Layout:
 
 
 def _older_tokenizer(directory: Path) -> tuple[str, ...]:
-    """Name the file that stands for both that older checkpoints carry, if both are there."""
+    """Return the file that contains both files of older checkpoints, if both are there."""
     return (VOCABULARY_FILE,) if (directory / MERGES_FILE).is_file() else ()
 
 
@@ -181,7 +181,7 @@ def _existing(directory: Path, layout: Layout, *candidates: str) -> Path:
 
 def _absent(directory: Path, layout: Layout, *candidates: str) -> CheckpointNotFoundError:
     return CheckpointNotFoundError(
-        f"The checkpoint folder {directory} holds no {' or '.join(candidates)}; expected are "
+        f"The checkpoint folder {directory} has no {' or '.join(candidates)}. It needs "
         f"{layout.config_file}, {layout.weight_files[0]} and {TOKENIZER_FILE}."
     )
 
@@ -202,13 +202,13 @@ def _read_config(
 
 @contextmanager
 def _without_weights() -> Generator[None, None, None]:
-    """Make modules without memory for their weights, and without the time to fill it."""
+    """Build modules without allocating or filling their weights."""
     try:
         with torch.device("meta"):
             yield
     except (RuntimeError, OverflowError) as error:  # more elements than torch can count
         raise CheckpointError(
-            f"The configuration describes no model that could be built: {error}."
+            f"The configuration does not describe a model that can be built: {error}."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Where to compute and in which precision, when the user does not say."""
+"""The device and the precision, by name or automatically."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts where CUDA is not compiled in
+    except (RuntimeError, AssertionError) as error:  # torch raises AssertionError without CUDA
         raise InputError(
             f"The device {name!r} cannot be used here ({str(error).splitlines()[0]}). "
             "Use 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
@@ -35,7 +35,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return a precision: "auto" is the fastest that the device has matrix units for.
+    """Return a precision: "auto" is the fastest with matrix units on the device.
 
     CUDA: bfloat16 where supported, else float16. MPS: float16. CPU: bfloat16 with AMX, else
     float32: AVX512-BF16 alone took 1.4 times as long as float32 for a ViT-B/16 (2 cores, torch
@@ -56,7 +56,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """Return the name that a precision has here, such as "float32"."""
+    """Return the name of a precision, such as "float32"."""
     return str(dtype).removeprefix("torch.")
 
 

@@ -21,7 +21,7 @@ _NOT_IMPLEMENTED = {
 
 
 def family_of(content: Mapping[str, Any]) -> Family:
-    """Look up the family of a `config.json`; where it names none, it is CLIP's.
+    """Look up the family of a `config.json`; without a model type it is CLIP.
 
     Raises:
         CheckpointError: It is a model that cannot be read.
@@ -31,6 +31,6 @@ def family_of(content: Mapping[str, Any]) -> Family:
         raise CheckpointError(f"config.json describes {_NOT_IMPLEMENTED[kind]}.")
     if kind not in FAMILIES:
         raise CheckpointError(
-            f"config.json describes a model of type {kind!r}; known are {', '.join(FAMILIES)}."
+            f"config.json describes a model of type {kind!r}. Known types: {', '.join(FAMILIES)}."
         )
     return FAMILIES[kind]

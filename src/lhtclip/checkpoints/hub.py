@@ -1,4 +1,4 @@
-"""The name of a model becomes a local path: its own, the bundled model's, or one in the cache."""
+"""From the name of a model to a local path: its own, the bundled model's, or one in the cache."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ARCHIVE_SUFFIX = ".pt"
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model with a short name; `hub_id` is empty for the one that comes with the package."""
+    """A model with a short name; `hub_id` is empty for the bundled one."""
 
     name: str
     hub_id: str
@@ -37,7 +37,7 @@ class KnownModel:
 
 
 KNOWN_MODELS: tuple[KnownModel, ...] = (
-    KnownModel(BUNDLED, "", "small, comes with the package, knows scenes of emoji only"),
+    KnownModel(BUNDLED, "", "small, bundled; knows only scenes of emoji"),
     KnownModel("ViT-B-16", "openai/clip-vit-base-patch16", "OpenAI, 150 M parameters"),
     KnownModel("ViT-B-32", "openai/clip-vit-base-patch32", "OpenAI, 151 M parameters"),
     KnownModel("ViT-L-14", "openai/clip-vit-large-patch14", "OpenAI, 428 M parameters"),
@@ -89,14 +89,14 @@ SHORT_NAMES: dict[str, str] = {
     model.name: model.hub_id for model in KNOWN_MODELS if model.name != BUNDLED
 }
 
-# OpenAI's own archives, by the SHA-256 that they were published with, and what the hub calls them.
+# OpenAI's own archives, by their published SHA-256, and their hub ids.
 OPENAI_ARCHIVES: dict[str, str] = {
     "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f": SHORT_NAMES["ViT-B-16"],
     "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af": SHORT_NAMES["ViT-B-32"],
     "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836": SHORT_NAMES["ViT-L-14"],
     "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02": SHORT_NAMES["ViT-L-14-336"],
 }
-_OPENAI_TOKENIZER = "ViT-B-32"  # the model that they all take the tokenizer of
+_OPENAI_TOKENIZER = "ViT-B-32"  # the model whose tokenizer they all use
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
@@ -104,11 +104,11 @@ _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 def canonical_name(name: str | Path) -> str:
     """Return "bundled", the id on the hub, or a path as text: one name per model.
 
-    An archive that OpenAI published is called like its twin on the hub, which is the same network.
+    An archive published by OpenAI has the name of the same network on the hub.
 
     Raises:
-        UnknownNameError: A string that can be none of these.
-        CheckpointError: An archive that cannot be read.
+        UnknownNameError: The string is none of these.
+        CheckpointError: An archive cannot be read.
     """
     if name == BUNDLED:
         return BUNDLED
@@ -120,19 +120,19 @@ def canonical_name(name: str | Path) -> str:
 def resolve(name: str | Path, *, download: bool = True) -> Path:
     """Return the local folder with a model's configuration, weights and tokenizer, or its archive.
 
-    Nothing is asked of the network for a folder, for the bundled model, and for what is in the
-    cache of `huggingface_hub`; its HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and HF_TOKEN count.
+    A folder, the bundled model and models in the cache of `huggingface_hub` need no network.
+    HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and HF_TOKEN apply.
 
     Args:
         name: "bundled", a name in `SHORT_NAMES`, an id on the hub ("organisation/model"), or the
-            path of a folder or of an archive of OpenAI's (`.pt`). A folder that is called like one
+            path of a folder or of an archive of OpenAI's (`.pt`). A folder with the name of one
             of the first two needs "./".
-        download: Whether files that are missing may be fetched.
+        download: Whether missing files may be downloaded.
 
     Raises:
-        UnknownNameError: A string that can be none of these.
-        CheckpointNotFoundError: There is no such folder or archive, or the model, or an archive's
-            tokenizer, is not in the cache and cannot be fetched.
+        UnknownNameError: The string is none of these.
+        CheckpointNotFoundError: There is no such folder or archive, or the model or an archive's
+            tokenizer is not in the cache and cannot be downloaded.
         CheckpointError: The path is that of another file.
     """
     name = _known_as(name)
@@ -158,10 +158,10 @@ def resolve(name: str | Path, *, download: bool = True) -> Path:
 
 
 def tokenizer_of(archive: Path, *, download: bool = False) -> Path:
-    """Return the tokenizer for an archive of OpenAI's: a file beside it, or the one they all share.
+    """Return the tokenizer for an archive of OpenAI's: a file next to it, or the shared one.
 
     Raises:
-        CheckpointNotFoundError: There is none beside it, nor in the cache, and none can be fetched.
+        CheckpointNotFoundError: There is none next to it or in the cache, and no download.
     """
     beside = archive.parent / TOKENIZER_FILE
     if beside.is_file():
@@ -182,7 +182,7 @@ def _known_as(name: str | Path) -> str | Path:
 
 
 def _path(name: str | Path) -> Path | None:
-    """Return the path that a name stands for, None for the name of a model."""
+    """Return the path that a name means; None for the name of a model."""
     text = os.path.expanduser(name)
     if isinstance(name, Path):
         return Path(text)
@@ -206,7 +206,7 @@ def _published_as(path: Path) -> str | None:
 
 @lru_cache
 def _sha256(path: Path, size: int, changed: int) -> str:
-    """Hash a file; `size` and `changed` are there to hash it anew when it is another."""
+    """Hash a file; `size` and `changed` make the cache notice another file."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -222,17 +222,17 @@ def _hub_id(name: str) -> str:
 
 
 def _from_hub(name: str, *, download: bool) -> Path:
-    """Fetch what is needed and not in the cache, small files first, of the weights one kind."""
+    """Download missing files: small ones first, then one kind of weights."""
     hub_id = _hub_id(name)
     config = cached(hub_id, *(layout.config_file for layout in LAYOUTS))
-    begun = layout_of(config.parent) if config else None  # what was begun is completed
+    begun = layout_of(config.parent) if config else None  # complete what was started
     if config and begun and _is_complete(config.parent, begun):
         return config.parent
     fetch_first = partial(fetch, hub_id, name=name, download=download)
     config = fetch_first(*(layout.config_file for layout in ([begun] if begun else LAYOUTS)))
     layout = next(layout for layout in LAYOUTS if layout.config_file == config.name)
     fetch_first(TOKENIZER_FILE)
-    if layout is TRANSFORMERS:  # before the weights, with which a model counts as complete
+    if layout is TRANSFORMERS:  # before the weights, which make a model complete
         fetch_optional(
             hub_id, PIXEL_FILE, name=name, download=download, wanted=layout.weight_files[0]
         )

@@ -1,4 +1,4 @@
-"""What the files of a checkpoint's folder are called, in the two layouts that are read."""
+"""The file names of a checkpoint's folder, in the two known layouts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A configuration file that tells the layout, and weights: the first that is there is read."""
+    """A configuration file that identifies the layout, and weights, in order of preference."""
 
     config_file: str
     weight_files: tuple[str, str]

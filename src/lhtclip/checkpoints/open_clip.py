@@ -1,4 +1,4 @@
-"""OpenCLIP's layout: its configuration read as ours, and what it calls the tensors."""
+"""OpenCLIP's layout: its configuration, converted to ours, and its names of tensors."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ OPEN_CLIP_TENSORS = TensorNames(
         "mlp.contract": ("mlp.c_proj.{}",),
     },
     transposed=frozenset({"vision.projection.weight", "text.projection.weight"}),
-    # A mask, and what OpenAI's archives tell of their shape.
+    # A mask, and what OpenAI's archives say about their shape.
     ignored=frozenset({"attn_mask", "input_resolution", "context_length", "vocab_size"}),
 )
 
-# What is read, by section, with OpenCLIP's default values; 0 where it has none.
+# The keys that are read, by section, with OpenCLIP's default values; 0 if it has none.
 _READ: dict[str, dict[str, Any]] = {
     "model_cfg": {"embed_dim": 0, "quick_gelu": False},
     "vision_cfg": {
@@ -74,7 +74,7 @@ _READ: dict[str, dict[str, Any]] = {
     },
     "preprocess_cfg": {"mean": CLIP_MEAN, "std": CLIP_STD},
 }
-# What else may be there, with the values that leave the network a plain CLIP.
+# Other keys, with the values that leave the network a plain CLIP.
 _PLAIN: dict[str, dict[str, tuple[Any, ...]]] = {
     "model_cfg": {
         "custom_text": (False,),
@@ -108,7 +108,7 @@ _PLAIN: dict[str, dict[str, tuple[Any, ...]]] = {
         "tokenizer_kwargs": (None, {}),
     },
 }
-# What a plain CLIP does not look at when it encodes: settings of training and of parts it lacks.
+# Keys without effect on encoding: settings of training and of parts that a plain CLIP lacks.
 _IDLE: dict[str, frozenset[str]] = {
     "model_cfg": frozenset(
         {"vision_cfg", "text_cfg", "init_logit_scale", "cast_dtype", "output_dict"}
@@ -129,7 +129,7 @@ def clip_config(content: Mapping[str, Any]) -> ClipConfig:
     """Read the `model_cfg` of an `open_clip_config.json`.
 
     Raises:
-        CheckpointError: It describes no CLIP, or one that is not implemented; names the key.
+        CheckpointError: It does not describe a CLIP, or one that is not implemented; names the key.
     """
     sections = {"model_cfg": _object(content, "model_cfg")}
     for name in ("vision_cfg", "text_cfg"):
@@ -167,7 +167,7 @@ def clip_config(content: Mapping[str, Any]) -> ClipConfig:
 
 
 def pixel_config(content: Mapping[str, Any]) -> PixelConfig:
-    """Read the `preprocess_cfg` of an `open_clip_config.json`; what is left out is as in CLIP.
+    """Read the `preprocess_cfg` of an `open_clip_config.json`; missing settings are CLIP's.
 
     Raises:
         CheckpointError: A mean or std that is not three numbers.
@@ -180,8 +180,10 @@ def pixel_config(content: Mapping[str, Any]) -> PixelConfig:
 def _object(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     values = content.get(key)
     if not isinstance(values, Mapping):
-        fault = "missing" if values is None else "no object"
-        raise CheckpointError(f"{OPEN_CLIP.config_file} describes no CLIP: its {key!r} is {fault}.")
+        fault = "missing" if values is None else "not an object"
+        raise CheckpointError(
+            f"{OPEN_CLIP.config_file} does not describe a CLIP: its {key!r} is {fault}."
+        )
     return cast("Mapping[str, Any]", values)
 
 

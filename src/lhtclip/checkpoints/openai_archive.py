@@ -1,7 +1,7 @@
-"""OpenAI's own archives: a TorchScript file is read without running it, its shape by its tensors.
+"""OpenAI's own archives: TorchScript files, read without running them; tensors give the shape.
 
 Such a `.pt` is a zip: `data.pkl` pickles the module tree, `data/<key>` are the bytes of its
-tensors, and `code/` is a program, which is never looked at.
+tensors, and `code/` is a program, which is never read.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ from lhtclip.clip.config import ClipConfig, TextConfig, VisionConfig
 from lhtclip.errors import CheckpointError
 
 OPENAI_SUFFIX = ".pt"
-# Buffers of OpenAI's archives beside the weights. What they say is in the shapes too; that they are
-# there says whose file it is.
+# Buffers of OpenAI's archives. The shapes say the same, but their presence identifies the file.
 OPENAI_MARKS = frozenset({"input_resolution", "context_length", "vocab_size"})
 _HEAD_WIDTH = 64
-# Image towers of OpenCLIP whose heads are of another width: ViT-SO400M, H, g, bigG and e.
+# Image towers of OpenCLIP with heads of another width: ViT-SO400M, H, g, bigG and e.
 _HEAD_WIDTH_OF = {1152: 72, 1280: 80, 1408: 88, 1664: 104, 1792: 112}
 _logger = logging.getLogger("lhtclip")
 
 
 def is_torchscript(path: Path) -> bool:
-    """Tell a TorchScript archive from what `torch.save` writes."""
+    """Whether a file is a TorchScript archive, unlike what `torch.save` writes."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -41,12 +40,12 @@ def is_torchscript(path: Path) -> bool:
 def read_torchscript(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a TorchScript archive by name, as stored, on the CPU.
 
-    Nothing of the archive is run: its pickle may name tensors and classes of its own program, for
-    which an inert object stands in, and nothing else.
+    Nothing in the archive is run: its pickle may name tensors and classes of its own program, which
+    an inert object replaces, and nothing else.
 
     Raises:
         pickle.UnpicklingError: It names anything else.
-        Exception: Of many kinds, as broken zips and pickles are reported.
+        Exception: Of many kinds, for broken zips and pickles.
     """
     with zipfile.ZipFile(path) as archive:
         root = archive.namelist()[0].partition("/")[0]
@@ -56,14 +55,14 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
 
 
 def openai_config(tensors: Mapping[str, Tensor], *, path: Path) -> ClipConfig:
-    """Tell from OpenAI's tensors what they are the weights of.
+    """Return the configuration that OpenAI's tensors belong to.
 
-    Heads are 64 wide, as in each of their vision transformers, and the activation is QuickGELU. No
-    shape tells either: a file without OpenAI's marks is taken for theirs with a warning, or, where
-    OpenAI published none of its width, for OpenCLIP's, whose wide heads and GELU are taken then.
+    Heads are 64 wide, as in all of their vision transformers, and the activation is QuickGELU. The
+    shapes show neither: a file without OpenAI's marks is assumed to be theirs, with a warning, or
+    OpenCLIP's if OpenAI published none of its width, with OpenCLIP's wide heads and GELU.
 
     Raises:
-        CheckpointError: It is no CLIP, or one with a ResNet.
+        CheckpointError: It is not a CLIP, or one with a ResNet.
     """
     if any(name.startswith("visual.attnpool.") for name in tensors):
         raise CheckpointError(
@@ -101,8 +100,8 @@ def openai_config(tensors: Mapping[str, Tensor], *, path: Path) -> ClipConfig:
     )
     if not OPENAI_MARKS & tensors.keys():
         _logger.warning(
-            "%s does not say how its tensors are used: %d heads and %s are taken, as in %s. If it "
-            "was trained otherwise, put it into a folder with an open_clip_config.json.",
+            "%s does not say how its tensors are used; assuming %d heads and %s, as in %s. If it "
+            "was trained differently, put it into a folder with an open_clip_config.json.",
             path,
             config.vision.num_attention_heads,
             "GELU" if width in _HEAD_WIDTH_OF else "QuickGELU",
@@ -112,25 +111,28 @@ def openai_config(tensors: Mapping[str, Tensor], *, path: Path) -> ClipConfig:
 
 
 class _Shapes:
-    """Shapes of tensors that a CLIP must have."""
+    """The shapes of tensors, which a CLIP must have."""
 
     def __init__(self, tensors: Mapping[str, Tensor], path: Path) -> None:
         self._tensors, self._path = tensors, path
 
     def of(self, name: str, dimensions: int) -> tuple[int, ...]:
         if name not in self._tensors:
-            raise CheckpointError(f"{self._path} is no CLIP of OpenAI's: it has no tensor {name}.")
+            raise CheckpointError(
+                f"{self._path} is not one of OpenAI's CLIPs: it has no tensor {name}."
+            )
         shape = tuple(self._tensors[name].shape)
         if len(shape) != dimensions or 0 in shape:
             raise CheckpointError(
-                f"{self._path} is no CLIP of OpenAI's: its tensor {name} has shape {shape}."
+                f"{self._path} is not one of OpenAI's CLIPs: its tensor {name} has shape {shape}."
             )
         return shape
 
     def heads(self, width: int, of_each: int) -> int:
         if width % of_each:
             raise CheckpointError(
-                f"{self._path} is no CLIP of OpenAI's: its width {width} cannot be divided into "
+                f"{self._path} is not one of OpenAI's CLIPs: its width {width} cannot be divided "
+                "into "
                 f"heads of {of_each}."
             )
         return width // of_each
@@ -140,12 +142,12 @@ def _count(tensors: Iterable[str], prefix: str) -> int:
     return len({name[len(prefix) :].split(".")[0] for name in tensors if name.startswith(prefix)})
 
 
-# What the pickle may name. Whatever stands in for a global has no attributes that a pickle could
-# set, so that one archive cannot change how the next is read.
+# The names that the pickle may use. Their replacements have no attributes that a pickle could set,
+# so one archive cannot change how the next is read.
 
 
 class _Module:
-    """Stands in for every class of the archive's program; holds an instance's attributes."""
+    """Replaces every class of the archive's program; has an instance's attributes."""
 
     __slots__ = ("attributes",)
 
@@ -154,7 +156,7 @@ class _Module:
 
 
 class _Rebuild:
-    """Lays a tensor over its storage, as `torch._utils._rebuild_tensor_v2` does."""
+    """Views a storage as a tensor, as `torch._utils._rebuild_tensor_v2` does."""
 
     __slots__ = ()
 
@@ -165,7 +167,7 @@ class _Rebuild:
 
 
 class _Nothing:
-    """Takes the place of attributes that are typed lists or dicts: no weight is among them."""
+    """Replaces attributes that are typed lists or dicts, which contain no weights."""
 
     __slots__ = ()
 
@@ -219,7 +221,7 @@ class _Unpickler(pickle.Unpickler):
 
 def _tensors(module: object, prefix: str = "") -> Iterable[tuple[str, Tensor]]:
     if not isinstance(module, _Module):
-        raise pickle.UnpicklingError("it holds no module")
+        raise pickle.UnpicklingError("it contains no module")
     for name, value in cast("dict[str, Any]", module.attributes).items():
         if isinstance(value, Tensor) and name != "attn_mask":  # computed, not learned
             yield prefix + name, value

@@ -1,4 +1,4 @@
-"""How pixels are normalised, by the files that `transformers` writes beside a `config.json`."""
+"""How pixels are normalised: the files that `transformers` writes next to a `config.json`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lhtclip.clip.config import PixelConfig
 def read_pixels(
     directory: Path, default: PixelConfig, read: Callable[[Path], Mapping[str, Any]]
 ) -> PixelConfig:
-    """Read `processor_config.json`, or where it says nothing of images `preprocessor_config.json`.
+    """Read `processor_config.json`, or `preprocessor_config.json` if it says nothing about images.
 
-    The order is that of `transformers`, whose version 5 writes the first of them only.
+    The order is that of `transformers`, whose version 5 writes only the first.
 
     Args:
         directory: The folder of a checkpoint.
-        default: For what none of the files says.
+        default: The settings that no file has.
         read: Reads a JSON object.
 
     Raises:

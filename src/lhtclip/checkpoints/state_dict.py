@@ -1,4 +1,4 @@
-"""A checkpoint's tensors become ours, and back, by a table of what its layout calls each."""
+"""From a checkpoint's tensors to ours, and back, by a table of names."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from lhtclip.errors import CheckpointError, listed
 def gather(
     model: ImageTextModel, tensors: Mapping[str, Tensor], names: TensorNames, *, config_file: str
 ) -> dict[str, Tensor]:
-    """Rename, join and turn a checkpoint's tensors into the state dict of `model`.
+    """Rename, join and transpose a checkpoint's tensors into the state dict of `model`.
 
     Args:
-        model: Tells what is wanted; may lie on the meta device.
-        tensors: By the names of their layout.
-        names: Of that layout.
-        config_file: What errors refer to as the file that asked for such a model.
+        model: The model, possibly on the meta device.
+        tensors: Tensors by the names of their layout.
+        names: The names of that layout.
+        config_file: The file that errors name as the model's description.
 
     Raises:
-        CheckpointError: Names the tensors that are missing, left over or of a wrong shape.
+        CheckpointError: Tensors are missing, unexpected or of a wrong shape; names them.
     """
     table = _table(model, names)
     wanted = {name for stored in table.values() for name in stored.names}
@@ -60,7 +60,7 @@ def gather(
 
 
 def scatter(model: ImageTextModel, names: TensorNames) -> dict[str, Tensor]:
-    """Return the tensors of `model` as a layout names and shapes them."""
+    """Return the tensors of `model` with the names and shapes of a layout."""
     state = model.state_dict()
     tensors: dict[str, Tensor] = {}
     for ours, stored in _table(model, names).items():

@@ -1,6 +1,6 @@
-"""Weight files to tensors by name: whole or in parts, plain or as a training script left them.
+"""Weight files to tensors by name: whole or in parts, plain or from a training script.
 
-Nothing of a file runs. What a file unpacks to is held against its size before it is read.
+Nothing in a file runs. Its unpacked size is compared with its size before it is read.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from lhtclip.checkpoints.openai_archive import is_torchscript, read_torchscript
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
 from lhtclip.files.regular_files import open_regular
 
-VARIANTS = ("", ".fp16", ".bf16")  # how the hub marks weights of less precision
+VARIANTS = ("", ".fp16", ".bf16")  # the hub's marks of lower precision
 _PART = re.compile(r"-(\d+)-of-(\d+)$")
-# Where training scripts put the weights, beside an epoch, an optimiser and the like.
+# Where training scripts put the weights, next to an epoch, an optimiser and the like.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
 # What wrappers of modules put before each name: parallel, compiled, inside another.
 _PREFIXES = ("module.", "_orig_mod.", "model.", "clip.", "clip_model.", "net.")
@@ -34,7 +34,7 @@ _logger = logging.getLogger("lhtclip")
 
 
 def weight_files(directory: Path, layout: Layout) -> list[Path]:
-    """Return the file that holds the weights, or the files that hold a part each; none if none do.
+    """Return the file with the weights, or the files with a part each; empty if there are none.
 
     Raises:
         CheckpointNotFoundError: Some parts are missing.
@@ -52,15 +52,15 @@ def weight_files(directory: Path, layout: Layout) -> list[Path]:
 
 
 def read_weights(*paths: Path, instead: str) -> dict[str, Tensor]:
-    """Read the tensors of files by name, as stored, without what wrappers put before the names.
+    """Read the tensors of files by name, as stored, without prefixes of wrappers.
 
     Args:
-        paths: The files; together they hold each tensor once.
-        instead: What errors name as the file to use in place of one that is not loaded.
+        paths: The files, which together have each tensor once.
+        instead: The file that errors recommend instead of one that is not loaded.
 
     Raises:
-        CheckpointError: A file is broken, holds more than tensors, or unpacks to much more than it
-            holds, or two hold the same tensor.
+        CheckpointError: A file is broken, has more than tensors, or unpacks to much more than its
+            size, or two have the same tensor.
     """
     tensors: dict[str, Tensor] = {}
     for path in paths:
@@ -108,7 +108,7 @@ def _read(path: Path, instead: str) -> dict[str, Tensor]:
             f"Use {instead} in its place; of a training script's checkpoint of your own, save the "
             "weights alone, torch.save(checkpoint['state_dict'], ...)."
         ) from error
-    except Exception as error:  # what broken pickles and archives raise has no common root
+    except Exception as error:  # the errors of broken pickles and archives have no common base
         raise unreadable(path, error) from error
     return _unwrapped(content, path)
 

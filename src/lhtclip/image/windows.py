@@ -1,4 +1,4 @@
-"""How an image is resized and cut, and where the windows of a sliding-window pass lie."""
+"""How an image is resized and cut into sliding windows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lhtclip.errors import InputError, is_whole
 
-_AT_ONCE = {"cpu": 8}  # windows, by device type; what more of them write leaves a CPU's caches
+_AT_ONCE = {"cpu": 8}  # windows, by device type; the output of more does not fit a CPU's caches
 _AT_ONCE_ELSEWHERE = 32
 
 
@@ -18,11 +18,11 @@ class WindowSettings:
     """How an image is resized and cut (the shared evaluation protocol's defaults).
 
     Attributes:
-        short_side: Pixels that the shorter side is resized to.
-        long_side: Most pixels of the longer side; wins over `short_side`.
-        window: Side of a window in pixels; None runs the whole image at once.
+        short_side: Length of the shorter side after resizing, in pixels.
+        long_side: Maximum length of the longer side, in pixels; overrides `short_side`.
+        window: Side of a window in pixels; None encodes the whole image at once.
         stride: Pixels from one window to the next.
-        batch: Most windows in one pass through the tower; None for as many as suit the device.
+        batch: Maximum windows in one pass; None chooses by device.
     """
 
     short_side: int = 336
@@ -42,22 +42,22 @@ class WindowSettings:
             check_stride(window=self.window, stride=self.stride)
 
     def at_once(self, device: str) -> int:
-        """Return the most windows in one pass on a device of this type."""
+        """Return the maximum number of windows in one pass on this type of device."""
         return self.batch or _AT_ONCE.get(device, _AT_ONCE_ELSEWHERE)
 
 
 def window_starts(length: int, *, window: int, stride: int) -> tuple[int, ...]:
-    """Return where windows begin along one axis, in pixels.
+    """Return where windows start along one axis, in pixels.
 
-    The last window is shifted inwards to end with the image, so that nothing is padded. A length
-    below the window gives one window of that length.
+    The last window is shifted inwards to end with the image, so nothing is padded. A length below
+    the window gives one window of that length.
     """
     count = max(length - window + stride - 1, 0) // stride + 1
     return tuple(max(min(i * stride + window, length) - window, 0) for i in range(count))
 
 
 def check_stride(*, window: int, stride: int) -> None:
-    """Refuse a stride that would leave pixels between windows out.
+    """Refuse a stride that would skip pixels between windows.
 
     Raises:
         InputError: The stride is longer than a window.
@@ -88,7 +88,7 @@ class WindowPlan:
 
     @property
     def count(self) -> int:
-        """How many windows there are."""
+        """The number of windows."""
         return len(self.tops) * len(self.lefts)
 
     def cut(self, pixels: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ def plan_windows(height: int, width: int, *, window: int | None, stride: int) ->
         stride: Pixels between windows.
 
     Raises:
-        InputError: The stride is longer than a window, so that pixels would be left out.
+        InputError: The stride is longer than a window, so pixels would be skipped.
     """
     if window is None:
         return WindowPlan(height, width, (0,), (0,), height, width)

@@ -11,7 +11,7 @@ LONGEST_SIDE = 65_500  # pixels; what libjpeg writes
 
 
 def encode_photo(picture: Image.Image) -> bytes:
-    """Encode an RGB picture; colours keep the full resolution, so that thin lines stay clear."""
+    """Encode an RGB image with full colour resolution, so that thin lines stay sharp."""
     file = io.BytesIO()
     picture.save(file, format="JPEG", quality=_QUALITY, subsampling=0)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Results in notebooks: a picture small enough to be kept in the file, and Matplotlib axes."""
+"""Results in notebooks: an image small enough to be stored in the file, and Matplotlib axes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from PIL import Image
 
 from lhtclip.extras import import_extra
 
-LONGEST_SIDE = 1024  # pixels of a picture that a notebook keeps
+LONGEST_SIDE = 1024  # pixels of an image that a notebook stores
 
 
 def small(picture: Image.Image) -> Image.Image:
-    """Return the picture, or a smaller one whose longer side is 1024 pixels."""
+    """Return the image, reduced to a longer side of 1024 pixels if it is larger."""
     if max(picture.size) > LONGEST_SIDE:
         picture = picture.copy()
         picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
@@ -31,7 +31,7 @@ def plot(
     legend: bool = True,
     ax: Any = None,
 ) -> Any:
-    """Draw a picture on Matplotlib axes, with a legend of classes and their shares.
+    """Draw an image on Matplotlib axes, with a legend of classes and their shares.
 
     Args:
         picture: The classes over the image.

@@ -84,10 +84,10 @@ def add_legend(
     *,
     font: str | Path | None = None,
 ) -> Image.Image:
-    """Put names and colours on white paper below the picture, which is padded if it is narrow.
+    """Add a legend on white below the image, which is padded if it is narrow.
 
     Args:
-        picture: What the legend explains.
+        picture: The image that the legend explains.
         indices: The classes to list, in reading order.
         names: Names of all classes.
         colours: sRGB colours of all classes (classes, 3).

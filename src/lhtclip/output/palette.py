@@ -1,4 +1,4 @@
-"""Colours for class indices: the same index has the same colour in every picture ever drawn.
+"""Colours for class indices: the same index always has the same colour.
 
 The first twenty were picked by computation, each as far as possible from all before it in OKLab, as
 seen with normal, protanopic and deuteranopic vision (Machado et al. 2009). Differences in lightness

@@ -1,6 +1,6 @@
-"""Label maps and masks as PNG files: pictures to look at whose pixel values are the labels.
+"""Label maps and masks as PNG files that can be viewed, and whose pixel values are the labels.
 
-Labels of uint8 become palette pictures (the habit of VOC and CVAT), labels of uint16 become 16-bit
+Labels of uint8 become palette images (the habit of VOC and CVAT), labels of uint16 become 16-bit
 greyscale ones, which have no colours but every index.
 """
 
@@ -82,7 +82,7 @@ def encode_binary(mask: npt.NDArray[np.bool_]) -> bytes:
 
 
 def encode_picture(picture: Image.Image) -> bytes:
-    """Encode any picture, of any mode that PNG has, as a PNG file."""
+    """Encode an image of any mode that PNG has as a PNG file."""
     file = io.BytesIO()
     picture.save(file, format="PNG")
     return file.getvalue()

@@ -44,12 +44,12 @@ def compare_maps(
 def side_by_side(
     panels: Mapping[str, Image.Image], *, height: int = 320, gap: int = 12
 ) -> Image.Image:
-    """Lay pictures out in a row.
+    """Lay images out in a row.
 
     Args:
         panels: Pictures by caption.
-        height: Pixels that every picture is scaled to; the widths follow.
-        gap: Pixels between pictures.
+        height: Height in pixels that every image is scaled to.
+        gap: Pixels between images.
     """
     size = round(height / 13)
     font = ImageFont.load_default(size=size)
