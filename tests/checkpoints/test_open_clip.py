@@ -350,7 +350,7 @@ def test_missing_file(folder: Path, file: str, message: str) -> None:
     (folder / file).unlink()
     with pytest.raises(CheckpointNotFoundError) as error:
         load_checkpoint(folder)
-    assert f"holds {message}" in str(error.value)
+    assert f"has {message}" in str(error.value)
 
 
 def test_pickled_code_is_refused(folder: Path) -> None:

@@ -31,7 +31,7 @@ def labelmap(classes: ClassList) -> str:
     for name in classes.names:
         if ":" in name or "#" in name:
             raise InputError(
-                f"CVAT's labelmap.txt cannot contain the class name {name!r}: ':' separates columns "
+                f"CVAT's labelmap.txt cannot have the class name {name!r}: ':' separates columns "
                 "and '#' begins a comment. Rename the class, or use the format coco."
             )
     lines = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
