@@ -83,7 +83,7 @@ def _measure_speed(engines: _Engines, options: Options, results: Results) -> Non
             name, half = f"torch, {dtype_name(dtype)}", windows.to(dtype)
             encoder = DenseEncoder(engines.half.model.to(dtype), lht=engines.lht)
             works[name], embeddings[name] = partial(encoder, half), encoder(half)
-    times = measure(works, budget=0.7 * options.clock.left, device=torch.device("cpu"))
+    times = measure(works, budget=0.7 * options.clock.budget, device=torch.device("cpu"))
     cosines = {
         name: float(F.cosine_similarity(each, embeddings[TORCH], dim=-1).mean())
         for name, each in embeddings.items()
