@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 
-FORMAT_VERSION = 1  # raise it if the same key would mean different numbers
+FORMAT_VERSION = 2  # raise it if the same key would mean different numbers
 _NORM_TOLERANCE = 1e-3
+_DIGEST_BYTES = 32  # of a SHA-256, at the end of each file
 
 _log = logging.getLogger("lhtclip")
 
@@ -75,18 +76,30 @@ class TextCache:
         self.folder = root / "text" / hashlib.sha256(key.encode()).hexdigest()
         self._width = width
         self._writable = True
+        self._told = False
 
     def get(self, query: str) -> NDArray[np.float32] | None:
-        """Return the embedding (width,), or None if there is no valid one."""
+        """Return the embedding (width,), or None if there is no sound one.
+
+        A file that is broken, or of another prompt, is said once; what it was for is made again.
+        """
         try:
             data = self._path(query).read_bytes()
-            embedding: NDArray[np.float32] = np.load(io.BytesIO(data), allow_pickle=False)
-            sound = embedding.dtype == np.float32 and embedding.shape == (self._width,)
-            # `<=` is False for NaN and infinity too
-            if sound and abs(float(np.dot(embedding, embedding)) - 1) <= _NORM_TOLERANCE:
-                return embedding
-        except Exception:  # the errors of broken files have no common base
+        except OSError:
             return None
+        content, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
+        try:
+            embedding: NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
+        except Exception:  # a file can be broken in many ways, with no common error
+            embedding = np.empty(0, np.float32)
+        sound = embedding.dtype == np.float32 and embedding.shape == (self._width,)
+        # `<=` is False for NaN and infinity too
+        sound = sound and abs(float(np.dot(embedding, embedding)) - 1) <= _NORM_TOLERANCE
+        if sound and digest == self._digest(query, content):
+            return embedding
+        if not self._told:
+            self._told = True
+            _log.warning("Broken text embeddings in %s are made again.", self.folder)
         return None
 
     def put(self, query: str, embedding: NDArray[np.float32]) -> None:
@@ -95,11 +108,17 @@ class TextCache:
             return
         buffer = io.BytesIO()
         np.save(buffer, np.ascontiguousarray(embedding, dtype=np.float32), allow_pickle=False)
+        content = buffer.getvalue()
         try:
-            write_atomically(self._path(query), buffer.getvalue())
+            write_atomically(self._path(query), content + self._digest(query, content))
         except InputError as error:
             self._writable = False
             _log.warning("Text embeddings are not kept on disk. %s", error)
+
+    def _digest(self, query: str, content: bytes) -> bytes:
+        """Tie the content to its prompt and to all that the folder stands for."""
+        about = json.dumps([self.folder.name, query]).encode()
+        return hashlib.sha256(about + content).digest()
 
     def _path(self, query: str) -> Path:
         return self.folder / f"{hashlib.sha256(query.encode()).hexdigest()}.npy"

@@ -7,6 +7,8 @@ as in SigLIP, the padding is part of the sentence and stays.
 
 from __future__ import annotations
 
+import logging
+import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lhtclip.checkpoints.checkpoint import Checkpoint
+from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.clip.towers import PromptTower
 from lhtclip.errors import CheckpointError
 from lhtclip.text.cache import open_text_cache
@@ -27,6 +30,8 @@ BATCH_TOKENS = {"cpu": 2048}  # by device type; larger batches do not fit a CPU'
 BATCH_TOKENS_ELSEWHERE = 16384
 CHUNK_PROMPTS = 1280  # prompts encoded between two writes to disk, the most that is lost
 MEMORY_QUERIES = 16384  # prompts kept in memory, about 2 kB each
+
+_logger = logging.getLogger("lhtclip")
 
 Progress = Callable[[int, int], None]  # prompts done, prompts in total
 
@@ -154,6 +159,7 @@ class TextEncoder:
         self._tokenizer = tokenizer
         self._width = width
         self._memory: dict[str, NDArray[np.float32]] = {}
+        self._checked: set[str] = set()
         self._cache = open_text_cache(
             cache,
             fingerprint=fingerprint,
@@ -190,12 +196,35 @@ class TextEncoder:
         Raises:
             CheckpointError: The features are zero or not finite.
         """
+        self._warn_of_cut(queries)
         found = {query: self._look_up(query) for query in queries}
         missing = [query for query, embedding in found.items() if embedding is None]
         found.update(self._encode_missing(missing, progress))
         rows = [row for query in queries if (row := found[query]) is not None]
         table = np.stack(rows) if rows else np.empty((0, self._width), np.float32)
         return torch.as_tensor(table, device=next(self._tower.parameters()).device)
+
+    def _warn_of_cut(self, queries: Sequence[str]) -> None:
+        """Say once of each prompt that the context cannot hold what is not read of it."""
+        if not isinstance(self._tokenizer, Tokenizer):
+            return
+        longest = max(self.templates, key=lambda template: len(template.encode()))
+        for query in queries:
+            sentence = fill(longest, query)
+            # A token is at least a byte, so most prompts need no closer look.
+            fits = len(sentence.encode()) + 2 <= self._tokenizer.context_length
+            if fits or query in self._checked:
+                continue
+            self._checked.add(query)
+            if beyond := self._tokenizer.beyond(sentence):
+                _logger.warning(
+                    "%s is longer than the model's %d tokens: of %r the end %r is not read. "
+                    "Shorten it; prompts that differ only there are the same to the model.",
+                    reprlib.repr(query),
+                    self._tokenizer.context_length,
+                    longest,
+                    beyond if len(beyond) < 60 else "..." + beyond[-57:],
+                )
 
     def _look_up(self, query: str) -> NDArray[np.float32] | None:
         embedding = self._memory.get(query)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 from lhtclip.errors import InputError, unknown
+from lhtclip.files.regular_files import read_regular
+from lhtclip.text.class_lists import plain_lines
 
 BACKGROUND = "background"
+_MOST_BYTES = 64 << 20  # of a classes file
 MOST_CLASSES = 65534  # labels are at most uint16, and 65535 means "ignored"
 
 Classes: TypeAlias = str | Sequence[str | Sequence[str]] | Mapping[str, str | Sequence[str]]
@@ -142,14 +146,20 @@ def parse_classes(classes: Classes) -> list[tuple[str, tuple[str, ...]]]:
 def read_classes_file(path: Path | str) -> list[tuple[str, ...]]:
     """Read a UTF-8 text file: one class per line, '|' between its prompts, the first is the name.
 
-    Skips empty lines and lines that start with '#'.
+    Skips empty lines and lines that start with '#'. Reads lists of other programs too, as
+    `class_lists` does. "-" stands for standard input.
 
     Raises:
         InputError: The file cannot be read, has no class, or a line has a comma, which most likely
             was meant to separate classes or prompts.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        content = (
+            sys.stdin.buffer.read(_MOST_BYTES)
+            if str(path) == "-"
+            else read_regular(path, most=_MOST_BYTES)
+        )
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise InputError(
             f"Cannot read the classes file {path}: {error.strerror or error}."
@@ -157,9 +167,7 @@ def read_classes_file(path: Path | str) -> list[tuple[str, ...]]:
     except UnicodeDecodeError as error:
         raise InputError(f"The classes file {path} is not UTF-8 text: save it as UTF-8.") from error
     classes: list[tuple[str, ...]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
+    for number, line in plain_lines(text, path):
         where = f"line {number} of {path}, {_show(line)}"
         if "," in line:
             raise InputError(

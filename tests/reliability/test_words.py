@@ -1,0 +1,134 @@
+"""Words as people give them: known lists are read, what is cut or broken is said."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from lhtclip.checkpoints.checkpoint import load_checkpoint
+from lhtclip.errors import InputError
+from lhtclip.text.cache import TextCache
+from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.vocabulary import read_classes_file
+
+ADE = "Idx\tRatio\tStuff\tName\n1\t0.1\t1\twall\n2\t0.1\t1\tbuilding;edifice\n"
+CVAT = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nroad:7,8,9::\n"
+YOLO = "path: ../data\nnc: 2\nnames:\n  0: car\n  1: road\nval: images\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("0: road\n1: sidewalk\n", ["road", "sidewalk"]),
+        ("1\twall\n2\tsky\n", ["wall", "sky"]),
+        ("0,road\n1,sky\n", ["road", "sky"]),
+        ("1. wall\n2. sky\n", ["wall", "sky"]),
+        ("__ignore__\n_background_\ncat\n", ["cat"]),
+        ("names:\n  - car\n  - road\n", ["car", "road"]),
+        ("names: [car, 'road']\n", ["car", "road"]),
+        (YOLO, ["car", "road"]),
+        ("- car\n- road\n", ["car", "road"]),
+        ("road:07::\nsky:01::\n", ["road", "sky"]),
+        (CVAT, ["background", "road"]),
+        ('"car"\n"road"\n', ["car", "road"]),
+        (ADE, ["wall", "building"]),
+        ('["car", "road"]', ["car", "road"]),
+        ('{"0": "car", "1": "road"}', ["car", "road"]),
+        ('{"id2label": {"0": "car"}}', ["car"]),
+    ],
+)
+def test_known_lists_are_read_and_said(
+    text: str, names: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text(text)
+    assert [synonyms[0] for synonyms in read_classes_file(path)] == names
+    assert "classes.txt" in caplog.text
+
+
+def test_plain_lists_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text("# mine\n3 people\ncar|auto\n747\nratio 3:1\n")
+    assert read_classes_file(path) == [("3 people",), ("car", "auto"), ("747",), ("ratio 3:1",)]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("7: road\n11: sky\n", "7, 11"),
+        ('{"7": "road"}', "7"),
+        ('{"car": "x"}', "not numbers"),
+        ('["a", 3]', "other things than names"),
+    ],
+)
+def test_lists_that_leave_a_question_are_refused(text: str, named: str, tmp_path: Path) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=named):
+        read_classes_file(path)
+
+
+def test_words_from_standard_input_but_from_no_fifo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"car\nroad\n")))
+    assert read_classes_file("-") == [("car",), ("road",)]
+    os.mkfifo(tmp_path / "classes")
+    for path in (tmp_path / "classes", Path("/dev/zero")):
+        with pytest.raises(InputError, match="only regular files"):
+            read_classes_file(path)
+
+
+def test_what_is_cut_of_a_prompt_is_said_each_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint = load_checkpoint("bundled")
+    long = "a very " + "long and winding " * 40
+    for _ in range(2):  # the second time out of the cache
+        texts = TextEncoder.of(checkpoint, templates="plain", cache=tmp_path)
+        river, wall = texts.encode([f"{long}river", f"{long}wall"])
+        assert torch.equal(river, wall)
+        assert caplog.text.count("is not read") == 2
+        assert "winding river' is not read" in caplog.text
+        caplog.clear()
+    texts.encode(["car"])
+    assert caplog.text == ""
+
+
+def test_a_text_cache_is_not_believed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    checkpoint = load_checkpoint("bundled")
+    clean = TextEncoder.of(checkpoint, templates="plain", cache=tmp_path).encode(["car", "road"])
+    files = sorted(tmp_path.rglob("*.npy"))
+    first, second = (file.read_bytes() for file in files)
+    another = io.BytesIO()
+    np.save(another, -np.load(files[0]))
+    for spoilt in (second, another.getvalue(), first[:-1], b"", bytes(len(first))):
+        caplog.clear()
+        files[0].write_bytes(spoilt)
+        texts = TextEncoder.of(checkpoint, templates="plain", cache=tmp_path)
+        torch.testing.assert_close(texts.encode(["car", "road"]), clean)
+        assert "are made again" in caplog.text
+        assert len(files[0].read_bytes()) == len(first)
+        assert files[0].read_bytes() != spoilt
+
+
+def test_a_cache_of_other_templates_is_another_one(tmp_path: Path) -> None:
+    def cache(template: str) -> TextCache:
+        return TextCache(
+            tmp_path, fingerprint="f", templates=[template], dtype=torch.float32, width=2
+        )
+
+    cache("{}").put("car", np.array([1, 0], np.float32))
+    assert cache("{}").get("car") is not None
+    moved = cache("a {}")
+    moved.folder.parent.mkdir(parents=True, exist_ok=True)
+    cache("{}").folder.rename(moved.folder)
+    assert moved.get("car") is None
