@@ -19,6 +19,9 @@ SSR = SsrSettings(layers=(3, 4), alpha=0.2)
 ATR = AtrSettings(threshold=0.24)  # random tokens score about 0.23
 SHE = SheSettings(heads=HEADS_CHOSEN, beta=0.2)
 ALL = LhtSettings(SSR, ATR, SHE)
+TWO_LAYERS = LhtSettings(  # all techniques, in a tower of two layers
+    SsrSettings(layers=(1,), alpha=0.2), ATR, SheSettings(heads=((1, 2), (1, 4), (1, 1)), beta=0.2)
+)
 
 
 def through(blocks: int, pixels: Tensor) -> Tensor:

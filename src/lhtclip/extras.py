@@ -16,7 +16,6 @@ _EXTRA_OF = {  # what to install, by package
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
-    "openvino": "openvino",
     "pandas": "tables",
     "prometheus_client": "serve",
     "pyarrow": "tables",

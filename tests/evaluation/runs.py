@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.clip.config import PixelConfig
+from lhtclip.clip.model import Clip
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.datasets.dataset import Dataset, Sample, Truth
 from lhtclip.encoder import DenseEncoder
@@ -99,9 +100,9 @@ def words(dataset: Dataset) -> Vocabulary:
     return Vocabulary.of(list(dataset.names))
 
 
-def tiny_segmenter(**settings: Any) -> Segmenter:
+def tiny_segmenter(model: Clip | None = None, **settings: Any) -> Segmenter:
     """A whole segmenter with random weights; settings are those of `DenseEncoder`."""
-    model = tiny_clip()
+    model = model or tiny_clip()
     texts = TextEncoder(
         model.text, _ids, fingerprint="tiny", width=24, templates="plain", cache=None
     )

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from lhtclip.text.cache import TextCache, default_cache_folder, open_text_cache
+from lhtclip.text.cache import TextCache, open_text_cache
 
 WIDTH = 8
 PHOTO = ("a photo of a {}.",)
@@ -146,25 +145,6 @@ def test_unwritable_folder_warns_once(tmp_path: Path, caplog: pytest.LogCaptureF
     assert len(caplog.records) == 1
     assert caplog.records[0].name == "lhtclip"
     assert str(blocked) in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("environment", "platform", "expected"),
-    [
-        ({"LHTCLIP_CACHE": "/own"}, "linux", Path("/own")),  # own folder wins
-        ({"LHTCLIP_CACHE": "/own", "XDG_CACHE_HOME": "/xdg"}, "linux", Path("/own")),
-        ({"LHTCLIP_CACHE": "~/own"}, "linux", Path.home() / "own"),  # home is filled in
-        ({"LHTCLIP_CACHE": "", "XDG_CACHE_HOME": "/xdg"}, "linux", Path("/xdg/lhtclip")),
-        ({"XDG_CACHE_HOME": "relative"}, "linux", Path.home() / ".cache/lhtclip"),  # ignored
-        ({}, "linux", Path.home() / ".cache/lhtclip"),
-        ({}, "darwin", Path.home() / ".cache/lhtclip"),
-        ({"LOCALAPPDATA": "/local", "XDG_CACHE_HOME": "/xdg"}, "win32", Path("/local/lhtclip")),
-        ({}, "win32", Path.home() / ".cache/lhtclip"),
-    ],
-)
-@pytest.mark.skipif(os.name == "nt", reason="the paths of the table are those of POSIX")
-def test_default_folder(environment: dict[str, str], platform: str, expected: Path) -> None:
-    assert default_cache_folder(environment, platform=platform) == expected
 
 
 def test_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

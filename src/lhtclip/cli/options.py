@@ -62,9 +62,7 @@ _READING = (
     ),
 )
 _ENGINE = (
-    click.option(
-        "--engine", default="torch", help="torch, compile, onnx or openvino runs the image tower."
-    ),
+    click.option("--engine", default="torch", help="Runs the image tower: torch, compile or onnx."),
     click.option(
         "--graph",
         metavar="FILE",

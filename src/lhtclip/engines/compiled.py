@@ -1,4 +1,4 @@
-"""torch.compile: the encoder's many small steps joined into fewer, after a minute or so once."""
+"""torch.compile: fuses the encoder's many small steps, after a minute or so of compiling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
 
-_MOST_SHAPES = 4  # of windows that are compiled for; those that come later run as they are
+_MOST_SHAPES = 4  # of windows that are compiled for; later ones run without the compiler
 
 
 class CompiledEncoder:
@@ -17,7 +17,7 @@ class CompiledEncoder:
     engine = "compile"
 
     def __init__(self, encoder: DenseEncoder) -> None:
-        """Get ready; the first batch of a shape is what takes its time.
+        """Get ready; compiling happens with the first batch of each shape.
 
         Raises:
             InputError: The method has a second pass, which differs from image to image.

@@ -1,7 +1,7 @@
 """The encoder becomes an ONNX graph: windows and texts in, logits of every patch out.
 
-The method and the techniques are inside. The graph takes any number of windows, of any size in
-whole patches, and any number of words. It is written only after it has been run beside torch.
+The method and the techniques are part of it. The graph takes any number of windows, of any size in
+whole patches, and any number of words. It is compared with torch before it is written.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from lhtclip.clip.config import PixelConfig
 from lhtclip.encoder import DenseEncoder
 from lhtclip.engines.graph_description import KEY, GraphDescription
 from lhtclip.engines.int8 import round_weights
+from lhtclip.engines.onnx_runtime import open_graph
 from lhtclip.errors import InputError, LhtClipError
 from lhtclip.extras import import_extra
 from lhtclip.files import unwritable
@@ -31,15 +32,16 @@ from lhtclip.files import unwritable
 PIXELS, TEXTS, LOGITS = "pixels", "texts", "logits"
 TOLERANCE = 1e-3  # between the cosines of a graph and of torch
 _MOST_PATCHES = 4096  # along one side of a window
-_MOST_BYTES = 1.9e9  # of weights in one file; protobuf ends at 2 GB
+_MOST_BYTES = 1.9e9  # of weights in one file; the limit of protobuf is 2 GB
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """How near a graph is to torch, on noise.
 
-    difference: The largest, between logits that are cosines.
-    cosine: The mean, between the embeddings of a patch.
+    Attributes:
+        difference: The largest difference between logits, which are cosines.
+        cosine: The mean cosine between the embeddings of a patch.
     """
 
     difference: float
@@ -68,21 +70,21 @@ def export_graph(
 ) -> Agreement:
     """Write the graph of an encoder.
 
-    Weights beyond 2 GB lie in a second file beside it, `<name>.data`.
+    Weights of more than 2 GB go to a second file next to it, `<name>.data`.
 
     Args:
         encoder: In float32, on the CPU.
         path: Where to; an older file is replaced.
         pixels: How levels are normalised; noted in the file.
-        int8: Round the weights to 8 bits, and activations as they come: a quarter of the size.
+        int8: Round weights to 8 bits, and activations as they come: a quarter of the size.
 
     Returns:
         How near the graph is to torch.
 
     Raises:
         MissingDependencyError: One of the packages of the extra "onnx" is not installed.
-        InputError: This encoder has no graph, or the file cannot be written.
-        LhtClipError: The graph is not what it should be; nothing is written.
+        InputError: The encoder cannot become a graph, or the file cannot be written.
+        LhtClipError: The graph differs from torch; nothing is written.
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         import_extra(package, purpose="Graphs")
@@ -101,8 +103,8 @@ def export_graph(
             if not int8 and agreement.difference > TOLERANCE:
                 raise LhtClipError(
                     f"The graph's logits differ from torch's by {agreement.difference:.1e}, which "
-                    f"is more than {TOLERANCE:g}; it is not written. Please report this, with the "
-                    "versions of torch, onnxscript and onnxruntime."
+                    f"is more than {TOLERANCE:g}, so it was not written. Please report this with "
+                    "the versions of torch, onnxscript and onnxruntime."
                 )
             for file in sorted(written.parent.iterdir(), key=lambda file: file == written):
                 os.replace(file, path.parent / file.name)  # the graph itself comes last
@@ -112,10 +114,10 @@ def export_graph(
 
 
 def check_exportable(encoder: DenseEncoder) -> None:
-    """Refuse encoders without a graph.
+    """Refuse encoders that cannot become a graph.
 
     Raises:
-        InputError: Says why there is none.
+        InputError: The method is not exportable, or the weights are not float32 on the CPU.
     """
     method, table = encoder.method, encoder.model.vision.positions
     if not method.exportable:
@@ -125,7 +127,7 @@ def check_exportable(encoder: DenseEncoder) -> None:
         )
     if (table.dtype, table.device.type) != (torch.float32, "cpu"):
         raise InputError(
-            "Graphs are made from float32 weights on the CPU, and these are "
+            "Graphs are made from float32 weights on the CPU. These are "
             f"{str(table.dtype).removeprefix('torch.')} on {table.device.type}."
         )
 
@@ -159,8 +161,6 @@ def _trace(encoder: DenseEncoder, path: Path, description: GraphDescription) -> 
 
 def _compare(encoder: DenseEncoder, path: Path) -> Agreement:
     """Run graph and torch side by side, on the trained grid and on another."""
-    from lhtclip.engines.onnx_runtime import open_graph
-
     run, config = open_graph(path), encoder.model.config
     generator = torch.Generator().manual_seed(0)
     side, patch = config.vision.grid_size, config.vision.patch_size
@@ -179,7 +179,7 @@ def _compare(encoder: DenseEncoder, path: Path) -> Agreement:
 
 @contextmanager
 def _quiet() -> Generator[None, None, None]:
-    """Keep the exporter's talk about its own libraries to itself."""
+    """Silence the exporter's warnings about its own libraries."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -15,25 +15,25 @@ from lhtclip.clip.config import PixelConfig
 from lhtclip.encoder import DenseEncoder
 from lhtclip.engines.export import check_exportable, export_graph
 from lhtclip.engines.graph_description import FORMAT, GraphDescription
-from lhtclip.engines.run import Run
+from lhtclip.engines.onnx_runtime import Run
 from lhtclip.errors import InputError
-from lhtclip.text.cache import default_cache_folder
+from lhtclip.files.cache import cache_folder
 
 _logger = logging.getLogger("lhtclip")
 
 
 class GraphEncoder:
-    """Pixels to patch embeddings by another engine.
+    """Pixels to patch embeddings, computed by a graph.
 
-    A graph gives logits of texts. With the identity in their place these are the embeddings, and
-    words can be changed without running it again.
+    A graph returns the logits of texts. With the identity matrix as texts, these are the
+    embeddings, so words can be changed without running it again.
     """
 
     def __init__(self, engine: str, run: Run, encoder: DenseEncoder) -> None:
         """Put a graph in an encoder's place.
 
         Args:
-            engine: What is told of it, such as "onnx" or "onnx int8".
+            engine: Its name in reports, "onnx" or "onnx int8".
             run: The opened graph.
             encoder: Whose graph it is.
         """
@@ -69,7 +69,7 @@ def graph_of(
     content = json.dumps([FORMAT, encoder.settings()])
     name = hashlib.sha256(content.encode()).hexdigest()
     try:
-        path = default_cache_folder() / "graphs" / f"{name}.onnx"
+        path = cache_folder() / "graphs" / f"{name}.onnx"
     except RuntimeError as error:  # no home folder
         raise InputError(
             "There is no folder to keep a graph in: set LHTCLIP_CACHE, or name a graph that "

@@ -1,6 +1,6 @@
-"""What a graph says of itself: which encoder it came from, and which pixels it wants.
+"""The description inside a graph: which encoder it was made from, and which pixels it takes.
 
-It stands in the file's metadata, as JSON under the key "lhtclip".
+It is part of the file's metadata, as JSON under the key "lhtclip".
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 
 KEY = "lhtclip"
-FORMAT = 1  # raise it when graphs of before can no longer be run
+FORMAT = 1  # raise it when older graphs can no longer be run
 
 
 @dataclass(frozen=True, slots=True)
 class GraphDescription:
     """What is written into a graph.
 
-    settings: All that its embeddings depend on, as `DenseEncoder.settings` tells.
-    patch: Side of a patch in pixels; windows have a multiple of it.
-    width: E, of texts and patch embeddings.
-    pixels: How levels in [0, 1] are normalised.
-    int8: Whether weights were rounded to 8 bits.
-    version: Of the package that wrote it.
-    format: Of this description.
+    Attributes:
+        settings: Everything that its embeddings depend on, from `DenseEncoder.settings`.
+        patch: Side of a patch in pixels; the sides of windows are multiples of it.
+        width: E, the length of the embeddings of texts and patches.
+        pixels: How levels in [0, 1] are normalised.
+        int8: Whether weights were rounded to 8 bits.
+        version: Of the package that wrote it.
+        format: Of this description.
     """
 
     settings: dict[str, Any]
@@ -58,7 +59,7 @@ class GraphDescription:
 
         Raises:
             MissingDependencyError: The package `onnx` is not installed.
-            InputError: There is no such file, or none that `lhtclip export` wrote.
+            InputError: There is no such file, or `lhtclip export` did not write it.
         """
         onnx = import_extra("onnx", purpose="Graphs")
         if not path.is_file():
@@ -70,14 +71,14 @@ class GraphDescription:
             return cls(**content | {"pixels": PixelConfig(**pixels)})
         except Exception as error:  # a broken protobuf raises what it likes
             raise InputError(
-                f"{path} is no graph that `lhtclip export` of this version wrote: export it anew."
+                f"{path} is not a graph of this version's `lhtclip export`: export it again."
             ) from error
 
     def check_made_from(self, encoder: DenseEncoder, path: Path) -> None:
         """Compare with the encoder that is to be run.
 
         Raises:
-            InputError: The graph is that of another encoder; the message tells what differs.
+            InputError: The graph was made from another encoder; the message names what differs.
         """
         wanted = encoder.settings()
         if self.format == FORMAT and self.settings == wanted:
@@ -85,6 +86,6 @@ class GraphDescription:
         names = [name for name in wanted if self.settings.get(name) != wanted[name]]
         differing = ", ".join(name.replace("_", " ") for name in names) or "format"
         raise InputError(
-            f"The graph {path} was exported from another encoder: it differs in {differing}. "
-            "Give the options that it was exported with, or export it anew with these."
+            f"The graph {path} was exported from another encoder; they differ in {differing}. "
+            "Use the options that it was exported with, or export it again with these."
         )

@@ -1,7 +1,7 @@
 """Weights of 8 bits: a quarter of the size, and faster where the processor multiplies bytes.
 
-Every weight matrix is rounded, each of its columns to a scale of its own; what is multiplied with
-it is rounded as it comes. Norms, attention's softmax and the techniques stay as they are.
+Every weight matrix is rounded, each column with its own scale; its input is rounded at run time.
+Norms, attention's softmax and the techniques stay in float32.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lhtclip.extras import import_extra
 
 
 def round_weights(path: Path, out: Path) -> Path:
-    """Write a graph with rounded weights; what it says of itself stays in it.
+    """Write a graph with rounded weights and the same description.
 
     Args:
         path: A graph of `export_graph`.
@@ -39,7 +39,7 @@ def round_weights(path: Path, out: Path) -> Path:
 
 @contextmanager
 def _quiet() -> Generator[None, None, None]:
-    """Keep the advice to simplify a graph first, which ours is, out of the way."""
+    """Silence the advice to simplify the graph first, which has been done."""
     logger = logging.getLogger()
     logger.addFilter(_no_advice)
     try:

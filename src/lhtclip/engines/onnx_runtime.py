@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lhtclip.engines.run import Run
 from lhtclip.extras import import_extra
+
+# Pixels (batch, 3, height, width) and texts (queries, E) -> (batch, rows, columns, queries),
+# all of them float32.
+Run: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 _ERRORS_ONLY = 3
 

@@ -123,9 +123,9 @@ class Segmenter:
             templates: Name of a template set, or sentences with "{}" in them.
             windows: How images are resized and cut.
             decoding: How logits become labels.
-            engine: What runs the image tower: "torch", "compile", "onnx" or "openvino". The last
-                two work in float32 on the CPU.
-            graph: For those two, a file that `lhtclip export` wrote with the same settings; by
+            engine: What runs the image tower: "torch", "compile" or "onnx", which works in
+                float32 on the CPU.
+            graph: For "onnx", a file that `lhtclip export` wrote with the same settings; by
                 default one is made once and kept in the cache.
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
             dtype: "auto", "float32", "bfloat16" or "float16".

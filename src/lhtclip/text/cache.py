@@ -10,9 +10,7 @@ import hashlib
 import io
 import json
 import logging
-import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,30 +19,13 @@ from numpy.typing import NDArray
 
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
+from lhtclip.files.cache import cache_folder
 
 FORMAT_VERSION = 2  # raise it if the same key would mean different numbers
 _NORM_TOLERANCE = 1e-3
 _DIGEST_BYTES = 32  # of a SHA-256, at the end of each file
 
 _log = logging.getLogger("lhtclip")
-
-
-def default_cache_folder(
-    environment: Mapping[str, str] = os.environ, *, platform: str = sys.platform
-) -> Path:
-    """Return $LHTCLIP_CACHE, or the folder "lhtclip" where the platform keeps caches.
-
-    That is $XDG_CACHE_HOME or ~/.cache, on Windows %LOCALAPPDATA%.
-
-    Raises:
-        RuntimeError: The user has no home folder.
-    """
-    if own := environment.get("LHTCLIP_CACHE"):
-        return Path(own).expanduser()
-    base = environment.get("LOCALAPPDATA" if platform == "win32" else "XDG_CACHE_HOME")
-    if base and Path(base).is_absolute():  # XDG: relative paths are ignored
-        return Path(base) / "lhtclip"
-    return Path.home() / ".cache" / "lhtclip"
 
 
 class TextCache:
@@ -62,7 +43,7 @@ class TextCache:
         """Choose the folder; reads and creates nothing yet.
 
         Args:
-            root: The cache folder; None means `default_cache_folder()`.
+            root: The cache folder; None means `cache_folder()`.
             fingerprint: Identifies the text encoder's weights.
             templates: The sentences that every prompt is put into, in order.
             dtype: The text encoder's precision.
@@ -71,7 +52,7 @@ class TextCache:
         Raises:
             RuntimeError: No root was given and the user has no home folder.
         """
-        root = default_cache_folder() if root is None else root
+        root = cache_folder() if root is None else root
         key = json.dumps([FORMAT_VERSION, fingerprint, str(dtype), list(templates)])
         self.folder = root / "text" / hashlib.sha256(key.encode()).hexdigest()
         self._width = width
