@@ -207,6 +207,14 @@ def test_bfloat16_gives_float32_near_the_exact_embeddings(method: str) -> None:
     assert (given * exact).sum(dim=-1).min() > 0.99
 
 
+def test_float64_is_near_float32() -> None:
+    exact = DenseEncoder(tiny_clip().double(), lht=ALL)(tiny_pixels().double())
+    assert exact.dtype == torch.float32
+    torch.testing.assert_close(
+        DenseEncoder(MODEL, lht=ALL)(tiny_pixels()), exact, rtol=0, atol=1e-5
+    )
+
+
 # Settings
 
 

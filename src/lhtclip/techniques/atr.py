@@ -56,12 +56,13 @@ def hoyer(tokens: Tensor) -> Tensor:
         tokens: (..., D).
 
     Returns:
-        (...) float32. A token of zeros scores 0.
+        (...) float32, or float64 for float64 tokens. A token of zeros scores 0.
     """
     root = math.sqrt(tokens.shape[-1])
-    total = tokens.abs().sum(dim=-1, dtype=torch.float32)  # ‖x‖₁; faster than the norm of order 1
-    length = torch.linalg.vector_norm(tokens, dim=-1, dtype=torch.float32)  # ‖x‖₂
-    ratio = total / length.clamp_min(torch.finfo(torch.float32).tiny)
+    dtype = torch.promote_types(tokens.dtype, torch.float32)
+    total = tokens.abs().sum(dim=-1, dtype=dtype)  # ‖x‖₁; faster than the norm of order 1
+    length = torch.linalg.vector_norm(tokens, dim=-1, dtype=dtype)  # ‖x‖₂
+    ratio = total / length.clamp_min(torch.finfo(dtype).tiny)
     score = (root - ratio) / (root - 1)
     return torch.where(length > 0, score.clamp(0, 1), 0.0)  # rounding may step outside
 
