@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, unknown
 from lhtclip.image.windows import WindowPlan
 from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Classes, Vocabulary
+
+_FLOATS = 8_000_000  # probabilities held at once
 
 
 class Labels(Protocol):
@@ -28,6 +32,18 @@ class Labels(Protocol):
         threshold: float | None = None,
     ) -> Segmentation:
         """Label every pixel with one of the classes."""
+        ...
+
+    def probabilities(
+        self,
+        encoded: EncodedImage,
+        vocabulary: Vocabulary,
+        size: tuple[int, int],
+        *,
+        rows: slice,
+        columns: slice,
+    ) -> Tensor:
+        """Return the probabilities of all classes in a part of an image."""
         ...
 
 
@@ -65,6 +81,109 @@ class EncodedImage:
             InputError: The classes cannot be used, or the image was unpickled.
         """
         return self._owner().segment(self, classes, background=background, threshold=threshold)
+
+    def probe(
+        self,
+        x: int,
+        y: int,
+        classes: Classes | Vocabulary,
+        *,
+        background: str | Sequence[str] | None = None,
+        k: int = 5,
+    ) -> list[tuple[str, float]]:
+        """Return the most probable classes at a pixel, best first; it takes a few patches only.
+
+        Args:
+            x: Column of the pixel.
+            y: Its row.
+            classes: As for `segment`.
+            background: As for `segment`.
+            k: How many classes at most.
+
+        Raises:
+            InputError: The pixel is outside of the image, or as for `segment`.
+        """
+        height, width = self.image.shape[:2]
+        if not (0 <= x < width and 0 <= y < height):
+            raise InputError(
+                f"The pixel ({x}, {y}) is outside of the image of {width} x {height} pixels."
+            )
+        vocabulary = Vocabulary.of(classes, background=background)
+        found = self._owner().probabilities(
+            self,
+            vocabulary,
+            (height, width),
+            rows=slice(y, y + 1),
+            columns=slice(x, x + 1),
+        )
+        values, indices = found.flatten().topk(min(k, len(vocabulary.names)))
+        names = [vocabulary.names[index] for index in indices.tolist()]
+        return list(zip(names, values.tolist(), strict=True))
+
+    def scores(
+        self, classes: Classes | Vocabulary, *, background: str | Sequence[str] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the probability of every class (classes, rows, columns), a value a patch.
+
+        The whole image has as many rows and columns as patches side by side would have.
+
+        Raises:
+            InputError: As for `segment`.
+        """
+        plan, (rows, columns) = self.plan, self.embeddings.shape[2:4]
+        size = (
+            round(plan.height * rows / plan.window_height),
+            round(plan.width * columns / plan.window_width),
+        )
+        vocabulary = Vocabulary.of(classes, background=background)
+        found = self._owner().probabilities(
+            self, vocabulary, size, rows=slice(0, size[0]), columns=slice(0, size[1])
+        )
+        return found.cpu().numpy()
+
+    def probabilities(
+        self,
+        name: str,
+        classes: Classes | Vocabulary,
+        *,
+        background: str | Sequence[str] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the probability of one of the classes at every pixel (height, width).
+
+        Raises:
+            UnknownNameError: No class has this name.
+            InputError: As for `segment`.
+        """
+        vocabulary = Vocabulary.of(classes, background=background)
+        if name not in vocabulary.names:
+            raise unknown("class", name, vocabulary.names)
+        height, width = self.image.shape[:2]
+        step = max(1, _FLOATS // (width * len(vocabulary.queries)))
+        index, owner = vocabulary.names.index(name), self._owner()
+        bands = [
+            owner.probabilities(
+                self,
+                vocabulary,
+                (height, width),
+                rows=slice(top, min(top + step, height)),
+                columns=slice(0, width),
+            )[index]
+            for top in range(0, height, step)
+        ]
+        return torch.cat(bands).cpu().numpy()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the image and its embeddings."""
+        return self.image.nbytes + self.embeddings.nbytes
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits: equal if the image and its embeddings are."""
+        digest = hashlib.sha256(repr((self.image.shape, self.plan)).encode())
+        digest.update(np.ascontiguousarray(self.image).data)
+        digest.update(self.embeddings.detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()[:16]
 
     def _owner(self) -> Labels:
         if self.segmenter is None:

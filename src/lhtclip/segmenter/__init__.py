@@ -5,6 +5,7 @@ image → resize → windows → patch embeddings → × text embeddings → dec
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.device import dtype_name
 from lhtclip.config import SegmenterConfig
 from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.decoding.probabilities import class_probabilities
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import run_by
@@ -383,6 +385,59 @@ class Segmenter:
         return zip((key for key, _ in waiting), encoded, strict=True)
 
     @torch.inference_mode()
+    def probabilities(
+        self,
+        encoded: EncodedImage,
+        vocabulary: Vocabulary,
+        size: tuple[int, int],
+        *,
+        rows: slice,
+        columns: slice,
+    ) -> Tensor:
+        """Return the probabilities of all classes in a part of an image, without thresholds.
+
+        `EncodedImage.probe`, `scores` and `probabilities` ask for what is mostly wanted.
+
+        Args:
+            encoded: The image.
+            vocabulary: The classes.
+            size: Height and width of the whole result in pixels.
+            rows: The rows of the result that are wanted.
+            columns: Its columns.
+
+        Returns:
+            (classes, rows, columns) float32 in [0, 1].
+
+        Raises:
+            InputError: The image was encoded by a model with embeddings of another length.
+        """
+        return class_probabilities(
+            self._cosines(encoded, vocabulary) * self.decoding.logit_scale,
+            encoded.plan,
+            size,
+            vocabulary.class_of_query,
+            len(vocabulary.names),
+            rows=rows,
+            columns=columns,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits: equal if all that labels depend on is, see `settings`."""
+        content = json.dumps(self.settings(), sort_keys=True).encode()
+        return hashlib.sha256(content).hexdigest()[:16]
+
+    def _cosines(self, encoded: EncodedImage, vocabulary: Vocabulary) -> Tensor:
+        """Compare patches with phrases: (window rows, columns, grid rows, columns, queries)."""
+        texts = self.texts.encode(vocabulary.queries)
+        if encoded.embeddings.shape[-1] != texts.shape[-1]:
+            raise InputError(
+                f"This image was encoded by another model: its embeddings have length "
+                f"{encoded.embeddings.shape[-1]}, those of the prompts {texts.shape[-1]}."
+            )
+        return self._embeddings(encoded, texts) @ texts.T
+
+    @torch.inference_mode()
     def _label(
         self, encoded: EncodedImage, vocabulary: Vocabulary, threshold: float
     ) -> Segmentation:
@@ -392,20 +447,15 @@ class Segmenter:
             InputError: The image was encoded by a model with embeddings of another length.
         """
         decoding = replace(self.decoding, threshold=threshold)
-        texts = self.texts.encode(vocabulary.queries)
-        if encoded.embeddings.shape[-1] != texts.shape[-1]:
-            raise InputError(
-                f"This image was encoded by another model: its embeddings have length "
-                f"{encoded.embeddings.shape[-1]}, those of the prompts {texts.shape[-1]}."
-            )
+        cosines = self._cosines(encoded, vocabulary)
         labels, scores = decode(
-            self._embeddings(encoded, texts) @ texts.T,
+            cosines,
             encoded.plan,
             encoded.image.shape[:2],
             vocabulary.class_of_query,
             len(vocabulary.names),
             decoding,
-            image=resized_levels(encoded, texts.device) if decoding.pamr else None,
+            image=resized_levels(encoded, cosines.device) if decoding.pamr else None,
         )
         return Segmentation(
             labels=labels.astype(label_dtype(len(vocabulary.names))),
