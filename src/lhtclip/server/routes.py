@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,7 +16,6 @@ from lhtclip import __version__
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.methods import METHODS
 from lhtclip.server.answers import describe, labels_png
-from lhtclip.server.probes import probe
 from lhtclip.server.problems import Problem
 from lhtclip.server.schemas import (
     Candidate,
@@ -152,8 +152,8 @@ async def probe_image(request: Request, identifier: str, asked: ProbeRequest) ->
     stored = service.store.get(identifier)
     vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)
     encoded = await service.encoded(stored, variant)
-    segmenter = service.variants.get(variant)
-    best = await service.ask(lambda: probe(segmenter, encoded, vocabulary, asked))
+    asker = replace(encoded, segmenter=service.variants.get(variant))
+    best = await service.ask(lambda: asker.probe(asked.x, asked.y, vocabulary, k=asked.k))
     classes = [Candidate(name=name, probability=min(chance, 1.0)) for name, chance in best]
     return ProbeAnswer(x=asked.x, y=asked.y, classes=classes)
 

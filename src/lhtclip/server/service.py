@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,8 +60,7 @@ class Service:
             metrics=self.metrics,
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="lhtclip-reader")
-        content = json.dumps(segmenter.settings(), sort_keys=True).encode()
-        self.fingerprint = hashlib.sha256(content).hexdigest()[:16]
+        self.fingerprint = segmenter.fingerprint
         self.ready = True
 
     async def aside(self, work: Callable[[], T]) -> T:
