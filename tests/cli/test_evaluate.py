@@ -124,7 +124,7 @@ def test_the_document_tells_every_setting(run: Any, scenes: Path, tmp_path: Path
     assert told["settings"]["trimap"] == 3
     assert told["settings"]["method"] == "naclip"
     page = (tmp_path / "out/report.md").read_text()
-    assert "- scenes: logit scale 50.0 in place of 40.0" in page
+    assert "- scenes: logit scale 50.0 instead of 40.0" in page
 
 
 def test_a_folder_of_ones_own(run: Any, own: Path, tmp_path: Path) -> None:

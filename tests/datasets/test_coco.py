@@ -173,8 +173,8 @@ def test_pictures_and_instances_must_match(tmp_path: Path) -> None:
         ("{", "not a file of COCO's instances"),
         ("[]", "not a file of COCO's instances"),
         ('{"images": []}', "KeyError"),
-        ({"category_id": 91}, "category 91 is none of COCO's 80"),
-        ({"category_id": 12}, "category 12 is none of COCO's 80"),
+        ({"category_id": 91}, "category 91 is not one of COCO's 80"),
+        ({"category_id": 12}, "category 12 is not one of COCO's 80"),
     ],
 )
 def test_files_of_instances_that_cannot_be_read(
@@ -194,8 +194,8 @@ def test_files_of_instances_that_cannot_be_read(
     ("outline", "message"),
     [
         ([[0, 0, 5, 5]], "A polygon has 4 numbers"),
-        ({"size": [8, 6], "counts": [48]}, r"for a picture of \[8, 6\], not of \[6, 8\]"),
-        ({"size": [6, 8], "counts": [47]}, "cover 47 pixels of a picture of 6 x 8"),
+        ({"size": [8, 6], "counts": [48]}, r"for an image of \[8, 6\], not of \[6, 8\]"),
+        ({"size": [6, 8], "counts": [47]}, "cover 47 pixels of an image of 6 x 8"),
         ({"size": [6, 8]}, "counts"),
     ],
 )

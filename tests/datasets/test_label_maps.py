@@ -59,7 +59,7 @@ def test_each_id_becomes_its_class(ids: list[int], classes: dict[int, int | None
 
 def test_a_few_strange_ids_are_named() -> None:
     ids = np.arange(30, dtype=np.uint8)[None]
-    message = r"cannot be: 5, 6, 7, 8, 9 and 20 more; expected are 0 to 4\."
+    message = r"cannot occur: 5, 6, 7, 8, 9 and 20 more; expected 0 to 4\."
     with pytest.raises(InputError, match=message):
         to_classes(ids, as_they_are(5), path=FILE, expected="0 to 4")
 
@@ -88,7 +88,7 @@ def test_what_cannot_hold_ids(tmp_path: Path) -> None:
     colours, lossy, nothing = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
     Image.new("RGB", (2, 2)).save(colours)
     Image.new("L", (2, 2)).save(lossy, format="JPEG")
-    with pytest.raises(InputError, match=r"a\.png holds RGB colours; expected are class ids"):
+    with pytest.raises(InputError, match=r"a\.png has RGB colours; expected class ids"):
         read_truth(colours, {0: 0}, "0")
     with pytest.raises(InputError, match=r"b\.png is not an image that can be read"):
         read_truth(lossy, {0: 0}, "0")

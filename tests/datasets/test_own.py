@@ -123,7 +123,7 @@ def test_scenes_of_the_same_name(tmp_path: Path) -> None:
     path = tmp_path / "scenes.json"
     entry = '{"image": "scene-01.png", "labels": "scene-01.labels.png", "classes": [["cat"]]}'
     path.write_text(f'{{"scenes": [{entry}, {entry}]}}')
-    with pytest.raises(InputError, match="have a picture called scene-01"):
+    with pytest.raises(InputError, match="have an image called scene-01"):
         open_dataset("scenes", tmp_path)
 
 
@@ -138,6 +138,6 @@ def test_a_mask_without_a_class(tmp_path: Path) -> None:
     root = own_folder(tmp_path)
     write_picture(root / "images" / "new.png", (1, 2))
     write_ids(root / "masks" / "new.png", [[0, 3]])
-    message = r"new\.png holds ids .* 3; expected are the indices 0 to 2 of classes\.txt, and 255"
+    message = r"new\.png has ids .* 3; expected the indices 0 to 2 of classes\.txt, and 255"
     with pytest.raises(InputError, match=message):
         open_dataset("folder", root).samples[1].truth()

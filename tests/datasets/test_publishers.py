@@ -160,7 +160,7 @@ def test_lists_of_context(tmp_path: Path) -> None:
     [
         (None, "Cannot read the names"),
         ("2: aeroplane\n", r"lacks bag, bed, .*459 names"),
-        ("aeroplane\n", r"the line 'aeroplane'; expected are such as '2: aeroplane'"),
+        ("aeroplane\n", r"the line 'aeroplane'; expected lines such as '2: aeroplane'"),
         ("1:\n", "the line '1:'"),
     ],
 )
@@ -188,7 +188,7 @@ def test_mat_files_that_cannot_be_used(tmp_path: Path) -> None:
     sample = open_dataset("context60", context_mat_tree(tmp_path)).samples[0]
     path = tmp_path / "VOCdevkit/VOC2010/trainval/2008_000002.mat"
     for variables, message in (
-        ({"LabelMap": np.array([[1, 99]], np.uint16)}, "ids that cannot be: 99; expected are the"),
+        ({"LabelMap": np.array([[1, 99]], np.uint16)}, "ids that cannot occur: 99; expected the"),
         ({"LabelMap": np.array([[1.5]])}, "2 dimensions of float64"),
         ({"Labels": np.array([[1]], np.uint16)}, "Cannot read LabelMap from"),
     ):

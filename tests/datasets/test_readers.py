@@ -155,7 +155,7 @@ def test_many_missing_files_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("\n", "names no picture"), ("a\nb\na\n", "names a twice")]
+    ("content", "message"), [("\n", "names no image"), ("a\nb\na\n", "names a twice")]
 )
 def test_lists_that_cannot_be_used(tmp_path: Path, content: str, message: str) -> None:
     root = voc_tree(tmp_path)
@@ -186,7 +186,7 @@ def test_ids_that_cannot_be(tmp_path: Path, name: str, ids: list[int]) -> None:
     sample = open_dataset(name, root).samples[0]
     (labels,) = {path for path in root.rglob(f"{sample.key}*") if path.is_file()} - {sample.image}
     write_ids(labels, [ids])
-    message = rf"{re.escape(str(labels))} holds ids that cannot be: {ids[-1]}; expected are "
+    message = rf"{re.escape(str(labels))} has ids that cannot occur: {ids[-1]}; expected "
     with pytest.raises(InputError, match=message):
         sample.truth()
 
@@ -195,12 +195,12 @@ def test_raw_ids_in_the_place_of_train_ids(tmp_path: Path) -> None:
     stuff = open_dataset(
         "coco_stuff171", coco_stuff_toolbox_tree(tmp_path, {"000000000139": [[0, 181]]})
     )
-    with pytest.raises(InputError, match="cannot be: 181; expected are the train ids 0 to 170"):
+    with pytest.raises(InputError, match="cannot occur: 181; expected the train ids 0 to 170"):
         stuff.samples[0].truth()
     objects = open_dataset(
         "coco_object", coco_object_toolbox_tree(tmp_path, {"000000000139": [[89, 123, 255]]})
     )
-    with pytest.raises(InputError, match="cannot be: 89, 123, 255; expected are the train ids"):
+    with pytest.raises(InputError, match="cannot occur: 89, 123, 255; expected the train ids"):
         objects.samples[0].truth()
 
 
@@ -214,7 +214,7 @@ def test_hidden_files_do_not_count(tmp_path: Path) -> None:
 def test_opening_without_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'voc21'"):
         open_dataset("voc12", tmp_path)
-    with pytest.raises(InputError, match="needs the folder that holds it"):
+    with pytest.raises(InputError, match="needs its folder"):
         open_dataset("voc21")
     with pytest.raises(InputError, match="There is no folder"):
         open_dataset("voc21", tmp_path / "elsewhere")

@@ -119,7 +119,7 @@ def test_the_page(evaluation: Evaluation) -> None:
     assert "| short side | 32 | 32 |" in lines
     assert "| words | voc21 | ade20k |" in lines
     assert "average" not in page
-    assert "- voc21: logit scale 40.0 in place of 65.0" in lines
+    assert "- voc21: logit scale 40.0 instead of 65.0" in lines
     iou = percent(evaluation.confusion.iou["road"])
     assert sum(line.startswith(f"| road | {iou} |") for line in lines) == 2
     widths = {line.count("|") for line in page.split("## Results")[1].splitlines() if "|" in line}

@@ -445,5 +445,5 @@ def test_words_that_do_not_fit(tmp_path: Path) -> None:
     dataset = drawn_dataset(tmp_path, images=1)
     with pytest.raises(InputError, match="drawn has 5 classes, but words for 2"):
         evaluate(painted(), dataset, Vocabulary.of(["cat", "dog"]))
-    with pytest.raises(InputError, match="has no pictures"):
+    with pytest.raises(InputError, match="has no images"):
         evaluate(painted(), replace(dataset, samples=()), words(dataset))

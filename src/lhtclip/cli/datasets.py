@@ -35,12 +35,12 @@ def command(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-@command.command("list", short_help="Lists the data sets that can be read, and their files.")
+@command.command("list", short_help="List the data sets that can be read, and their files.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(*, as_json: bool) -> None:
     """List the data sets that can be read, and the files expected below --root.
 
-    Where a line names a folder first, --root may be what holds that folder, or the folder itself.
+    If a line starts with a folder, --root may be that folder or its parent.
     """
     from lhtclip.datasets import SPECS
 
@@ -66,14 +66,18 @@ def list_command(*, as_json: bool) -> None:
     print_table(("name", "classes", "images", "files"), rows)
 
 
-@command.command("check", short_help="Checks whether a data set on disk is sound.")
+@command.command("check", short_help="Check whether a data set on disk is sound.")
 @click.argument("name")
-@click.option("--root", metavar="DIR", help="Holds the data set; `scenes` needs none.")
-@click.option("--out", metavar="DIR", default="dataset-check", help="Where the overlays go.")
+@click.option(
+    "--root", metavar="DIR", help="The data set's folder, or its parent; `scenes` needs none."
+)
+@click.option(
+    "--out", metavar="DIR", default="dataset-check", help="Output folder for the overlays."
+)
 @click.option("--maps", metavar="N", type=click.IntRange(min=1), help="Read only N label maps.")
 @click.option("--quick", is_flag=True, help=f"Read only {_QUICK_MAPS} label maps.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("--quiet", is_flag=True, help="Print no progress.")
 def check_command(
     *,
     name: str,
@@ -118,7 +122,7 @@ def check_command(
 
 
 def _draw_overlays(report: DatasetReport, out: Path) -> tuple[DatasetReport, list[Path]]:
-    """Write overlays of sound samples from all over the set; one that fails becomes a finding."""
+    """Write overlays of sound samples, spread over the set; a failure becomes a finding."""
     from lhtclip.datasets.check import Finding, spread
     from lhtclip.files import write_atomically
     from lhtclip.output.png import encode_picture

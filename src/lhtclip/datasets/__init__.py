@@ -1,4 +1,4 @@
-"""Labelled data sets, read from the folders that their publishers ship."""
+"""Labelled data sets, read from their publishers' folders."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ SPECS: dict[str, DatasetSpec] = {
     )
 }
 
-# The eight that publications report on, in the order of the columns of their tables.
+# The publications' eight data sets, in the order of the columns of their tables.
 DATASETS: tuple[str, ...] = tuple(name for name, spec in SPECS.items() if spec.images)
 
 
 def open_dataset(name: str, root: str | Path | None = None) -> Dataset:
-    """Find a data set on disk and list its samples; images and labels are read when used.
+    """Find a data set on disk and list its samples; images and labels are read on demand.
 
     Args:
         name: A key of `SPECS`: one of `DATASETS`, "folder" for one of your own (see
             `lhtclip.datasets.folder`), or "scenes".
-        root: The publisher's folder, or a folder that holds it. Only "scenes" needs none: without
-            it, the scenes that come with the package are opened.
+        root: The publisher's folder, or its parent. Only "scenes" needs none: without it, the
+            bundled scenes are opened.
 
     Raises:
         UnknownNameError: There is no such data set.
@@ -56,7 +56,9 @@ def open_dataset(name: str, root: str | Path | None = None) -> Dataset:
     if root is None:
         if spec.read_bundled is not None:
             return spec.read_bundled()
-        raise InputError(f"The data set {name!r} needs the folder that holds it: give its root.")
+        raise InputError(
+            f"The data set {name!r} needs its folder, or the parent of that: give its root."
+        )
     if not Path(root).is_dir():
-        raise InputError(f"There is no folder {root}; give the one that holds {name!r}.")
+        raise InputError(f"There is no folder {root}; give the folder of {name!r}, or its parent.")
     return spec.read(Path(root))

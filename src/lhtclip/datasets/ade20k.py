@@ -19,7 +19,7 @@ def read_ade20k(root: Path) -> Dataset:
     """Read the validation set: id 0 is ignored, the others move down by 1.
 
     Raises:
-        InputError: Folders are missing, or a picture lacks its label map or the reverse.
+        InputError: Folders are missing, or an image has no label map, or the reverse.
     """
     ade = locate("ADE20K", root, _PLACES, (_IMAGES, _LABELS))
     pairs = pair(

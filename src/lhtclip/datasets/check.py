@@ -1,7 +1,7 @@
-"""Is a data set what it claims to be? Four checks, before hours are spent on meaningless numbers.
+"""Checks whether a data set is what it claims to be, before hours go into meaningless numbers.
 
-The count of images, the ids in the label maps, the sizes of images and label maps, and the classes
-that occur in no label map.
+Four checks: the number of images, the ids in the label maps, the sizes of images and label maps,
+and classes that never occur.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Finding:
     """A fault of a data set.
 
     Attributes:
-        kind: What findings of this sort are called.
-        text: A sentence or two that name the files, and the labels in them.
-        broken: Whether numbers measured on the set would mean nothing; otherwise somebody should
-            look.
-        images: Keys of the samples that it concerns; none if it is the set as a whole.
-        ids: The labels that it concerns.
+        kind: The kind of finding.
+        text: One or two sentences that name the files and the labels in them.
+        broken: Whether numbers measured on the set would mean nothing; otherwise a person should
+            look at it.
+        images: Keys of the samples concerned; none if it concerns the whole set.
+        ids: The labels concerned.
     """
 
     kind: str
@@ -48,16 +48,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class DatasetReport:
-    """What a data set holds, and its faults.
+    """The content of a data set, and its faults.
 
     Attributes:
-        dataset: What was checked.
-        maps: How many label maps were read.
-        pixels: Pixels of each class, in the sound maps among them.
-        occurrences: In how many sound maps each class occurs.
+        dataset: The data set.
+        maps: Number of label maps read.
+        pixels: Pixels of each class in the sound maps.
+        occurrences: Number of sound maps with each class.
         ignored: Pixels of the sound maps that do not count.
         sound: The samples without a fault.
-        findings: Those about the set as a whole come first.
+        findings: Findings about the whole set come first.
     """
 
     dataset: Dataset
@@ -117,14 +117,14 @@ def check_dataset(
 
     Args:
         dataset: As a reader opens it.
-        maps: How many label maps to read, spread over the set; None for all.
-        progress: Called with the maps done and all maps.
+        maps: Number of label maps to read, spread over the set; None for all.
+        progress: Called with maps done and maps in total.
 
     Raises:
         InputError: `maps` is below 1.
     """
     if maps is not None and maps < 1:
-        raise InputError(f"At least 1 label map has to be read, not {maps}.")
+        raise InputError(f"At least 1 label map must be read, not {maps}.")
     chosen = dataset.samples if maps is None else spread(dataset.samples, maps)
     classes = len(dataset.names)
     ignored = ignored_label(label_dtype(classes))
@@ -165,7 +165,7 @@ def spread(items: Sequence[T], count: int) -> tuple[T, ...]:
 
 
 def wrong_count(dataset: Dataset) -> Finding | None:
-    """Compare the count of images with the published one; None if they agree."""
+    """Compare the number of images with the published one; None if they agree."""
     found, published = len(dataset.samples), dataset.published
     circulating = SPECS[dataset.name].images if dataset.name in SPECS else ()
     if found in (published, *circulating) or (found and published is None):
@@ -180,9 +180,9 @@ def wrong_count(dataset: Dataset) -> Finding | None:
 
 
 def _absent(dataset: Dataset, occurrences: Sequence[int], *, complete: bool) -> Iterator[Finding]:
-    """Report classes that occur nowhere: in a whole published set, ids were taken for others."""
+    """Report classes that never occur: in a whole published set, ids were mixed up."""
     if any(sample.candidates is not None for sample in dataset.samples):
-        return  # candidates may name classes on purpose that their image does not show
+        return  # candidates may name classes that their image does not show, on purpose
     absent = tuple(index for index, maps in enumerate(occurrences) if maps == 0)
     if absent:
         names = listed([f"{index} ({dataset.names[index]})" for index in absent], most=12)
@@ -211,28 +211,28 @@ def _read(sample: Sample, classes: int) -> Truth | Finding:
     if not strange:
         return truth
     text = (
-        f"The label map of {sample.image} holds {listed(strange)}, but it may hold "
+        f"The label map of {sample.image} has {listed(strange)}, but it may have "
         f"{f'0 to {classes - 1}' if sample.candidates is None else listed(allowed, most=12)}."
     )
     return Finding("label without a class", text, images=(sample.key,), ids=strange)
 
 
 def _upright_size(path: Path) -> tuple[int, int]:
-    """Read height and width from the header, as they are once the picture is turned upright."""
+    """Read height and width from the header, as they are after turning the image upright."""
     try:
         with open_regular(path) as file, Image.open(file) as picture:
             if picture.format == "TIFF":
-                picture.load()  # only now does Pillow turn it, of its own accord
+                picture.load()  # only now does Pillow turn it
             width, height = picture.size
             return (width, height) if _lies_on_its_side(picture) else (height, width)
-    except Exception as error:  # decoders raise whatever the damage makes them trip over
-        raise InputError(f"Cannot read the picture {path}: {error}.") from error
+    except Exception as error:  # damaged files raise errors of many kinds
+        raise InputError(f"Cannot read the image {path}: {error}.") from error
 
 
 def _lies_on_its_side(picture: Image.Image) -> bool:
     if picture.format == "PNG" and "exif" not in picture.info:
-        return False  # Pillow would decode the whole picture to look for EXIF after it
+        return False  # Pillow would decode the whole image to look for EXIF after it
     try:
         return picture.getexif().get(ExifTag.Orientation) in _LYING_ORIENTATIONS
-    except Exception:  # broken metadata count as none, as in `lhtclip.image.pixels`
+    except Exception:  # broken metadata count as missing, as in `lhtclip.image.pixels`
         return False

@@ -22,7 +22,7 @@ _BY_ID: dict[int, int | None] = {
     **dict.fromkeys(range(34)),
     **{number: index for index, number in enumerate(CITYSCAPES_IDS)},
 }
-# What a label map's name ends with, the class of each id in it, and what these ids are.
+# The end of a label map's name, the class of each id in it, and a description of the ids.
 _KINDS = (
     ("_gtFine_labelIds.png", _BY_ID, "the label ids 0 to 33"),
     ("_gtFine_labelTrainIds.png", as_they_are(19, ignored=255), "the train ids 0 to 18, and 255"),
@@ -32,10 +32,10 @@ _KINDS = (
 def read_cityscapes(root: Path) -> Dataset:
     """Read the validation set; ids without a scored class are ignored.
 
-    The publisher's `_labelIds.png` are read where they are, `_labelTrainIds.png` otherwise.
+    The publisher's `_labelIds.png` are read if they exist, `_labelTrainIds.png` otherwise.
 
     Raises:
-        InputError: Folders are missing, or a picture lacks its label map or the reverse.
+        InputError: Folders are missing, or an image has no label map, or the reverse.
     """
     for place in _PLACES:
         images = files_by_name(_cities(root / place, _IMAGES), _IMAGE_SUFFIX)
@@ -55,7 +55,7 @@ def read_cityscapes(root: Path) -> Dataset:
 
 
 def _cities(place: Path, splits: tuple[str, ...]) -> list[Path]:
-    """Return the folders of the cities, of the first split that there is."""
+    """Return the folders of the cities, of the first split that exists."""
     folder = next((place / split for split in splits if (place / split).is_dir()), None)
     return sorted(folder.iterdir()) if folder else []
 

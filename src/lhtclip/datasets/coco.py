@@ -1,4 +1,4 @@
-"""COCO's val2017: its pictures, its pixel maps, and what the ids in those maps stand for."""
+"""COCO's val2017: its images, its label maps, and the meaning of the ids in those maps."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from lhtclip.datasets.label_maps import ClassOfId, read_truth
 from lhtclip.datasets.layout import files_by_name, not_found, pair
 from lhtclip.errors import InputError
 
-# The raw pixel maps ("stuffthingmaps") count from 0: COCO's category ids minus 1. Things have 0 to
-# 90 and stuff 91 to 181; eleven ids were given to things that nobody ever labelled.
+# The raw label maps ("stuffthingmaps") count from 0: COCO's category ids minus 1. Things have 0 to
+# 90 and stuff 91 to 181; eleven ids belong to things that were never labelled.
 _NEVER_LABELLED = frozenset((11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90))
 THING_IDS = tuple(number for number in range(91) if number not in _NEVER_LABELLED)
 STUFF_IDS = tuple(range(91, 182))
@@ -38,9 +38,9 @@ class PixelMaps:
     """One kind of label map.
 
     Attributes:
-        suffix: What follows the image's number in the file name.
+        suffix: The end of the file name, after the image's number.
         classes: The class of every id.
-        expected: What the ids are, as the end of "expected are ...".
+        expected: The ids, as the end of "expected ...".
     """
 
     suffix: str
@@ -49,12 +49,12 @@ class PixelMaps:
 
 
 def places_below(root: Path) -> list[Path]:
-    """Return the folders in which COCO is looked for."""
+    """Return the folders to look for COCO in."""
     return [root / place for place in _PLACES]
 
 
 def coco_not_found(title: str, root: Path, kinds: Sequence[PixelMaps], *others: str) -> InputError:
-    """Build the error for a root without pictures, or with none of the kinds of label maps."""
+    """Build the error for a root without images or without any kind of label maps."""
     suffixes = " or ".join(f"*{kind.suffix}" for kind in kinds)
     label_maps = f"{suffixes} in {', '.join(_LABELS)}"
     looked_for = f"*.jpg in {', '.join(_IMAGES)}, and {' or '.join((label_maps, *others))}"
@@ -62,17 +62,17 @@ def coco_not_found(title: str, root: Path, kinds: Sequence[PixelMaps], *others: 
 
 
 def images_of(place: Path) -> dict[str, Path]:
-    """Return the pictures by name; none where there is no folder of them."""
+    """Return the images by name; empty without a folder of images."""
     return _first(place, _IMAGES, ".jpg")
 
 
 def samples_of(title: str, root: Path, kinds: Sequence[PixelMaps]) -> tuple[Sample, ...]:
-    """Pair pictures with the first kind of label map that some place below `root` has.
+    """Pair images with the first kind of label map found below `root`.
 
-    Returns nothing where none has any.
+    Returns nothing if there are none.
 
     Raises:
-        InputError: A picture lacks its label map or the reverse.
+        InputError: An image has no label map, or the reverse.
     """
     for kind in kinds:
         truth = partial(read_truth, classes=kind.classes, expected=kind.expected)
@@ -92,6 +92,6 @@ def _first(place: Path, folders: tuple[str, ...], suffix: str) -> dict[str, Path
 
 
 def _numbered(folder: Path, suffix: str) -> dict[str, Path]:
-    """Return files named by a number only: other kinds of label maps may lie beside them."""
+    """Return files named by a number only, since other kinds of label maps may be in the folder."""
     found = files_by_name([folder], suffix)
     return {name: path for name, path in found.items() if name.isdigit()}

@@ -1,8 +1,7 @@
 """COCO's instances as a label map: pycocotools fills every outline of `instances_val2017.json`.
 
-Where instances overlap the smaller one is on top, for it mostly lies before the larger or is part
-of what the larger was drawn around. Crowd regions are of their class like all others, but lie
-below every single instance.
+Where instances overlap, the smaller one is on top, because it is usually in front of the larger or
+a part of it. Crowd regions have their class like all others, but are below every single instance.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ _CLASS_OF_CATEGORY = {number + 1: index for index, number in enumerate(THING_IDS
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One annotated thing, or crowd of things.
+    """One annotated object, or a crowd of objects.
 
     Attributes:
-        number: Of the annotation.
+        number: Number of the annotation.
         label: The class, from 1.
-        crowd: Whether a whole crowd was outlined as one.
+        crowd: Whether it is a crowd outlined as one.
         outline: COCO's `segmentation`: polygons, or run lengths.
     """
 
@@ -48,10 +47,10 @@ class Instance:
 
 
 def samples_of_instances(root: Path) -> tuple[Sample, ...]:
-    """Return the pictures that a file of instances below `root` lists; nothing without such a file.
+    """Return the images listed by a file of instances below `root`; empty without such a file.
 
     Raises:
-        InputError: The file is broken, or its pictures are not those of the folder.
+        InputError: The file is broken, or its images are not those of the folder.
     """
     for place in places_below(root):
         path = next((place / name for name in INSTANCES_FILES if (place / name).is_file()), None)
@@ -70,12 +69,12 @@ def draw_instances(path: Path, size: tuple[int, int], instances: Sequence[Instan
     """Draw instances onto a background of class 0: crowds first, and larger before smaller ones.
 
     Args:
-        path: Where they come from, for messages.
-        size: The picture's height and width.
-        instances: Of one picture; among equals the later is on top.
+        path: Their file, for messages.
+        size: The image's height and width.
+        instances: The instances of one image; of equally large ones the later is on top.
 
     Raises:
-        InputError: An outline is not understood.
+        InputError: An outline cannot be used.
         MissingDependencyError: pycocotools is not installed.
     """
     masks = import_extra("pycocotools.mask", purpose="COCO's outlines")
@@ -86,7 +85,7 @@ def draw_instances(path: Path, size: tuple[int, int], instances: Sequence[Instan
         try:
             runs = _runs(masks, instance.outline, size)
             mask, area = masks.decode(runs), int(masks.area(runs))
-        except Exception as error:  # pycocotools raises bare exceptions, too
+        except Exception as error:  # pycocotools also raises bare exceptions
             raise InputError(
                 f"Annotation {instance.number} of {path} cannot be drawn: {error}"
             ) from error
@@ -103,13 +102,13 @@ def _runs(
     """Return an outline as pycocotools' compressed run lengths."""
     if isinstance(outline, Mapping):
         if tuple(outline["size"]) != size:
-            raise InputError(f"It is for a picture of {outline['size']}, not of {list(size)}.")
+            raise InputError(f"It is for an image of {outline['size']}, not of {list(size)}.")
         counts: Any = outline["counts"]
         if isinstance(counts, str | bytes):
             return dict(outline)
-        if sum(counts) != size[0] * size[1]:  # pycocotools would fill up what is missing
+        if sum(counts) != size[0] * size[1]:  # pycocotools would fill in what is missing
             raise InputError(
-                f"Its runs cover {sum(counts)} pixels of a picture of {size[0]} x {size[1]}."
+                f"Its runs cover {sum(counts)} pixels of an image of {size[0]} x {size[1]}."
             )
         return masks.frPyObjects(dict(outline), *size)
     for polygon in outline:
@@ -122,7 +121,7 @@ _MOST_BYTES = 4 << 30  # of the largest, of the training pictures, 448 MB
 
 
 def _read(path: Path) -> dict[str, tuple[tuple[int, int], tuple[Instance, ...]]]:
-    """Return the height and width of each picture, and its instances, by the picture's name."""
+    """Return the height and width of each image, and its instances, by the image's name."""
     instances: defaultdict[int, list[Instance]] = defaultdict(list)
     try:
         content: Any = read_json(path, most=_MOST_BYTES)
@@ -144,7 +143,7 @@ def _read(path: Path) -> dict[str, tuple[tuple[int, int], tuple[Instance, ...]]]
 def _instance(entry: Mapping[str, Any]) -> Instance:
     category = entry["category_id"]
     if category not in _CLASS_OF_CATEGORY:
-        raise ValueError(f"category {category} is none of COCO's 80, whose ids go up to 90")
+        raise ValueError(f"category {category} is not one of COCO's 80, whose ids go up to 90")
     return Instance(
         number=entry["id"],
         label=_CLASS_OF_CATEGORY[category],

@@ -1,6 +1,6 @@
-"""COCO-Object: COCO's 80 kinds of things; all else is the background, and no pixel is ignored.
+"""COCO-Object: COCO's 80 kinds of things; everything else is background, no pixel is ignored.
 
-The published evaluations make it from COCO-Stuff's pixel maps, so these come first. Drawn from
+The published evaluations make it from COCO-Stuff's label maps, so these come first. Drawn from
 `instances_val2017.json` it differs a little where things overlap, and along their outlines.
 """
 
@@ -34,16 +34,16 @@ _KINDS = (
 
 
 def read_coco_object(root: Path) -> Dataset:
-    """Read val2017 from the first of these that is there.
+    """Read val2017 from the first of these that exists.
 
-    1. The raw pixel maps of COCO-Stuff.
+    1. The raw label maps of COCO-Stuff.
     2. `_instanceTrainIds.png`, which the usual tools make from them.
     3. `annotations/instances_val2017.json`.
 
     Raises:
         MissingDependencyError: The labels are outlines, and pycocotools is not installed.
-        InputError: Folders are missing, a picture lacks its labels or the reverse, or the JSON
-            file is not understood.
+        InputError: Folders are missing, an image has no labels or the reverse, or the JSON file
+            cannot be used.
     """
     samples = samples_of("COCO-Object", root, _KINDS) or samples_of_instances(root)
     if not samples:

@@ -34,10 +34,10 @@ _KINDS = (
 
 
 def read_coco_stuff171(root: Path) -> Dataset:
-    """Read val2017 from its raw pixel maps, or from the usual toolbox's `_labelTrainIds.png`.
+    """Read val2017 from its raw label maps, or from the usual toolbox's `_labelTrainIds.png`.
 
     Raises:
-        InputError: Folders are missing, or a picture lacks its label map or the reverse.
+        InputError: Folders are missing, or an image has no label map, or the reverse.
     """
     samples = samples_of("COCO-Stuff", root, _KINDS)
     if not samples:

@@ -1,7 +1,7 @@
-"""PASCAL Context: 59 classes of objects and stuff on VOC 2010, all else background or ignored.
+"""PASCAL Context: 59 classes of objects and stuff on VOC 2010, the rest background or ignored.
 
 Read from the usual toolbox's PNG files or from the original release. The toolbox's list has 5104
-pictures; the release labels all 5105 of VOC 2010's validation list.
+images; the release labels all 5105 of VOC 2010's validation list.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _IMAGES, _PNGS = "JPEGImages", "SegmentationClassContext"
 _TITLE = "PASCAL Context"
 _EXPECTED = "0 to 59, where 0 is the background and nothing has been subtracted yet"
 
-# Lists of the validation set, the first that is there is taken, and how many pictures each has.
+# Lists of the validation set, in order of preference, and their numbers of images.
 _LISTS = {
     "ImageSets/SegmentationContext/val.txt": 5104,
     "pascalcontext_val.txt": 5105,
@@ -35,7 +35,7 @@ _LISTS = {
 
 
 def read_context60(root: Path) -> Dataset:
-    """Read the validation set with all that is not one of the 59 classes as class 0.
+    """Read the validation set with everything outside the 59 classes as class 0.
 
     Raises:
         InputError: Folders or files are missing.
@@ -45,7 +45,7 @@ def read_context60(root: Path) -> Dataset:
 
 
 def read_context59(root: Path) -> Dataset:
-    """Read the validation set with all that is not one of the 59 classes ignored.
+    """Read the validation set, ignoring everything outside the 59 classes.
 
     Raises:
         InputError: Folders or files are missing.
@@ -70,7 +70,7 @@ def _read(root: Path, name: str, *, background: int | None) -> Dataset:
 def _label_maps(
     root: Path, voc: Path, background: int | None
 ) -> tuple[dict[str, Path], Callable[[Path], Truth]]:
-    """Return the label maps by name, and what reads one."""
+    """Return the label maps by name, and their reader."""
     labels = files_by_name([voc / _PNGS], ".png")
     if labels:
         classes = as_they_are(60) if background == 0 else zero_ignored(59)

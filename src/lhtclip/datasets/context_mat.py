@@ -33,7 +33,7 @@ def classes_by_id(path: Path, *, background: int | None) -> dict[int, int | None
             With None such pixels do not count, and the classes count from 0.
 
     Raises:
-        InputError: The file is missing or not understood, or lacks one of the 59 names.
+        InputError: The file is missing or cannot be used, or lacks one of the 59 names.
     """
     try:
         lines = read_regular(path, most=_MOST_BYTES).decode("utf-8").splitlines()
@@ -45,13 +45,15 @@ def classes_by_id(path: Path, *, background: int | None) -> dict[int, int | None
     for line in filter(str.strip, lines):
         number, _, name = line.partition(":")
         if not number.strip().isdigit() or not name.strip():
-            raise InputError(f"{path} has the line {line!r}; expected are such as '2: aeroplane'.")
+            raise InputError(
+                f"{path} has the line {line!r}; expected lines such as '2: aeroplane'."
+            )
         ids["".join(name.split())] = int(number)
     names = published_names("context59")
     missing = [name for name in names if name not in ids]
     if missing:
         raise InputError(
-            f"{path} lacks {', '.join(missing)}; expected is the list of the 459 names that the "
+            f"{path} lacks {', '.join(missing)}; expected the list of the 459 names that the "
             ".mat files use."
         )
     first = 0 if background is None else background + 1
@@ -60,20 +62,19 @@ def classes_by_id(path: Path, *, background: int | None) -> dict[int, int | None
 
 
 def read_mat(path: Path, classes: ClassOfId) -> Truth:
-    """Read the variable LabelMap of a MATLAB file and turn its ids into classes.
+    """Read the variable LabelMap of a MATLAB file and convert its ids to classes.
 
     Raises:
-        InputError: The file is missing or broken, or holds ids without a class.
+        InputError: The file is missing or broken, or has ids without a class.
         MissingDependencyError: SciPy is not installed.
     """
     scipy_io = import_extra("scipy.io", purpose="PASCAL Context's .mat files")
     try:
         ids: Any = scipy_io.loadmat(path, variable_names=[_VARIABLE])[_VARIABLE]
-    except Exception as error:  # SciPy raises whatever the damage makes it trip over
+    except Exception as error:  # damaged files raise errors of many kinds
         raise InputError(f"Cannot read {_VARIABLE} from {path}: {error}.") from error
     if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.unsignedinteger):
         raise InputError(
-            f"{_VARIABLE} of {path} has {ids.ndim} dimensions of {ids.dtype}; expected are ids in "
-            "two."
+            f"{_VARIABLE} of {path} has {ids.ndim} dimensions of {ids.dtype}; expected ids in two."
         )
     return to_classes(ids, classes, path=path, expected=f"the ids of {LABELS_FILE}")

@@ -1,4 +1,4 @@
-"""What a labelled data set is: images, the class of every pixel, and the names of the classes."""
+"""A labelled data set: images, the class of every pixel, and the names of the classes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Sample:
     """An image and its ground truth; it can be pickled.
 
     Attributes:
-        key: Names the image within its data set; can be a file name.
+        key: The image's name within its data set; can be a file name.
         image: The image's file.
         truth: Reads the ground truth at the image's own size. Raises InputError, which names the
-            file, if it holds ids that cannot occur.
+            file, if it has ids that cannot occur.
         candidates: The classes that the image may be labelled with; None for all.
     """
 
@@ -42,8 +42,8 @@ class Dataset:
         name: The name of its `DatasetSpec`, or of the user's folder.
         names: Names of the classes; a class's position is its label.
         samples: Sorted by key.
-        classes: The words for each class, if the data set brings its own.
-        published: How many images the publisher counts; None if nobody says.
+        classes: The prompts of each class, if the data set has its own.
+        published: The publisher's number of images; None if unknown.
     """
 
     name: str
@@ -55,16 +55,16 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
-    """A kind of data set that can be read, and what is known of it before it is read.
+    """A kind of data set that can be read, and its known facts.
 
     Attributes:
-        name: What users call it.
-        read: Opens the one in a folder. Raises InputError if files are missing.
-        layouts: The files that are looked for in that folder, one line for each layout.
-        classes: How many there are, including the background if it is one; None if that depends.
-        images: How many images it has: the published count first, then others in circulation.
+        name: Its name for users.
+        read: Opens it in a folder. Raises InputError if files are missing.
+        layouts: The files to look for in that folder, one line for each layout.
+        classes: Number of classes, including a background class; None if it varies.
+        images: Number of images: the published one first, then others in circulation.
         every_class: Whether each class occurs in the whole set.
-        read_bundled: Opens the one that comes with the package, if there is one.
+        read_bundled: Opens the bundled one, if there is one.
     """
 
     name: str
@@ -77,9 +77,9 @@ class DatasetSpec:
 
 
 def published_names(class_list: str, *, background: bool = False) -> tuple[str, ...]:
-    """Return one name for each class of a shipped class list: its first word.
+    """Return one name for each class of a shipped class list: its first prompt.
 
-    With `background`, row 0 holds words for everything that is no class; it is called "background".
+    With `background`, row 0 has prompts for everything that is no class; it is called "background".
     """
     names = tuple(words[0] for words in shipped_classes(class_list))
     return (BACKGROUND, *names[1:]) if background else names

@@ -1,12 +1,12 @@
-"""A folder of one's own: `images/`, `masks/` and `classes.txt`.
+"""A folder of your own: `images/`, `masks/` and `classes.txt`.
 
-images/       pictures of any format that can be read
+images/       images of any format that can be read
 masks/        for each a PNG file of the same name up to the suffix, palette or greyscale, 8 or 16
               bits, whose pixels are indices of classes, counted from 0
-classes.txt   a line for each class, synonyms after '|', the first of them the name
+classes.txt   a line for each class, '|' between its prompts, the first is the name
 
-255 marks pixels that do not count; where there are more than 255 classes 65535 does instead. A
-background is a class like any other: call the first line "background", or by the words for it.
+255 marks pixels that do not count; with more than 255 classes, 65535 does. A background is a class
+like any other: call the first line "background", or write prompts for it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from lhtclip.image.files import SUFFIXES
 from lhtclip.segmentation import ignored_label, label_dtype
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
-_MOST_CLASSES = 65535  # one value less than uint16 has: the last means "ignored"
+_MOST_CLASSES = 65535  # one less than uint16 has: the last value means "ignored"
 _IMAGES, _MASKS, _CLASSES = "images", "masks", "classes.txt"
 
 
 def read_folder(root: Path) -> Dataset:
-    """Read a folder of pictures and masks; its name becomes the data set's.
+    """Read a folder of images and masks; the data set has the folder's name.
 
     Raises:
-        InputError: Files are missing, pictures and masks do not match, or `classes.txt` cannot be
+        InputError: Files are missing, images and masks do not match, or `classes.txt` cannot be
             used.
     """
     folder = locate("A data set of your own", root, ("",), (_IMAGES, _MASKS, _CLASSES))
@@ -55,7 +55,7 @@ def read_folder(root: Path) -> Dataset:
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
-    """Return the pictures by their names without suffix."""
+    """Return the images by their names without suffix."""
     found: dict[str, Path] = {}
     for path in folder.iterdir():
         if path.name.startswith(".") or not path.name.lower().endswith(SUFFIXES):

@@ -1,4 +1,4 @@
-"""Label maps: the ids that a publisher wrote become classes; ids that cannot occur are refused."""
+"""Label maps: from a publisher's ids to classes; refuses ids that cannot occur."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def read_ids(path: Path) -> NDArray[np.uint16]:
     """Read the ids (height, width) of a label map, a palette or a greyscale PNG.
 
     Raises:
-        InputError: The file is missing, broken, or holds colours instead of ids.
+        InputError: The file is missing or broken, or has colours instead of ids.
     """
     with open_picture(path, formats=("PNG",)) as picture:
         if picture.mode not in ("P", "L", "I", "I;16", "I;16B", "1"):
             raise InputError(
-                f"The label map {path} holds {picture.mode} colours; expected are class ids in "
+                f"The label map {path} has {picture.mode} colours; expected class ids in "
                 "one channel."
             )
         return np.array(picture).astype(np.uint16)
 
 
 def read_truth(path: Path, classes: ClassOfId, expected: str) -> Truth:
-    """Read a label map and turn its ids into classes; arguments and errors as for `to_classes`."""
+    """Read a label map and convert its ids to classes; arguments and errors as for `to_classes`."""
     return to_classes(read_ids(path), classes, path=path, expected=expected)
 
 
@@ -45,8 +45,8 @@ def to_classes(
     Args:
         ids: Not negative, of any shape.
         classes: The class of every id that may occur; every class of the data set has an id.
-        path: Where the ids come from.
-        expected: What the file should hold, as the end of "expected are ...".
+        path: The file of the ids.
+        expected: The ids that it should have, as the end of "expected ...".
 
     Raises:
         InputError: Ids that are not in `classes`.
@@ -55,7 +55,7 @@ def to_classes(
     strange = [number for number in present if number not in classes]
     if strange:
         raise InputError(
-            f"The label map {path} holds ids that cannot be: {listed(strange)}; expected are "
+            f"The label map {path} has ids that cannot occur: {listed(strange)}; expected "
             f"{expected}."
         )
     highest = max((index for index in classes.values() if index is not None), default=0)

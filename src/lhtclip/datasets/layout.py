@@ -1,4 +1,4 @@
-"""Where files lie below the root that a user names, and which label map goes with which picture."""
+"""Finds files below a root folder, and pairs images with label maps."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _MOST_BYTES = 64 << 20  # of a list
 
 
 def locate(title: str, root: Path, places: Sequence[str], needed: Sequence[str]) -> Path:
-    """Return the first of `places` below `root` that holds all the files and folders `needed`.
+    """Return the first of `places` below `root` that has all the files and folders `needed`.
 
     Args:
-        title: What is looked for, as a person calls it.
-        root: The folder that the user named.
+        title: Name of the data set, for people.
+        root: The folder that the user gave.
         places: Folders relative to `root`; "" is `root` itself.
         needed: Paths relative to such a folder.
 
     Raises:
-        InputError: None does; the message lists what was looked for.
+        InputError: None has; the message lists what was looked for.
     """
     for place in places:
         if all((root / place / path).exists() for path in needed):
@@ -30,19 +30,19 @@ def locate(title: str, root: Path, places: Sequence[str], needed: Sequence[str])
 
 
 def not_found(title: str, root: Path, places: Sequence[str], looked_for: str) -> InputError:
-    """Build the error for a data set, or a part of it, that no place below `root` holds."""
+    """Build the error for a data set, or a part of it, that is not found below `root`."""
     folders = [place for place in places if place]
     elsewhere = f" or its folders {', '.join(folders)}" if folders else ""
     return InputError(f"{title} was not found in {root}{elsewhere}: looked for {looked_for}.")
 
 
 def files_by_name(folders: Iterable[Path], suffix: str) -> dict[str, Path]:
-    """Map file names without `suffix` to the files that end with it, hidden ones left out.
+    """Map file names without `suffix` to the files that end with it, except hidden ones.
 
     Folders that do not exist count as empty.
 
     Raises:
-        InputError: Two folders hold the same name.
+        InputError: Two folders have the same name.
     """
     found: dict[str, Path] = {}
     for path in _files(folders):
@@ -56,10 +56,10 @@ def files_by_name(folders: Iterable[Path], suffix: str) -> dict[str, Path]:
 
 
 def read_list(path: Path) -> list[str]:
-    """Read a publisher's list of pictures: the first word of every line that has any.
+    """Read a publisher's list of images: the first word of every line that is not empty.
 
     Raises:
-        InputError: The list cannot be read, is empty, or names a picture twice.
+        InputError: The list cannot be read, is empty, or names an image twice.
     """
     try:
         lines = read_regular(path, most=_MOST_BYTES).decode("utf-8").splitlines()
@@ -67,7 +67,7 @@ def read_list(path: Path) -> list[str]:
         raise InputError(f"Cannot read the list {path}: {error}.") from error
     names = [line.split()[0] for line in lines if line.strip()]
     if not names:
-        raise InputError(f"The list {path} names no picture.")
+        raise InputError(f"The list {path} names no image.")
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise InputError(f"The list {path} names {repeated} twice.")
@@ -81,13 +81,13 @@ def pair(
     *,
     names: Iterable[str] | None = None,
 ) -> Iterator[tuple[str, Path, Path]]:
-    """Return (name, picture, label map) sorted by name.
+    """Return (name, image, label map) sorted by name.
 
     Args:
-        title: What the data set is called.
-        images: Pictures by name.
+        title: Name of the data set, for people.
+        images: Images by name.
         labels: Label maps by name.
-        names: Those that must be there; None where every file must have its counterpart.
+        names: The names that must exist; None if every file must have its counterpart.
 
     Raises:
         InputError: Some are missing; the message counts them and names a few.

@@ -1,4 +1,4 @@
-"""Which pictures of a data set are taken, and with which words each of them is labelled."""
+"""Which images of a data set are used, and the classes that each of them may have."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from lhtclip.text.vocabulary import Vocabulary
 def choose_samples(
     dataset: Dataset, *, limit: int | None = None, seed: int | None = None
 ) -> Dataset:
-    """Keep some pictures of a data set.
+    """Keep some images of a data set.
 
-    A larger limit keeps what a smaller one kept, in other places of the list where there is a seed.
+    A larger limit keeps the images of a smaller one, with a seed in other places of the list.
 
     Args:
-        dataset: As a reader gives it.
-        limit: How many pictures are kept; None for all.
-        seed: Put the pictures into a random order first, the same on every machine.
+        dataset: The whole data set.
+        limit: Number of images to keep; None for all.
+        seed: Shuffle the images first, the same way on every machine.
 
     Raises:
-        InputError: The limit is below 1, or there is no picture.
+        InputError: The limit is below 1, or there is no image.
     """
     if limit is not None and limit < 1:
-        raise InputError(f"At least 1 picture has to be evaluated, not {limit}.")
+        raise InputError(f"At least 1 image must be evaluated, not {limit}.")
     if not dataset.samples:
-        raise InputError(f"The data set {dataset.name} has no pictures.")
+        raise InputError(f"The data set {dataset.name} has no images.")
     samples = dataset.samples
     if seed is not None:
         samples = sorted(samples, key=lambda sample: _place(sample, seed))
@@ -41,7 +41,7 @@ def choose_samples(
 
 
 def check_vocabulary(dataset: Dataset, vocabulary: Vocabulary) -> None:
-    """Check that the words stand for the classes of a data set.
+    """Check that a vocabulary has an entry for each class of a data set.
 
     Raises:
         InputError: Their numbers differ.
@@ -49,18 +49,18 @@ def check_vocabulary(dataset: Dataset, vocabulary: Vocabulary) -> None:
     if len(vocabulary.names) != len(dataset.names):
         raise InputError(
             f"{dataset.name} has {len(dataset.names)} classes, but words for "
-            f"{len(vocabulary.names)} were given; give one entry a class, in the order of its "
+            f"{len(vocabulary.names)} were given; give one entry per class, in the order of its "
             "labels."
         )
 
 
 def own_vocabulary(dataset: Dataset) -> Vocabulary:
-    """Return the words that a data set brings along, its names where it brings none."""
+    """Return a data set's own prompts, or its names if it has none."""
     return Vocabulary.of(dataset.classes or dataset.names, allow_shared_queries=True)
 
 
 def vocabulary_of(sample: Sample, vocabulary: Vocabulary) -> Vocabulary:
-    """Return the words that a picture is labelled with: of its candidates, in their order."""
+    """Return the vocabulary of an image: its candidates, in their order."""
     if sample.candidates is None:
         return vocabulary
     synonyms: dict[int, list[str]] = {}
@@ -77,12 +77,12 @@ def vocabulary_of(sample: Sample, vocabulary: Vocabulary) -> Vocabulary:
 
 
 def labels_of_set(sample: Sample, labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-    """Turn labels that index an image's own candidates into labels of the whole data set."""
+    """Convert labels that index an image's candidates to labels of the whole data set."""
     return labels if sample.candidates is None else np.array(sample.candidates)[labels]
 
 
 def labels_of_sample(sample: Sample, truth: Truth) -> Truth:
-    """Turn labels of the whole data set into labels that index an image's own candidates."""
+    """Convert labels of the whole data set to labels that index an image's candidates."""
     if sample.candidates is None:
         return truth
     dtype = label_dtype(len(sample.candidates))
@@ -92,7 +92,7 @@ def labels_of_sample(sample: Sample, truth: Truth) -> Truth:
 
 
 def queries_of(dataset: Dataset, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """Return every phrase that the pictures of a data set are labelled with, each once."""
+    """Return every prompt that the images of a data set are labelled with, without repeats."""
     candidates = {sample.candidates: sample for sample in dataset.samples}
     return tuple(
         dict.fromkeys(

@@ -1,6 +1,6 @@
-"""Scenes: pictures with the class of every pixel known, each with a few candidate classes.
+"""Scenes: images with the class of every pixel known, each with a few candidate classes.
 
-A folder of them holds `scenes.json`:
+A folder of scenes has a `scenes.json`:
 {"scenes": [{"image": "scene-01.png", "labels": "scene-01.labels.png",
              "classes": [["cat"], ["grass", "lawn"]]}]}
 A pixel of the label map is an index into the classes of its scene, or 255, which is ignored.
@@ -30,7 +30,7 @@ IGNORED = 255  # the largest value of uint8, as everywhere
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One picture, its label map, and its classes: synonyms, the first of them the name."""
+    """One image, its label map, and the prompts of its classes, of which the first is the name."""
 
     image: Path
     labels: Path
@@ -38,7 +38,7 @@ class Scene:
 
     @property
     def name(self) -> str:
-        """The picture's file name without suffix."""
+        """The image's file name without suffix."""
         return self.image.stem
 
     @property
@@ -63,15 +63,15 @@ class Scene:
 
 
 def bundled_scenes() -> tuple[Scene, ...]:
-    """Return the scenes that come with the package."""
+    """Return the bundled scenes."""
     return load_scenes(Path(str(resources.files("lhtclip"))) / "data" / "scenes")
 
 
 def load_scenes(folder: str | Path) -> tuple[Scene, ...]:
-    """Read what scenes a folder holds; the pictures themselves are opened when they are used.
+    """List the scenes of a folder; images are opened on demand.
 
     Raises:
-        InputError: `scenes.json` is missing or not understood.
+        InputError: `scenes.json` is missing or cannot be used.
     """
     folder = Path(folder)
     path = folder / SCENES_FILE
@@ -85,7 +85,7 @@ def load_scenes(folder: str | Path) -> tuple[Scene, ...]:
         scenes = tuple(_scene(folder, entry) for entry in content["scenes"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"The scenes {path} are not understood ({error}); expected is "
+            f"The scenes {path} cannot be used ({error}); expected "
             '{"scenes": [{"image": "a.png", "labels": "a.labels.png", "classes": [["cat"]]}]}.'
         ) from error
     if not scenes:
@@ -99,15 +99,15 @@ def save_scenes(
         tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], Sequence[Sequence[str]]]
     ],
 ) -> tuple[Scene, ...]:
-    """Write scenes, the list last, so that a folder with a list is whole.
+    """Write scenes, the list last, so that a folder with a list is complete.
 
     Args:
-        folder: Created if need be.
-        pictures: Of each scene the RGB levels (H, W, 3), the labels (H, W) as indices into its
-            classes or 255, and these classes, each as its synonyms.
+        folder: Created if needed.
+        pictures: For each scene the RGB levels (H, W, 3), the labels (H, W) as indices into its
+            classes or 255, and these classes, each as its prompts.
 
     Raises:
-        InputError: Parts that do not fit together, or a folder that cannot be written to.
+        InputError: Parts do not match, or the folder cannot be written to.
     """
     folder = Path(folder)
     scenes: list[Scene] = []
@@ -144,7 +144,7 @@ def _scene(folder: Path, entry: Any) -> Scene:
 
 def _synonyms(words: Any) -> tuple[str, ...]:
     if not isinstance(words, list) or not words or not all(isinstance(w, str) for w in words):
-        raise ValueError(f"a class is a list of words, not {words!r}")
+        raise ValueError(f"a class is a list of prompts, not {words!r}")
     return tuple(words)
 
 

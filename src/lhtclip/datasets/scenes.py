@@ -1,4 +1,4 @@
-"""The rendered scenes: each picture may be labelled with its own classes only."""
+"""The rendered scenes: each image may be labelled with its own classes only."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lhtclip.segmentation import ignored_label, label_dtype
 
 
 def read_scenes(root: Path | None = None) -> Dataset:
-    """Read the scenes that come with the package, or those of a folder with `scenes.json`.
+    """Read the bundled scenes, or those of a folder with `scenes.json`.
 
-    The classes are those of all scenes in order of appearance, those of the same name being one.
-    Its words are those of all these scenes.
+    The classes are those of all scenes in order of appearance; classes of the same name are one,
+    with the prompts of all these scenes.
 
     Raises:
-        InputError: `scenes.json` is missing or not understood, or two scenes have the same name.
+        InputError: `scenes.json` is missing or cannot be used, or two scenes have the same name.
     """
     scenes = bundled_scenes() if root is None else load_scenes(root)
     words: dict[str, dict[str, None]] = {}
@@ -34,7 +34,7 @@ def read_scenes(root: Path | None = None) -> Dataset:
     keys = [sample.key for sample in samples]
     if len(set(keys)) < len(keys):
         repeated = next(key for key in keys if keys.count(key) > 1)
-        raise InputError(f"Two of the scenes in {root} have a picture called {repeated}.")
+        raise InputError(f"Two of the scenes in {root} have an image called {repeated}.")
     return Dataset(
         "scenes",
         tuple(words),
@@ -48,7 +48,7 @@ def _sample(scene: Scene, candidates: tuple[int, ...], *, classes: int) -> Sampl
 
 
 def _truth(scene: Scene, candidates: tuple[int, ...], classes: int) -> Truth:
-    """Read a scene's labels, which index its own classes, as labels of the whole set."""
+    """Read a scene's labels, which index its own classes, as labels of the whole data set."""
     labels, dtype = scene.truth(), label_dtype(classes)
     table = np.full(ignored_label(labels.dtype) + 1, ignored_label(dtype), dtype)
     table[: len(candidates)] = candidates

@@ -1,1 +1,1 @@
-"""How well labels agree with the truth: counts, the measures read off them, and the scenes."""
+"""How well labels agree with the ground truth: protocols, runs, counts and reports."""

@@ -1,4 +1,4 @@
-"""Confusion matrices, and the measures read off them; the matrices of parts merge by addition."""
+"""Confusion matrices and their measures; matrices of parts of a data set add up."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def confusion_matrix(
     Args:
         truth: Class indices, of any shape.
         predicted: Class indices of the same shape.
-        classes: How many classes there are.
-        ignored: Pixels with this value in `truth` are left out; None leaves out none.
+        classes: Number of classes.
+        ignored: Pixels with this value in `truth` do not count; None counts all.
 
     Returns:
         (classes, classes) int64.
 
     Raises:
-        InputError: Shapes differ, or a counted pixel holds no class index.
+        InputError: Shapes differ, or a counted pixel is not a class index.
     """
     if truth.shape != predicted.shape:
         raise InputError(
@@ -47,21 +47,21 @@ def confusion_matrix(
 
 
 def iou_per_class(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Intersection over union (classes,) in [0, 1]; nan where neither truth nor labels have any."""
+    """Intersection over union (classes,) in [0, 1]; NaN for classes that never occur."""
     intersection = np.diag(matrix).astype(np.float64)
     union = matrix.sum(axis=0) + matrix.sum(axis=1) - np.diag(matrix)
     return np.divide(intersection, union, out=np.full(len(matrix), np.nan), where=union > 0)
 
 
 def mean_iou(matrix: npt.NDArray[np.int64]) -> float:
-    """Mean of `iou_per_class` over the classes that occur, in [0, 1]; nan where none does."""
+    """Mean of `iou_per_class` over the classes that occur, in [0, 1]; NaN if none does."""
     values = iou_per_class(matrix)
     occurring = values[~np.isnan(values)]
     return float(occurring.mean()) if occurring.size else float("nan")
 
 
 def pixel_accuracy(matrix: npt.NDArray[np.int64]) -> float:
-    """Share of the counted pixels that are right, in [0, 1]; nan where none was counted."""
+    """Share of the counted pixels that are right, in [0, 1]; NaN if none counts."""
     total = int(matrix.sum())
     return int(np.trace(matrix)) / total if total else float("nan")
 
@@ -103,7 +103,7 @@ class Confusion:
 
     @property
     def iou(self) -> dict[str, float]:
-        """Intersection over union of each class in [0, 1]; nan for one that nowhere occurs."""
+        """Intersection over union of each class in [0, 1]; NaN if it never occurs."""
         return dict(zip(self.names, iou_per_class(self.matrix).tolist(), strict=True))
 
     @property

@@ -1,7 +1,7 @@
-"""All that decides a run's counts, as JSON types: where it is equal, the counts are.
+"""Everything that decides a run's counts, in JSON types: equal settings give equal counts.
 
-The number of threads is left out: a machine's arithmetic may change with it in the last bit, but a
-run that was started on one machine may go on there with more or fewer.
+The number of threads is not included: it may change the last bit of the arithmetic, but a run may
+continue with more or fewer threads.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _SHOWN = 4  # changed settings in a message
 def decisive_settings(
     segmenter: Segmenter, dataset: Dataset, vocabulary: Vocabulary, **of_the_run: object
 ) -> dict[str, Any]:
-    """Gather what the counts depend on: code, model, method, settings, words, pictures.
+    """Collect everything that the counts depend on: code, model, settings, prompts, images.
 
     Args:
-        segmenter: What labels.
-        dataset: The pictures that are taken, in their order.
-        vocabulary: The words of all classes.
-        of_the_run: Further settings, in types that JSON knows.
+        segmenter: The segmenter.
+        dataset: The images of the run, in order.
+        vocabulary: The prompts of all classes.
+        of_the_run: Further settings, in JSON types.
     """
     checkpoint, encoder = segmenter.checkpoint, segmenter.encoder
     table = checkpoint.model.vision.positions
@@ -54,11 +54,11 @@ def decisive_settings(
         "keys": _digest([(sample.key, sample.candidates) for sample in dataset.samples]),
         **of_the_run,
     }
-    return json.loads(json.dumps(content))  # tuples become lists, as in what is read back
+    return json.loads(json.dumps(content))  # tuples become lists, as when read back
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Name the settings that differ, such as "windows.stride 112, now 56"; a few of them."""
+    """Name a few of the settings that differ, such as "windows.stride 112, now 56"."""
     changes = [f"{name} {old!r}, now {new!r}" for name, old, new in _changes(before, now)]
     return listed(changes, most=_SHOWN)
 

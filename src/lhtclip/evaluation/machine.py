@@ -1,4 +1,4 @@
-"""What a number was measured with: versions and hardware, in JSON types."""
+"""Versions and hardware behind a measurement, in JSON types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lhtclip import __version__
 
 
 def versions() -> dict[str, str]:
-    """Return the version of everything that computes."""
+    """Return the versions of everything that takes part in the computation."""
     return {
         "lhtclip": __version__,
         "python": platform.python_version(),
@@ -35,7 +35,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
 
 
 def _cpu_name() -> str:
-    """Return the processor's name, which Linux tells in a file and Python on some systems."""
+    """Return the processor's name, from a file on Linux and from Python on some systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

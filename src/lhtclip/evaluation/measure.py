@@ -43,7 +43,7 @@ def measure(
         protocol: How images are resized and cut, which class names stand for the classes, how
             logits become labels, and which settings the method has on this data set.
         method: Name of the method.
-        lht: The techniques that act.
+        lht: The techniques.
         residual: Keep the last block's residual connection; None as `DenseEncoder` decides.
         mlp: Keep the last block's MLP; None as `DenseEncoder` decides.
         texts: Embeds the class names; by default with the protocol's templates.
@@ -101,7 +101,7 @@ def segmenter_by(
         protocol: Its windows, decoding, templates, and the method's settings on its data set.
         checkpoint: The model.
         method: Name of the method.
-        lht: The techniques that act.
+        lht: The techniques.
         residual: As for `measure`.
         mlp: As for `measure`.
         texts: As for `measure`.

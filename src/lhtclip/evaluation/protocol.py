@@ -30,9 +30,9 @@ class Protocol:
         method: The publication's own method, a name in `lhtclip.methods.METHODS`.
         residual: Whether the method keeps the last block's residual connection.
         mlp: Whether it keeps the last block's MLP.
-        lht: Whether SSR, ATR and SHE act, as the checkpoint's preset sets them.
-        class_list: Its class names, a name in `SHIPPED_CLASS_LISTS`; None if the data set brings
-            its own.
+        lht: Whether SSR, ATR and SHE are on, with the checkpoint's preset.
+        class_list: Its class names, a name in `SHIPPED_CLASS_LISTS`; None if the data set has its
+            own.
         background: Whether the first row of the class list is the background.
         templates: Name of the prompt templates.
         windows: How images are resized and cut.

@@ -1,4 +1,4 @@
-"""The protocols of the published evaluations, as tables to be read beside their configurations.
+"""The protocols of the published evaluations, as tables to compare with their configurations.
 
 `PROTOCOLS` holds a record per data set and publication; docs/reference/protocols.md shows them
 side by side.
@@ -25,8 +25,8 @@ _Row: TypeAlias = tuple[int, int | None, int, float, float, float]
 
 _LONG_SIDE = 2048  # in every publication
 _WITH_BACKGROUND = ("voc21", "context60", "coco_object")
-_WHOLE = None  # no windows, the image in one pass; the stride then means nothing
-_ANY = ""  # a data set that the publication does not know
+_WHOLE = None  # the whole image in one pass, without a stride
+_ANY = ""  # a data set that the publication does not cover
 
 # data set: short side, window, stride, logit scale, prob_thd, area_thd
 # fmt: off
@@ -91,7 +91,7 @@ def _resclip(dataset: str, decoding: DecodeSettings) -> Mapping[str, Method]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Publication:
-    """What a publication's protocols share; further fields are as in `Protocol`.
+    """The common settings of a publication's protocols; other fields are as in `Protocol`.
 
     Attributes:
         rows: A row for each data set.
@@ -227,7 +227,7 @@ def protocol_for(dataset: str, publication: str) -> Protocol:
     if published is not None:
         return published
     default = _record(publication, _ANY)
-    note = f"Not published for {dataset}: the publication's defaults, with the data set's words."
+    note = f"Not published for {dataset}: the publication's defaults, with the data set's classes."
     return replace(default, dataset=dataset, notes=(*default.notes, note))
 
 
@@ -240,7 +240,7 @@ def publication_of(method: str, *, lht: bool) -> str:
 
     Args:
         method: Name of a method.
-        lht: Whether a technique acts, or a number is compared with one where it does.
+        lht: Whether a technique is on, or the number is compared with one with a technique.
     """
     own = "sclip"
     for name, publication in _PUBLICATIONS.items():

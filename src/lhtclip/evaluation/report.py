@@ -1,4 +1,4 @@
-"""What a run is told as: one JSON document a data set, and one Markdown page for all of them."""
+"""Reports of a run: a JSON document per data set, and one Markdown page for all of them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def describe(
     published: int | None,
     deviations: Mapping[str, Any],
 ) -> Document:
-    """Put all about a run into JSON types.
+    """Describe a run in JSON types.
 
     Args:
-        evaluation: Of a run that was kept in a folder.
-        segmenter: What labelled.
-        protocol: What the settings were taken from.
-        model: As the user calls it.
-        published: How many pictures the data set's publisher counts; None where nobody says.
-        deviations: Where the settings are others than the protocol's.
+        evaluation: The result of a run with a folder.
+        segmenter: The segmenter.
+        protocol: The protocol that the settings come from.
+        model: The model's name as typed.
+        published: The publisher's number of images; None if unknown.
+        deviations: The settings that differ from the protocol.
 
     Returns:
-        Shares are in [0, 1]; None where there is nothing to measure.
+        Shares are in [0, 1]; None if there is nothing to measure.
     """
     encoder = segmenter.encoder
     confusion, trimap = evaluation.confusion, evaluation.trimap
@@ -67,15 +67,15 @@ def describe(
 
 
 def in_paper_order(documents: Sequence[Document]) -> list[Document]:
-    """Sort by the columns of the publications' tables; other data sets follow as they came."""
+    """Sort by the columns of the publications' tables; other data sets follow in their order."""
     order = {name: place for place, name in enumerate(DATASETS)}
     return sorted(documents, key=lambda document: order.get(document["dataset"], len(order)))
 
 
 def average(documents: Sequence[Document]) -> float | None:
-    """Mean of the mean IoUs over the eight data sets of the publications; None unless all are here.
+    """Mean of the mean IoUs over the publications' eight data sets; None unless all are there.
 
-    Others beside them do not count.
+    Other data sets do not count.
     """
     values = {document["dataset"]: document["mean_iou"] for document in documents}
     eight = [values.get(name) for name in DATASETS]
@@ -134,7 +134,7 @@ def _images(document: Document) -> str:
 
 _TRIMAP = "trimap mIoU %"
 
-# What a table shows of each data set.
+# The columns of a table, for each data set.
 _ROWS: dict[str, Callable[[Document], str]] = {
     "mIoU %": lambda document: percent(document["mean_iou"]),
     "pixel accuracy %": lambda document: percent(document["pixel_accuracy"]),
@@ -145,7 +145,7 @@ _ROWS: dict[str, Callable[[Document], str]] = {
 
 
 def _shown(documents: Sequence[Document]) -> dict[str, Callable[[Document], str]]:
-    """Return the rows to show: the trimap only if somebody asked for it."""
+    """Return the rows to show: the trimap only if it was requested."""
     if any(document["trimap_mean_iou"] is not None for document in documents):
         return _ROWS
     return {title: show for title, show in _ROWS.items() if title != _TRIMAP}
@@ -166,7 +166,7 @@ def _results(documents: Sequence[Document]) -> str:
 
 
 def _circumstances(document: Document) -> list[tuple[str, str]]:
-    """Tell what all data sets of a run share."""
+    """Return the settings that all data sets of a run share."""
     method, settings = document["method"], document["settings"]
     machine, released = document["hardware"], document["versions"]
     kept = [f"{'with' if method[part] else 'without'} {part}" for part in ("residual", "mlp")]
@@ -182,7 +182,7 @@ def _circumstances(document: Document) -> list[tuple[str, str]]:
 
 
 def _settings(documents: Sequence[Document]) -> list[tuple[str, ...]]:
-    """Tell what may differ between data sets, a column for each."""
+    """Return the settings that may differ between data sets, a column for each."""
     columns = [
         {
             "words": document["protocol"]["class_list"] or "the data set's",
@@ -200,7 +200,7 @@ def _settings(documents: Sequence[Document]) -> list[tuple[str, ...]]:
 
 def _deviations(documents: Sequence[Document]) -> list[str]:
     lines = [
-        f"- {document['dataset']}: {name.replace('_', ' ')} {_cell(change['used'])} in place of "
+        f"- {document['dataset']}: {name.replace('_', ' ')} {_cell(change['used'])} instead of "
         f"{_cell(change['protocol'])}"
         for document in documents
         for name, change in document["deviations"].items()

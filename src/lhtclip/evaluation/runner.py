@@ -1,8 +1,7 @@
-"""A data set labelled from end to end and counted; stopped at any moment, it ends the same.
+"""Labels a whole data set and counts; an interrupted run ends with the same counts.
 
-Pictures go through in fixed chunks of neighbours, and the counts are saved between chunks. What
-shares a batch, and with it the last bit of every logit, is therefore the same in a run that was
-stopped and in one that was not.
+Images are labelled in fixed chunks, and the counts are saved between chunks. So the batches, and
+with them the last bit of every logit, are the same with and without an interruption.
 """
 
 from __future__ import annotations
@@ -34,12 +33,14 @@ from lhtclip.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """How far a run is.
+    """The progress of a run.
 
-    done, total: Pictures, those of earlier sessions included.
-    already: Pictures of earlier sessions.
-    seconds: Of this session.
-    mean_iou: So far, in [0, 1]; nan before the first pixel is counted.
+    Attributes:
+        done: Number of images done, including earlier sessions.
+        total: Number of images.
+        already: Images of earlier sessions.
+        seconds: Duration of this session.
+        mean_iou: So far, in [0, 1]; NaN before the first pixel is counted.
     """
 
     done: int
@@ -50,21 +51,22 @@ class Running:
 
     @property
     def images_per_second(self) -> float:
-        """In this session."""
+        """Speed of this session."""
         return (self.done - self.already) / max(self.seconds, 1e-9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What a run measured.
+    """The result of a run.
 
-    dataset: The pictures that were taken, in their order.
-    confusion: Over all classes of the data set.
-    trimap: The same of the band along true boundaries; None where it was not asked for.
-    image_iou: By key, each picture's mean IoU over the classes that occur in its truth; nan where
-        none of its pixels counts.
-    seconds: From the first picture to the last, sessions added, without what a killed one lost.
-    settings: What decided the counts, in JSON types; empty where the run was kept in no folder.
+    Attributes:
+        dataset: The images of the run, in order.
+        confusion: Over all classes of the data set.
+        trimap: The same for the band along true boundaries; None if it was not requested.
+        image_iou: By key, each image's mean IoU over the classes in its ground truth; NaN if none
+            of its pixels counts.
+        seconds: From the first image to the last, summed over sessions, without lost work.
+        settings: What decided the counts, in JSON types; empty for a run without a folder.
     """
 
     dataset: Dataset
@@ -76,12 +78,12 @@ class Evaluation:
 
     @property
     def images(self) -> int:
-        """How many pictures were counted."""
+        """Number of counted images."""
         return len(self.dataset.samples)
 
     @property
     def images_per_second(self) -> float:
-        """Over the whole run, reading and counting included."""
+        """Speed of the whole run, including reading and counting."""
         return self.images / max(self.seconds, 1e-9)
 
 
@@ -98,24 +100,24 @@ def evaluate(
     overwrite: bool = False,
     progress: Callable[[Running], None] | None = None,
 ) -> Evaluation:
-    """Label the pictures of a data set and count how the labels agree with the truth.
+    """Label the images of a data set and compare the labels with the ground truth.
 
     Args:
-        segmenter: Labels.
-        dataset: The pictures; one with candidates is labelled with the words of these alone.
-        vocabulary: The words, an entry for each class of the data set.
-        folder: Keeps the counts, `<data set>.confusion.npz`; a run that was stopped goes on from
-            there. None keeps nothing.
-        workers: Threads that read pictures ahead and count behind; the counts do not depend on it.
-        chunk: Pictures that go through together; at most so many are lost when a run is killed.
+        segmenter: The segmenter.
+        dataset: The images; an image with candidates is labelled with these only.
+        vocabulary: The prompts, an entry for each class of the data set.
+        folder: Keeps the counts, `<data set>.confusion.npz`, from which an interrupted run
+            continues. None keeps nothing.
+        workers: Threads that read images ahead and count behind; they do not change the counts.
+        chunk: Images per chunk, which is the most that is lost when a run is killed.
         trimap: Half the width of the band along true boundaries in pixels; 0 for none.
         predictions: Write labels into the folder, `<data set>/<key>.png`.
         overwrite: Start over, whatever the folder holds.
-        progress: Called before the first picture and after each.
+        progress: Called before the first image and after each.
 
     Raises:
-        InputError: A picture or truth is missing, broken, or they do not fit together, or the
-            folder holds counts of other settings. What was counted before stays in the folder.
+        InputError: An image or its ground truth is missing or broken, they do not match, or the
+            folder has counts of other settings. Earlier counts stay in the folder.
     """
     _check(folder, workers=workers, chunk=chunk, trimap=trimap, predictions=predictions)
     dataset = choose_samples(dataset)
@@ -164,12 +166,12 @@ def evaluate(
 
 
 def counts_file(folder: Path, dataset: Dataset) -> Path:
-    """Return where the counts of a data set lie."""
+    """Return the file of a data set's counts."""
     return folder / f"{dataset.name}.confusion.npz"
 
 
 def prediction_file(folder: Path, dataset: Dataset, sample: Sample) -> Path:
-    """Return where the labels found in a picture lie."""
+    """Return the file of an image's labels."""
     return folder / dataset.name / f"{sample.key}.png"
 
 
@@ -180,7 +182,7 @@ def _check(
         if value < least:
             raise InputError(f"{name} must be at least {least}, not {value}.")
     if predictions and folder is None:
-        raise InputError("Predictions need a folder to be written into: give one.")
+        raise InputError("Predictions need a folder: give one.")
 
 
 def _count(sample: Sample, truth: Truth, labels: Labels, *, classes: int, trimap: int) -> Counts:
@@ -188,7 +190,7 @@ def _count(sample: Sample, truth: Truth, labels: Labels, *, classes: int, trimap
     try:
         matrix = confusion_matrix(truth, labels, classes=classes, ignored=ignored)
     except InputError as error:
-        raise InputError(f"The truth of {sample.image} cannot be used. {error}") from error
+        raise InputError(f"The ground truth of {sample.image} cannot be used. {error}") from error
     band = None
     if trimap > 0:
         near = in_band(truth, radius=trimap)
@@ -197,7 +199,7 @@ def _count(sample: Sample, truth: Truth, labels: Labels, *, classes: int, trimap
 
 
 def _mean_iou_of_present(matrix: NDArray[np.int64]) -> float:
-    """Mean IoU over the classes that occur in the truth: a stray pixel adds no class of IoU 0."""
+    """Mean IoU over the classes of the ground truth: a stray pixel adds no class of IoU 0."""
     values = iou_per_class(matrix)[matrix.sum(axis=1) > 0]
     return float(values.mean()) if values.size else float("nan")
 
@@ -209,7 +211,7 @@ def _write_labels(path: Path, labels: Labels, vocabulary: Vocabulary) -> None:
 
 
 def _remove(folder: Path, dataset: Dataset) -> None:
-    """Drop old results first: half of them beside new ones would look like a finished run."""
+    """Drop old results first; old ones among new ones would look like a finished run."""
     old = [prediction_file(folder, dataset, sample) for sample in dataset.samples]
     for path in (counts_file(folder, dataset), *old):
         try:

@@ -1,4 +1,4 @@
-"""What a run has counted so far, in memory and on disk, where it outlives the process."""
+"""The counts of a run so far, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ _REMEDY = "Choose another folder (--out), or start over (--overwrite)."
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts:
-    """What one picture adds.
+    """The counts of one image.
 
-    matrix: (classes, classes) int64, as of `Confusion`.
-    trimap: The same of the pixels in the band along true boundaries; None where it is not asked.
-    mean_iou: Over the classes that occur in its truth, in [0, 1]; nan where no pixel counts.
+    Attributes:
+        matrix: (classes, classes) int64, as in `Confusion`.
+        trimap: The same for the band along true boundaries; None if it was not requested.
+        mean_iou: Over the classes of its ground truth, in [0, 1]; NaN if no pixel counts.
     """
 
     matrix: NDArray[np.int64]
@@ -35,11 +36,13 @@ class Counts:
 
 
 class Tally:
-    """The sum over all pictures so far.
+    """The sum over all images so far.
 
-    confusion, trimap: Of all their pixels, and of those along true boundaries.
-    image_iou: Of each picture, in their order.
-    seconds: Spent on them, in all sessions together.
+    Attributes:
+        confusion: Counts of all pixels.
+        trimap: Counts of the pixels along true boundaries.
+        image_iou: Mean IoU of each image, in order.
+        seconds: Time spent on them, in all sessions.
     """
 
     def __init__(self, names: Sequence[str], *, with_trimap: bool) -> None:
@@ -51,11 +54,11 @@ class Tally:
 
     @property
     def images(self) -> int:
-        """How many pictures were counted."""
+        """Number of counted images."""
         return len(self.image_iou)
 
     def add(self, counts: Counts) -> None:
-        """Count the next picture."""
+        """Add the next image."""
         self.confusion.matrix += counts.matrix
         if self.trimap is not None and counts.trimap is not None:
             self.trimap.matrix += counts.trimap
@@ -65,8 +68,8 @@ class Tally:
         """Write everything as a NumPy file, whole or not at all.
 
         Args:
-            path: Where to.
-            keys: Of all pictures that the run is about.
+            path: The file.
+            keys: Keys of all images of the run.
             settings: What decides the counts, in JSON types.
         """
         arrays: dict[str, Any] = {
@@ -80,7 +83,7 @@ class Tally:
         if self.trimap is not None:
             arrays["trimap"] = self.trimap.matrix
         file = io.BytesIO()
-        np.savez(file, **arrays)  # compressed it would take ten times as long
+        np.savez(file, **arrays)  # compression would take ten times as long
         write_atomically(path, file.getvalue())
 
     @classmethod
@@ -88,7 +91,7 @@ class Tally:
         """Read back what `save` wrote.
 
         Raises:
-            InputError: The file is not understood, or its counts are of other settings.
+            InputError: The file cannot be read, or its counts are of other settings.
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
@@ -100,8 +103,8 @@ class Tally:
                 tally.image_iou = arrays["image_iou"].tolist()
                 tally.seconds = float(arrays["seconds"])
             changed = differences(before, settings)
-        except Exception as error:  # zip archives and NumPy raise whatever the damage trips
-            raise InputError(f"The counts {path} are not understood. {_REMEDY}") from error
+        except Exception as error:  # damaged archives raise errors of many kinds
+            raise InputError(f"The counts {path} cannot be read. {_REMEDY}") from error
         if changed:
             raise InputError(f"{path} holds counts of other settings: {changed}. {_REMEDY}")
         return tally

@@ -1,6 +1,6 @@
-"""Images are read ahead in threads, labelled here, and counted behind in threads, in order.
+"""Reads images ahead in threads, labels them here, and counts behind in threads, in order.
 
-What goes through the tower together depends on the chunks alone, never on the threads.
+The batches depend on the chunks only, never on the threads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 Count = Callable[[Sample, Truth, Segmentation], T]
 
-_IN_FLIGHT = 2  # images that a thread may be ahead of the tower, or behind it
+_IN_FLIGHT = 2  # images that a thread may be ahead of the encoder, or behind it
 
 
 def count_samples(
@@ -55,7 +55,7 @@ def count_samples(
         What `count` returned, in the order of the samples.
 
     Raises:
-        InputError: An image or its ground truth is missing, broken, or they do not fit together.
+        InputError: An image or its ground truth is missing or broken, or they do not match.
     """
     pool = ThreadPoolExecutor(workers)
     most = _IN_FLIGHT * workers
@@ -103,7 +103,7 @@ def _read(sample: Sample, max_pixels: int) -> tuple[NDArray[np.uint8], Truth]:
     image, truth = read_image(sample.image, max_pixels=max_pixels), sample.truth()
     if truth.shape != image.shape[:2]:
         raise InputError(
-            f"The true labels of {sample.image} have {truth.shape[0]} x {truth.shape[1]} pixels, "
-            f"its picture {image.shape[0]} x {image.shape[1]}."
+            f"The ground truth of {sample.image} has {truth.shape[0]} x {truth.shape[1]} pixels, "
+            f"its image {image.shape[0]} x {image.shape[1]}."
         )
     return image, truth

@@ -1,9 +1,9 @@
 """The trimap: the band along the true boundaries, in which labels are hardest to get right.
 
-A pixel lies in the band if a pixel of another true class is at most so many pixels away, measured
-along rows and along columns, whichever is more (Chebyshev's distance, so the band is symmetric and
-a square window decides). Ignored pixels belong to no class: they make no boundary and are not in
-the band, but distances run across them, so that the void rims of PASCAL VOC hide no boundary.
+A pixel is in the band if a pixel of another true class is at most N pixels away, in rows or
+columns, whichever is more (Chebyshev's distance, so the band is symmetric and a square window
+decides). Ignored pixels belong to no class: they make no boundary and are not in
+the band, but distances run across them, so the void rims of PASCAL VOC hide no boundary.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _NONE = -1  # below every class
 
 
 def boundary_band(truth: NDArray[np.integer[Any]], *, radius: int) -> NDArray[np.bool_]:
-    """Find the pixels that have another true class nearby.
+    """Find the pixels near another true class.
 
-    The largest and the smallest class in the window around a pixel are both its own exactly where
-    no other class is near; both are separable.
+    If no other class is near, the largest and the smallest class in the window around a pixel are
+    its own; both filters are separable.
 
     Args:
         truth: Classes (height, width); the largest value of the type marks ignored pixels.

@@ -18,12 +18,12 @@ from lhtclip.output.side_by_side import compare_maps
 from lhtclip.segmentation import Segmentation, ignored_label, label_dtype
 from lhtclip.segmenter import Segmenter
 
-_CHUNK = 8  # scenes that go through the model together
+_CHUNK = 8  # scenes per batch
 
 
 @dataclass(frozen=True, slots=True)
 class _Labelled:
-    """A scene, its ground truth, and what one method finds in it."""
+    """A scene, its ground truth, and the result of one method."""
 
     sample: Sample
     truth: Truth
@@ -33,7 +33,7 @@ class _Labelled:
 def compare_methods(
     dataset: Dataset, out: Path, *, model: str, device: str, dtype: str, quiet: bool
 ) -> None:
-    """Segment the scenes by every method; print the scores, write and print the pictures."""
+    """Segment the scenes by every method; print the scores; write images and print their paths."""
     methods = _methods(Segmenter.from_pretrained(model, device=device, dtype=dtype))
     *_, best = methods.values()
     vocabulary = own_vocabulary(dataset)
@@ -77,7 +77,7 @@ def _print_scores(confusions: dict[str, Confusion]) -> None:
 
 
 def _draw(methods: Sequence[str], row: Sequence[_Labelled], out: Path) -> list[Path]:
-    """Write the overlay of the last method, and image, truth and all methods side by side."""
+    """Write the overlay of the last method, and a comparison of all methods."""
     last = row[-1]
     image = last.result.image
     assert image is not None  # segmenters keep it

@@ -38,7 +38,7 @@ _CHECKED_MAPS = 100
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A data set, what a publication does with it, and what is done here."""
+    """A data set, its published protocol, and the protocol used here."""
 
     dataset: Dataset
     published: Protocol
@@ -51,12 +51,12 @@ class _Task:
         return {
             name: {"protocol": published[name], "used": value}
             for name, value in used.items()
-            if value != published[name] and name != "batch"  # which changes no label
+            if value != published[name] and name != "batch"  # does not change labels
         }
 
 
 def evaluate_all(options: EvaluateOptions) -> None:
-    """Evaluate on every data set that was named, and tell about it.
+    """Evaluate on every named data set, and report.
 
     Raises:
         LhtClipError: Settings, model, data or output folder cannot be used. Counts so far are kept.
@@ -71,7 +71,7 @@ def evaluate_all(options: EvaluateOptions) -> None:
         warn_if_bundled(options.model)
     device, dtype = check_engine(
         options.engine, graph=options.graph, device=options.device, dtype=options.dtype
-    )  # the engine itself comes later: a data set may have settings of its own for the method
+    )  # the engine comes later: the method may have other settings on some data sets
     model = load_model(replace(options, device=device, dtype=dtype, engine="torch", graph=None))
     documents = [_run(task, model, options) for task in tasks]
     write_atomically(Path(options.out) / "report.md", markdown(documents).encode())
@@ -101,12 +101,12 @@ def _plan(name: str, options: EvaluateOptions) -> _Task:
 
 
 def _check_background(dataset: Dataset, decoding: DecodeSettings) -> None:
-    """Refuse thresholds that would put pixels into a class 0 that is no background."""
+    """Refuse thresholds if class 0 is not a background."""
     first = dataset.names[0]
     if first.casefold() != BACKGROUND and (decoding.threshold or decoding.area_threshold):
         raise InputError(
-            f"A threshold puts pixels into class 0, which in {dataset.name} is no background "
-            f"but {first!r}: leave --threshold and --area-threshold out."
+            f"A threshold moves pixels to class 0, but class 0 of {dataset.name} is {first!r}, not "
+            "a background: leave out --threshold and --area-threshold."
         )
 
 
@@ -115,8 +115,8 @@ def _check_distinct(datasets: Sequence[Dataset]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise InputError(
-                f"Two of the data sets are called {name!r}, and so would be their results: "
-                "evaluate them with an --out each."
+                f"Two of the data sets are called {name!r}, so their results would have the same "
+                "names: use a separate --out for each."
             )
 
 
@@ -147,8 +147,8 @@ def _settings(protocol: Protocol) -> dict[str, Any]:
 
 
 def _check(dataset: Dataset, *, quiet: bool) -> None:
-    """Stop before hours are spent on labels that mean nothing."""
-    with Progress(f"label maps of {dataset.name} read", quiet=quiet) as progress:
+    """Stop before hours are spent on meaningless labels."""
+    with Progress(f"label maps of {dataset.name} checked", quiet=quiet) as progress:
         report = check_dataset(dataset, maps=_CHECKED_MAPS, progress=progress)
     for finding in report.findings:
         if finding.broken:
@@ -160,7 +160,7 @@ def _check(dataset: Dataset, *, quiet: bool) -> None:
 
 
 def _run(task: _Task, model: Segmenter, options: EvaluateOptions) -> Document:
-    """Evaluate on one data set and write what belongs to it."""
+    """Evaluate on one data set and write its results."""
     dataset, out = task.dataset, Path(options.out)
     segmenter = segmenter_by(
         task.used,
@@ -176,7 +176,7 @@ def _run(task: _Task, model: Segmenter, options: EvaluateOptions) -> Document:
     vocabulary = task.used.vocabulary(dataset)
     written = out / f"{dataset.name}.json"
     if options.overwrite:
-        written.unlink(missing_ok=True)  # where it is, a run has ended
+        written.unlink(missing_ok=True)  # its presence marks the end of a run
     chosen = choose_samples(dataset, limit=options.limit, seed=options.seed)
     with Progress("prompts", quiet=options.quiet) as progress:
         segmenter.texts.encode(queries_of(chosen, vocabulary), progress=progress)

@@ -52,7 +52,7 @@ def reproduce(
         LhtClipError: Model, data or output folder cannot be used. Counts so far are kept.
     """
     if random_weights and tuple(names) != ("efficiency",):
-        raise InputError("--random-weights is for the table 'efficiency' alone.")
+        raise InputError("--random-weights is only for the table 'efficiency'.")
     if root is not None and scenes is not None:
         raise InputError("Give either --root or --scenes, not both.")
     target = choose_device(device)
@@ -94,7 +94,7 @@ def _efficiency(clip: ImageTextModel, preset: Preset, out: Path, model: str) -> 
 def _datasets(
     table: str, root: str | None, scenes: str | None, *, limit: int | None
 ) -> tuple[dict[str, Dataset], dict[str, str]]:
-    """Open what is there, and tell why the rest is not."""
+    """Open the data sets that exist, and report why others are missing."""
     if root is None:
         return {"scenes": choose_samples(open_dataset("scenes", scenes), limit=limit)}, {}
     found: dict[str, Dataset] = {}
