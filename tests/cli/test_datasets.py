@@ -89,7 +89,7 @@ def test_broken_sets_end_with_one_line_about_all(lhtclip: Any, tmp_path: Path) -
     assert summary.startswith("lhtclip: ade20k is broken, do not measure anything on it: ")
     assert "count of images, unreadable file (8 times)" in summary
     assert findings[0].startswith("lhtclip: broken: ade20k has 9 images here")
-    unreadable = [line for line in findings if "ids that cannot be" in line]
+    unreadable = [line for line in findings if "ids that cannot occur" in line]
     assert len(unreadable) == 5
     assert "ADE_val_00000000.png" in unreadable[0]
     assert "200" in unreadable[0]

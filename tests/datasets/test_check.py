@@ -121,7 +121,7 @@ def test_labels_beside_the_candidates(make: Make) -> None:
         report.findings
     )  # nothing about class 1: where there are candidates, some may be in vain
     assert (finding.images, finding.ids) == (("p001",), (1,))
-    assert "it may hold 0, 2" in finding.text
+    assert "it may have 0, 2" in finding.text
 
 
 def test_a_map_of_another_size_than_its_picture(make: Make) -> None:

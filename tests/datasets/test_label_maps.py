@@ -46,7 +46,7 @@ def test_each_id_becomes_its_class(ids: list[int], classes: dict[int, int | None
     strange = sorted({number for number in ids if number not in classes})
     if strange:
         message = ", ".join(map(str, strange[:5]))
-        with pytest.raises(InputError, match=rf"map\.png holds .* cannot be: {message}"):
+        with pytest.raises(InputError, match=rf"map\.png has .* cannot occur: {message}"):
             to_classes(array, classes, path=FILE, expected="others")
     else:
         truth = to_classes(array, classes, path=FILE, expected="others")

@@ -55,7 +55,7 @@ def test_255_is_a_class_where_there_are_more(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_nothing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no picture"):
+    with pytest.raises(InputError, match="has no images"):
         open_dataset("folder", _empty(own_folder(tmp_path)))
 
 

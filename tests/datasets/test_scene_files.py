@@ -57,11 +57,11 @@ def test_label_maps_have_a_palette(folder: Path) -> None:
     [
         (None, "Cannot read"),
         ("{", "not JSON"),
-        ("[]", "not understood"),
+        ("[]", "cannot be used"),
         ('{"scenes": []}', "lists no scene"),
-        ('{"scenes": [{"image": "a.png", "labels": "b.png"}]}', "not understood"),
+        ('{"scenes": [{"image": "a.png", "labels": "b.png"}]}', "cannot be used"),
         ('{"scenes": [{"image": "a", "labels": "b", "classes": []}]}', "1 to 255 classes"),
-        ('{"scenes": [{"image": "a", "labels": "b", "classes": ["cat"]}]}', "a list of words"),
+        ('{"scenes": [{"image": "a", "labels": "b", "classes": ["cat"]}]}', "a list of prompts"),
         ('{"scenes": [{"image": "a", "labels": "b", "classes": [["a"], ["a"]]}]}', "different"),
     ],
 )

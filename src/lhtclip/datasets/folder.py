@@ -49,7 +49,7 @@ def read_folder(root: Path) -> Dataset:
     pairs = pair(str(folder), _pictures(folder / _IMAGES), files_by_name([folder / _MASKS], ".png"))
     samples = tuple(Sample(name, image, partial(truth, mask)) for name, image, mask in pairs)
     if not samples:
-        raise InputError(f"{folder / _IMAGES} holds no picture ({' '.join(SUFFIXES)}).")
+        raise InputError(f"{folder / _IMAGES} has no images ({' '.join(SUFFIXES)}).")
     names = Vocabulary.of(classes, allow_shared_queries=True).names
     return Dataset(folder.resolve().name, names, samples, classes=classes)
 
