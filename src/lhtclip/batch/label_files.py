@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from lhtclip.batch.folder import locked
+from lhtclip.batch.folder import folders_of, locked, sweep
 from lhtclip.batch.plan import Job, check_folder, plan_jobs
 from lhtclip.batch.record import describe
 from lhtclip.batch.run import Progress, Run, Workers
@@ -110,14 +110,12 @@ def label_jobs(
         run.find_done()
         images = iter(run.read(config))
         first = next(images, None)
-        if first is not None:  # a model is needed only now
+        if first is not None or run.can_assemble:
             with locked(out):
+                sweep(out, folders_of(out, jobs))
                 run.check()
-                run.prepare(segmenter or Segmenter.from_config(config))
-                run.label(chain([first], images))
-                run.assemble()
-        elif run.can_assemble:
-            with locked(out):
-                run.check()
+                if first is not None:  # a model is needed only now
+                    run.prepare(segmenter or Segmenter.from_config(config))
+                    run.label(chain([first], images))
                 run.assemble()
     return run.summary()

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lhtclip.batch.entries import Digest, Entries, Entry, FormatParts
-from lhtclip.batch.folder import folders_of, remove, remove_results, sweep
+from lhtclip.batch.folder import remove, remove_results
 from lhtclip.batch.plan import Job
 from lhtclip.batch.prefetch import in_order
 from lhtclip.batch.record import check_record, means_the_same, read_record, write_record
@@ -135,7 +135,6 @@ class Run:
         self._segmenter = segmenter
         self._record["settings"] = segmenter.settings()
         self.check()
-        sweep(self._out, folders_of(self._out, self._jobs))
         before = None if self._overwrite and not self._readable() else read_record(self._out)
         if before and means_the_same(before, self._record):
             self._record["formats"] = before["formats"] | self._record["formats"]
