@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lhtclip import Segmenter
 from lhtclip.cli import main
-from lhtclip.paper import reproduce as module
 from lhtclip.paper.tables import COMBINATION, TABLES
 
 
@@ -38,7 +38,7 @@ def test_a_second_run_measures_nothing(
     def forbidden(*_: object) -> None:
         raise AssertionError("an image was encoded again")
 
-    monkeypatch.setattr(module.Segmenter, "encode_many", forbidden)
+    monkeypatch.setattr(Segmenter, "encode_many", forbidden)
     assert main(arguments) == 0
     assert capsys.readouterr().out == first
 
@@ -47,7 +47,7 @@ def test_a_second_run_measures_nothing(
     ("arguments", "message"),
     [
         (["tabel1"], "Unknown table 'tabel1'. Did you mean 'table1'?"),
-        (["table1", "--random-weights"], "--random-weights is for the table 'efficiency' alone"),
+        (["table1", "--random-weights"], "--random-weights is only for the table 'efficiency'"),
         (["table1", "--root", ".", "--scenes", "."], "Give either --root or --scenes"),
         (["atr", "--root", ".", "--model", "bundled"], "No data set of the paper is in"),
     ],

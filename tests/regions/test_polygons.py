@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lhtclip.datasets.outlines import fill_polygons
 from pycocotools import mask as coco
 
 from lhtclip.errors import InputError
 from lhtclip.regions.components import components_of
 from lhtclip.regions.polygons import Polygon, polygons_of
+from tests.filled import fill_polygons
 from tests.regions.label_maps import blobs, label_maps
 
 

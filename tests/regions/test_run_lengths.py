@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis.extra import numpy as arrays
-from lhtclip.datasets.outlines import fill_runs
 from pycocotools import mask as coco
 
 from lhtclip.regions.components import components_of
@@ -17,6 +16,7 @@ from lhtclip.regions.run_lengths import (
     texts_of_labels,
 )
 from lhtclip.regions.runs import runs_of
+from tests.filled import fill_runs
 from tests.regions.label_maps import SHAPES, blobs, label_maps
 
 

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from lhtclip.datasets.outlines import fill_polygons
 from PIL import Image
 
 from lhtclip.output.annotations import label_studio, labelme, yolo
+from tests.filled import fill_polygons
 from tests.output.annotations.scene import CLASSES, LABELS, NAMES, scene_instances
 
 OBJECTS = np.where(LABELS == 255, 0, LABELS)
