@@ -131,9 +131,10 @@ class Method:
             method needs, in a tower of so many layers (1-based; 0 is the input of the first block).
             Raises InputError if the method does not fit such a tower.
         note: Where LHT-CLIP's techniques reach this method differently from others.
-        exportable: Whether it can become an ONNX graph; if not, `note` or `source` says more.
+        exportable: Whether it can become an ONNX graph.
         second_pass: For a method that looks at an image twice, `second_pass(label, settings)`: the
-            method of the second pass, from the labels of the first. The segmenter runs it.
+            method of the second pass, from the labels of the first. A `Segmenter` runs it, because
+            labels depend on the classes; an encoder alone computes the first pass.
     """
 
     name: str
