@@ -36,7 +36,7 @@ class Coco(Sink):
         return (document(_Images(parts), self.classes, description=f"lhtclip: {settings}"),)
 
     def settings(self) -> dict[str, Any]:
-        """Return what a region is, and on its shape."""
+        """Return the options of regions."""
         return self.region_settings()
 
 

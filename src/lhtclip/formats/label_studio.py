@@ -38,7 +38,7 @@ class LabelStudio(Sink):
         return (_tasks(parts), interface(self.classes, shape=self.options.shape).encode())
 
     def settings(self) -> dict[str, Any]:
-        """Return what a region is, on its shape, and on where images are found."""
+        """Return the options of regions, and where images are found."""
         return {**self.region_settings(), "image_url": self.options.image_url}
 
 

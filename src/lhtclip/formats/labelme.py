@@ -34,5 +34,5 @@ class LabelMe(Sink):
         return (json.dumps(content, ensure_ascii=False).encode(), picture_of(result))
 
     def settings(self) -> dict[str, Any]:
-        """Return what a region is, and on its shape."""
+        """Return the options of regions."""
         return self.region_settings()

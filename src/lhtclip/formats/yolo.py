@@ -39,5 +39,5 @@ class Yolo(Sink):
         return (data_yaml(names).encode(),)
 
     def settings(self) -> dict[str, Any]:
-        """Return what a region is, and on its outline."""
+        """Return the options of outlines."""
         return {"tolerance": self.options.tolerance, "least_area": self.options.least_area}
