@@ -35,11 +35,13 @@ class Polygon:
     area: int
     box: tuple[int, int, int, int]
 
-    def keyhole(self) -> NDArray[np.float64]:
+    def keyhole(self) -> NDArray[Any]:
         """Return one outline (points, 2) that walks into each hole and back along the same line.
 
         For formats that know no holes; filled by any rule it covers the same area.
         """
+        if not self.holes:
+            return self.outer
         ring = self.outer.astype(np.float64)
         for hole in sorted(self.holes, key=lambda each: tuple(each.min(axis=0).tolist())):
             ring = _cut(ring, hole.astype(np.float64))

@@ -1,0 +1,94 @@
+"""Regions of a large label map: run lengths and polygons beside its PNG file.
+
+`python -m benchmarks.formats` takes a map of 4000 × 6000 pixels with 171 classes and some 10,000
+regions with ragged borders. All of it runs on one core, and its time is counted, not the clock's.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.spatial import cKDTree
+
+from benchmarks.harness import Work, measure, ratio, read_options
+from benchmarks.results import Results, spread
+from lhtclip.output.annotations import coco
+from lhtclip.output.annotations.classes import ClassList
+from lhtclip.output.png import encode_labels
+from lhtclip.regions.instances import Shape, instances_of
+from lhtclip.regions.polygons import polygons_of
+
+BUDGET = 60.0  # seconds
+SIZE, QUICK_SIZE = (4000, 6000), (400, 600)
+CLASSES = 171
+PIXELS = 2300  # for each region, about
+FACTOR = 3  # times the PNG file's time, the goal
+_SMOOTH = Image.Resampling.BICUBIC
+PNG, RLE, OUTLINES, POLYGONS = "PNG file", "COCO, run lengths", "polygons", "COCO, polygons"
+
+
+def main(given: list[str] | None = None) -> Results:
+    """Measure, print and save."""
+    options, _ = read_options(__doc__, budget=BUDGET, dtypes="float32", given=given)
+    results = Results("formats", options)
+    labels = ragged_map(QUICK_SIZE if options.quick else SIZE)
+    works: dict[str, Work] = {
+        PNG: partial(encode_labels, labels),
+        RLE: partial(coco_file, labels, "mask"),
+        OUTLINES: partial(polygons_of, labels),
+        POLYGONS: partial(coco_file, labels, "polygon"),
+    }
+    times = measure(
+        works, budget=options.clock.left, device=options.device, clock=time.process_time
+    )
+    rows = [(name, spread(each), f"{ratio(each, times[PNG]):.1f}×") for name, each in times.items()]
+    regions = len(instances_of(labels))
+    title = f"{labels.shape[0]} × {labels.shape[1]} pixels, {CLASSES} classes, {regions} regions"
+    results.table(title, ("", "time of one core", "of the PNG file's"), rows)
+    for name in (RLE, OUTLINES, POLYGONS):
+        factor = ratio(times[name], times[PNG])
+        results.goal(
+            f"formats, {name}, against the PNG file",
+            f"≤ {FACTOR}×",
+            f"{factor:.1f}×",
+            reached=factor <= FACTOR,
+        )
+    results.save()
+    return results
+
+
+def ragged_map(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Make a label map: the nearest of random points, seen through a wavy glass."""
+    random = np.random.default_rng(0)
+    height, width = size
+    count = height * width // PIXELS
+    points = random.random((count, 2)) * size
+    coarse = random.normal(scale=12, size=(2, height // 40 + 2, width // 40 + 2))
+    rows, columns = (
+        np.asarray(
+            Image.fromarray(each.astype(np.float32)).resize(
+                (width, height), Image.Resampling.BICUBIC
+            )
+        )
+        + place
+        for each, place in zip(coarse, np.indices(size, sparse=True), strict=True)
+    )
+    _, nearest = cKDTree(points).query(np.stack([rows.ravel(), columns.ravel()], axis=1))
+    return random.integers(0, CLASSES, count).astype(np.uint8)[nearest].reshape(size)
+
+
+def coco_file(labels: NDArray[np.uint8], shape: Shape) -> bytes:
+    """Write the regions as a COCO file."""
+    classes = ClassList(tuple(f"class {index}" for index in range(CLASSES)))
+    regions = coco.describe(instances_of(labels), classes, shape=shape)
+    height, width = labels.shape
+    images = [("image.jpg", width, height, regions)]
+    return b"".join(coco.document(images, classes, description="benchmark"))
+
+
+if __name__ == "__main__":
+    main()
