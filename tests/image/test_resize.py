@@ -9,7 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lhtclip import InputError, WindowSettings
+from lhtclip.image.pixels import to_pixels
 from lhtclip.image.resize import resize_levels
+from lhtclip.segmenter.windows import plan_image
 
 sides = st.integers(1, 300)
 
@@ -40,3 +43,13 @@ def test_any_size_becomes_any_other(
 def test_sizes_of_the_evaluations(source: tuple[int, int], target: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*source, 3), dtype=np.uint8)
     np.testing.assert_array_equal(by_us(image, target), by_opencv(image, target))
+
+
+def test_a_segmenter_resizes_in_this_way_if_asked_to() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (375, 500, 3), dtype=np.uint8)
+    planned = plan_image(image, WindowSettings(resize="opencv"), patch=16)
+    size, off = (planned.plan.height, planned.plan.width), {"mean": (0, 0, 0), "std": (1, 1, 1)}
+    exact = to_pixels(image, size, resize=planned.plan.resize, **off).permute(1, 2, 0) * 255
+    np.testing.assert_array_equal(exact.round().byte().numpy(), by_opencv(image, size))
+    with pytest.raises(InputError, match="opencv"):
+        WindowSettings(resize="open-cv")

@@ -43,6 +43,7 @@ def config_of(given: Mapping[str, Any]) -> SegmenterConfig:
             window=given["window"] or None,
             stride=given["stride"],
             batch=given["batch"],
+            resize=given["resize"],
         )
     if "logit_scale" in given:
         settings["decoding"] = DecodeSettings(

@@ -23,6 +23,7 @@ from lhtclip.image.colours import to_rgb
 from lhtclip.image.decoded import read_file
 from lhtclip.image.opening import MAX_PIXELS, too_large
 from lhtclip.image.picture import picture_to_rgb
+from lhtclip.image.resize import resize_levels
 from lhtclip.image.settings import PLAIN, ReadingSettings
 
 
@@ -113,11 +114,12 @@ def to_pixels(
     std: Sequence[float],
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    resize: str = "bilinear",
 ) -> torch.Tensor:
     """Resize RGB levels (H, W, 3) to `size` (h, w) and normalise them to pixels (3, h, w).
 
-    The result of the resize is rounded to whole levels: OpenCV's INTER_LINEAR, which published
-    evaluations used, within one level.
+    The result of the resize is rounded to whole levels. That is OpenCV's INTER_LINEAR, which
+    published evaluations used, within one level; with "opencv" it is that, bit for bit.
 
     Args:
         image: As `read_image` gives it.
@@ -126,8 +128,12 @@ def to_pixels(
         dtype: What the pixels are cast to in the end; the arithmetic is float32.
         mean: Subtracted from each channel, in units of the full range [0, 1].
         std: Divides each channel afterwards, in the same units.
+        resize: "bilinear", or "opencv".
     """
-    levels = _on_device(image, torch.device(device)).permute(2, 0, 1).to(torch.float32)
+    levels = _on_device(image, torch.device(device)).permute(2, 0, 1)
+    if resize == "opencv":
+        levels = resize_levels(levels, size)
+    levels = levels.to(torch.float32)
     if tuple(levels.shape[1:]) != size:
         levels = F.interpolate(levels[None], size, mode="bilinear")[0].round()
     centre, spread = (_channels(tuple(each), torch.device(device)) for each in (mean, std))

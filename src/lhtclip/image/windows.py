@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lhtclip.errors import InputError, is_whole
+from lhtclip.errors import InputError, is_whole, unknown
 
+RESIZES = ("bilinear", "opencv")
 _AT_ONCE = {"cpu": 8}  # windows, by device type; the output of more does not fit a CPU's caches
 _AT_ONCE_ELSEWHERE = 32
 
@@ -23,6 +24,7 @@ class WindowSettings:
         window: Side of a window in pixels; None encodes the whole image at once.
         stride: Pixels from one window to the next.
         batch: Maximum windows in one pass; None chooses by device.
+        resize: "bilinear", or "opencv" for the fixed-point arithmetic of the published evaluations.
     """
 
     short_side: int = 336
@@ -30,6 +32,7 @@ class WindowSettings:
     window: int | None = 224
     stride: int = 112
     batch: int | None = None
+    resize: str = "bilinear"
 
     def __post_init__(self) -> None:
         """Refuse sizes that are not positive, and windows that leave gaps."""
@@ -38,6 +41,8 @@ class WindowSettings:
             optional = name in ("window", "batch")
             if not (is_whole(value) or (value is None and optional)):
                 raise InputError(f"{name} must be at least 1 pixel or window, not {value!r}.")
+        if self.resize not in RESIZES:
+            raise unknown("resize", self.resize, RESIZES)
         if self.window is not None:
             check_stride(window=self.window, stride=self.stride)
 
@@ -77,6 +82,7 @@ class WindowPlan:
         height, width: of the resized image, pixels.
         tops, lefts: where rows and columns of windows begin, pixels.
         window_height, window_width: of every window, pixels.
+        resize: How the image gets that size, one of `RESIZES`.
     """
 
     height: int
@@ -85,6 +91,7 @@ class WindowPlan:
     lefts: tuple[int, ...]
     window_height: int
     window_width: int
+    resize: str = "bilinear"
 
     @property
     def count(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -58,7 +58,7 @@ def plan_image(image: NDArray[np.uint8], settings: WindowSettings, *, patch: int
     plan = plan_windows(
         max(height, patch), max(width, patch), window=window, stride=settings.stride
     )
-    return PlannedImage(image, plan)
+    return PlannedImage(image, replace(plan, resize=settings.resize))
 
 
 def windows_of(planned: HasWindows, checkpoint: Checkpoint) -> Tensor:
@@ -71,14 +71,22 @@ def windows_of(planned: HasWindows, checkpoint: Checkpoint) -> Tensor:
         dtype=vision.dtype,
         mean=levels.mean,
         std=levels.std,
+        resize=plan.resize,
     )
     return plan.cut(pixels)
 
 
 def resized_levels(planned: HasWindows, device: torch.device) -> Tensor:
     """Return the resized image (3, plan.height, plan.width), whose edges PAMR follows."""
-    size = (planned.plan.height, planned.plan.width)
-    return to_pixels(planned.image, size, mean=CLIP_MEAN, std=CLIP_STD, device=device)
+    plan = planned.plan
+    return to_pixels(
+        planned.image,
+        (plan.height, plan.width),
+        mean=CLIP_MEAN,
+        std=CLIP_STD,
+        device=device,
+        resize=plan.resize,
+    )
 
 
 def in_rows(embeddings: Tensor, plan: WindowPlan) -> Tensor:

@@ -50,6 +50,11 @@ from lhtclip.formats import SINKS, open_sinks
     default="imagenet80",
     help="imagenet80, photo, plain, or a sentence with {}.",
 )
+@click.option(
+    "--resize",
+    default="bilinear",
+    help="bilinear, or opencv: exactly as in the published evaluations.",
+)
 @click.option("--short-side", type=int, default=336, help="Shorter side after resizing, in pixels.")
 @click.option(
     "--window",
