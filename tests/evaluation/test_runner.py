@@ -364,7 +364,7 @@ def test_overwriting_drops_old_predictions(tmp_path: Path) -> None:
 def test_a_counts_file_that_is_none(tmp_path: Path) -> None:
     dataset = drawn_dataset(tmp_path / "in", images=2)
     (tmp_path / "drawn.confusion.npz").write_bytes(b"Dear diary")
-    with pytest.raises(InputError, match="not understood"):
+    with pytest.raises(InputError, match="cannot be read"):
         evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path)
 
 
@@ -419,7 +419,7 @@ def test_truth_that_does_not_fit(tmp_path: Path) -> None:
     dataset = drawn_dataset(tmp_path, images=2)
     first, second = dataset.samples
     small = replace(second, truth=lambda: np.zeros((3, 4), np.uint8))
-    with pytest.raises(InputError, match=r"picture-01\.png have 3 x 4 pixels, its picture 12 x 20"):
+    with pytest.raises(InputError, match=r"picture-01\.png has 3 x 4 pixels, its image 12 x 20"):
         evaluate(painted(), replace(dataset, samples=(first, small)), words(dataset))
     wild = replace(second, truth=lambda: np.full((12, 20), 5, np.uint8))
     with pytest.raises(InputError, match=r"picture-01\.png cannot be used.* 5 to 5"):
