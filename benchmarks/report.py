@@ -26,6 +26,7 @@ TITLES = {
     "folder": "A folder of photographs",
     "server": "The server's micro-batches",
     "engines": "Engines",
+    "formats": "Regions of a large label map",
 }
 
 Result = Mapping[str, Any]

@@ -71,6 +71,7 @@ SMALLER = {
     "folder": ("--photos", "2"),
     "text": ("--names", "2"),
     "server": (),
+    "formats": (),
 }
 
 
