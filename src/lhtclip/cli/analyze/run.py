@@ -22,7 +22,7 @@ from lhtclip.analysis.survey import Survey, survey
 from lhtclip.analysis.tokens import token_statistics
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.device import choose_device, choose_dtype
-from lhtclip.checkpoints.hub import canonical_name, resolve
+from lhtclip.checkpoints.hub import canonical_name
 from lhtclip.cli.analyze import tables
 from lhtclip.cli.analyze.options import AnalyzeOptions
 from lhtclip.cli.analyze.tables import Row, Table
@@ -34,7 +34,7 @@ from lhtclip.evaluation.machine import hardware, versions
 from lhtclip.evaluation.published_protocols import protocol_for
 from lhtclip.files import write_atomically
 from lhtclip.techniques.atr import AtrSettings
-from lhtclip.techniques.presets import Preset, preset_for
+from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.ssr import SsrSettings
 from lhtclip.text.embeddings import TextEncoder
 from lhtclip.text.templates import resolve_templates
@@ -173,17 +173,14 @@ def _open(options: AnalyzeOptions) -> _Subject:
     """Check everything, then load the model."""
     device = choose_device(options.device)
     dtype = choose_dtype(options.dtype, device)
-    name = canonical_name(options.model)
+    canonical_name(options.model)  # a misspelt name is reported before the data is read
     preset = Preset.load(Path(options.preset)) if options.preset else None
     if options.figures:
         check_can_draw()
     dataset = open_dataset(options.name, options.root)
     dataset = choose_samples(dataset, limit=options.limit, seed=options.seed)
-    directory = resolve(options.model)
-    checkpoint = load_checkpoint(directory, dtype=dtype, device=device)
-    layers = checkpoint.model.vision.config.num_hidden_layers
-    preset = preset or preset_for(name, directory, layers=layers)
-    return _Subject(options, checkpoint, preset, dataset)
+    checkpoint = load_checkpoint(options.model, device=device, dtype=dtype)
+    return _Subject(options, checkpoint, preset or checkpoint.preset, dataset)
 
 
 def _words(subject: _Subject, templates: str) -> tuple[Tensor, Tensor]:

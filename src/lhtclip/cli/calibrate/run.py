@@ -14,8 +14,7 @@ from lhtclip.calibration.without_labels import (
     preset_without_labels,
 )
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.checkpoints.device import choose_device, choose_dtype
-from lhtclip.checkpoints.hub import canonical_name, resolve
+from lhtclip.checkpoints.hub import canonical_name
 from lhtclip.cli.calibrate.options import CalibrateOptions
 from lhtclip.cli.console import Progress, print_table, say
 from lhtclip.datasets import DATASETS, open_dataset
@@ -117,9 +116,7 @@ def calibrate_without_labels(options: CalibrateOptions) -> None:
 
 
 def _load(options: CalibrateOptions) -> Checkpoint:
-    target = choose_device(options.device)
-    precision = choose_dtype(options.dtype, target)
-    return load_checkpoint(resolve(options.model), dtype=precision, device=target)
+    return load_checkpoint(options.model, device=options.device, dtype=options.dtype)
 
 
 class _Watched:

@@ -12,7 +12,7 @@ import click
 
 from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.checkpoints.device import choose_device, choose_dtype
-from lhtclip.checkpoints.hub import BUNDLED, canonical_name, resolve
+from lhtclip.checkpoints.hub import BUNDLED
 from lhtclip.cli.console import Progress, say
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.datasets import Dataset, open_dataset
@@ -26,7 +26,7 @@ from lhtclip.paper.markdown import efficiency_table, table_on_data, table_on_sce
 from lhtclip.paper.random_weights import random_clip
 from lhtclip.paper.reproduce import Bench, Measured, Missing
 from lhtclip.paper.tables import COLUMNS, TABLES
-from lhtclip.techniques.presets import PRESETS, Preset, preset_for
+from lhtclip.techniques.presets import PRESETS, Preset
 from lhtclip.text.embeddings import TextEncoder
 
 _VIT_B16 = "openai/clip-vit-base-patch16"
@@ -55,21 +55,15 @@ def reproduce(
         raise InputError("--random-weights is only for the table 'efficiency'.")
     if root is not None and scenes is not None:
         raise InputError("Give either --root or --scenes, not both.")
-    target = choose_device(device)
-    precision = choose_dtype(dtype, target)
     if random_weights:
+        target = choose_device(device)
+        precision = choose_dtype(dtype, target)
         clip = random_clip(dtype=precision, device=target)
         _efficiency(clip, PRESETS[_VIT_B16], Path(out), "ViT-B/16 with random weights")
         return
     model = model or ("ViT-B-16" if root else BUNDLED)
-    directory = resolve(model)
-    checkpoint = load_checkpoint(directory, dtype=precision, device=target)
-    layers = checkpoint.model.config.vision.num_hidden_layers
-    chosen = (
-        Preset.load(Path(preset))
-        if preset
-        else preset_for(canonical_name(model), directory, layers=layers)
-    )
+    checkpoint = load_checkpoint(model, device=device, dtype=dtype)
+    chosen = Preset.load(Path(preset)) if preset else checkpoint.preset
     bench = Bench(checkpoint, TextEncoder.of(checkpoint), chosen, Path(out) / "counts")
     for name in names:
         if name == "efficiency":
