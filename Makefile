@@ -51,7 +51,7 @@ setup: .venv/dev  ## set up for development
 
 clean:  ## remove everything that these targets made
 	rm -rf .venv .venv-readers demo dist site .cache .pytest_cache .ruff_cache .hypothesis
-	find src tests training -name __pycache__ -prune -exec rm -rf {} +
+	find src tests training experiments -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps of what is installed; `dev` includes `core`.
 .venv/core: pyproject.toml scripts/setup

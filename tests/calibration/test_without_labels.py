@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from lhtclip.analysis.compare import best_first
-from lhtclip.analysis.label_free import RANKINGS, rank_without_labels
+from lhtclip.analysis.label_free import rank_without_labels
 from lhtclip.analysis.patches import window_batches
 from lhtclip.calibration.without_labels import (
     BETA,
     HEADS,
-    RANKING,
     Unlabelled,
     choose_pictures,
     measure_without_labels,
@@ -22,7 +21,7 @@ from lhtclip.calibration.without_labels import (
 from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.checkpoints.hub import resolve
 from lhtclip.datasets.scene_files import bundled_scenes
-from lhtclip.errors import InputError
+from lhtclip.errors import UnknownNameError
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.she import SheSettings
@@ -39,25 +38,25 @@ def test_pictures_are_put_into_an_order_of_the_seed() -> None:
     assert choose_pictures(FILES, limit=5, seed=2) != chosen[:5]
 
 
-def test_the_default_ranking_needs_no_words() -> None:
-    assert not RANKINGS[RANKING].needs_words
-
-
 def test_scores_are_those_of_the_ranking() -> None:
     checkpoint = load_checkpoint(resolve("bundled"))
     progress: list[tuple[int, int]] = []
     measured = measure_without_labels(
         checkpoint,
         FILES[:3],
-        ranking="smoothness",
+        ranking="clusters",
         progress=lambda *state: progress.append(state),
     )
-    windows = window_batches(FILES[:3], checkpoint)
-    scores = rank_without_labels(checkpoint.model.vision, windows, rankings=["smoothness"])
-    assert measured == Unlabelled(8, None, scores["smoothness"], "smoothness", 3)
+    windows = window_batches(FILES[:3], checkpoint, batch=32)
+    scores = rank_without_labels(checkpoint.model.vision, windows, ranking="clusters")
+    assert measured == Unlabelled(8, None, scores, "clusters", 3)
     assert progress == [(done, 6) for done in range(1, 7)]
-    with pytest.raises(InputError, match="'words' needs words"):
-        measure_without_labels(checkpoint, FILES[:3], ranking="words")
+
+
+def test_a_wrong_ranking_is_reported_before_an_image_is_read() -> None:
+    checkpoint = load_checkpoint(resolve("bundled"))
+    with pytest.raises(UnknownNameError, match="Did you mean 'clusters'"):
+        measure_without_labels(checkpoint, [Path("missing.png")], ranking="cluster")
 
 
 def test_the_preset_has_the_first_heads_and_the_papers_layers(tmp_path: Path) -> None:

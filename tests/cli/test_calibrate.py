@@ -137,7 +137,7 @@ def test_what_cannot_be_done_is_said_before_a_model_is_loaded(
     [
         ((), "Say which labelled images to calibrate on: --data NAME"),
         (("--images", "garden"), "--no-labels is needed for --images"),
-        (("--data", "folder", "--ranking", "colours"), "--no-labels is needed for --ranking"),
+        (("--data", "folder", "--ranking", "clusters"), "--no-labels is needed for --ranking"),
         (("--no-labels",), "Say which images to rank heads on: --images DIR"),
         (("--no-labels", "--data", "scenes"), "--no-labels takes no --data"),
         (("--no-labels", "--images-for-heads", 4), "--no-labels takes no --images-for-heads"),
@@ -161,7 +161,7 @@ def test_without_labels_pictures_are_enough(
     lhtclip: Any, checkpoint: Path, garden: Path, segment: Any, draw: Any, tmp_path: Path
 ) -> None:
     model = ("--model", checkpoint, "--dtype", "float32")
-    pictures = ("--no-labels", "--images", garden / "images", "--ranking", "smoothness")
+    pictures = ("--no-labels", "--images", garden / "images", "--ranking", "clusters")
     outcome = lhtclip("calibrate", *model, *pictures, "--seed", 2)
     assert outcome.code == 0, outcome.err
     preset = Preset.load(tmp_path / "lht.json")
@@ -169,15 +169,23 @@ def test_without_labels_pictures_are_enough(
     assert preset.she.heads == preset.ranking
     assert preset.made["labels"] is False
     assert preset.made["pictures"] == 4
-    assert preset.made["ranking"] == "smoothness"
+    assert preset.made["ranking"] == "clusters"
     header, *rows = outcome.out.splitlines()
-    assert header.split() == ["head", "smoothness"]
+    assert header.split() == ["head", "clusters"]
     assert [row.split()[0] for row in rows] == [f"{layer}-{head}" for layer, head in preset.ranking]
     assert not (tmp_path / "lht.calibration").exists()
     assert segment(draw("a.png"), "--preset", "lht.json").code == 0
-    wrong = lhtclip("calibrate", *model, *pictures, "--overwrite", "--ranking", "smothness")
-    assert wrong.code == 2
-    assert "Did you mean 'smoothness'" in wrong.err
+
+
+def test_a_wrong_ranking_is_reported_before_a_model_is_loaded(
+    lhtclip: Any, garden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "load_checkpoint", None)
+    pictures = ("--no-labels", "--images", garden / "images")
+    outcome = lhtclip("calibrate", *pictures, "--ranking", "clustrs")
+    assert outcome.code == 2
+    assert "Did you mean 'clusters'" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
 
 
 def test_a_test_set_of_the_publications_is_called_one(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lhtclip import __version__
 from lhtclip.analysis.compare import best_first
-from lhtclip.analysis.label_free import rank_without_labels
+from lhtclip.analysis.label_free import check_ranking, rank_without_labels
 from lhtclip.analysis.patches import window_batches
 from lhtclip.analysis.sparsity import sparsity_gap
 from lhtclip.analysis.tokens import token_statistics
@@ -69,14 +69,15 @@ def measure_without_labels(
     Args:
         checkpoint: Its image tower is measured.
         files: The pictures.
-        ranking: A name in `lhtclip.analysis.label_free.RANKINGS`, one that needs no words.
+        ranking: A name in `lhtclip.analysis.label_free.RANKINGS`.
         progress: Called with how many of how many looks at a picture are done.
 
     Raises:
         UnknownNameError: There is no such ranking.
-        InputError: The ranking needs words, the tower has one layer only, or a picture is missing
+        InputError: The tower has one layer only, or a picture is missing
             or broken.
     """
+    check_ranking(ranking)
     check_depth(checkpoint)
 
     def looked_at(already: int) -> Iterator[Path]:
@@ -88,7 +89,7 @@ def measure_without_labels(
     vision = checkpoint.model.vision
     tokens = token_statistics(vision, window_batches(looked_at(0), checkpoint))
     batches = window_batches(looked_at(len(files)), checkpoint, batch=32)
-    scores = rank_without_labels(vision, batches, rankings=[ranking])[ranking]
+    scores = rank_without_labels(vision, batches, ranking=ranking)
     return Unlabelled(
         depth=len(vision.blocks),
         gap=sparsity_gap(tokens.entering_last.histogram),

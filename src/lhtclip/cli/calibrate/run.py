@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from lhtclip.analysis.label_free import check_ranking
 from lhtclip.calibration.calibrate import measure_heads, preset_of, split
 from lhtclip.calibration.search import Grid, Search, brief, most_candidates, search
 from lhtclip.calibration.without_labels import (
@@ -93,13 +94,15 @@ def calibrate_without_labels(options: CalibrateOptions) -> None:
     Raises:
         LhtClipError: Model or pictures cannot be used.
     """
+    ranking = options.ranking or RANKING
+    check_ranking(ranking)
     files = find_images(str(options.images))
     checkpoint = _load(options)
     with Progress("looks at pictures", quiet=options.quiet) as progress:
         measured = measure_without_labels(
             checkpoint,
             choose_pictures(files, limit=options.limit, seed=options.seed),
-            ranking=options.ranking or RANKING,
+            ranking=ranking,
             progress=progress,
         )
     preset = preset_without_labels(

@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from experiments.label_free_heads.observation import Observation
+from experiments.label_free_heads.ranking import Ranking
 from lhtclip.analysis.discriminability import UNLABELLED
-from lhtclip.analysis.label_free.observation import Observation
-from lhtclip.analysis.label_free.pseudo_labels import pseudo_label_auc
-from lhtclip.analysis.label_free.ranking import Ranking
+from lhtclip.analysis.label_free import pseudo_label_auc
 from lhtclip.errors import InputError
 
 LOGIT_SCALE = 40.0  # on cosines before the softmax, as for segmentation

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from lhtclip.analysis.alignment import shortcut_embeddings
+from lhtclip.analysis.label_free import heads_before as heads_before
 from lhtclip.analysis.trace import trace
 from lhtclip.clip.towers import ImageTower
-from lhtclip.techniques.she import Head
 
 CUT = 4  # a moved window lacks a quarter of its rows and of its columns
 
@@ -46,15 +46,6 @@ class Observation:
     left: Tensor
     embeddings: Tensor
     texts: Tensor | None
-
-
-def heads_before(vision: ImageTower) -> tuple[Head, ...]:
-    """Return all (layer, head), 1-based, of the layers before the last."""
-    return tuple(
-        (layer, head)
-        for layer, block in enumerate(vision.blocks[:-1], start=1)
-        for head in range(1, block.attention.heads + 1)
-    )
 
 
 def observe(vision: ImageTower, pixels: Tensor, *, texts: Tensor | None = None) -> Observation:

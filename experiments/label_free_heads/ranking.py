@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lhtclip.analysis.label_free.observation import Observation
+from experiments.label_free_heads.observation import Observation
 
 
 @dataclass(frozen=True, slots=True)

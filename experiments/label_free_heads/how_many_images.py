@@ -1,7 +1,8 @@
 """How many pictures a head ranking needs, with labels and without.
 
-`python -m training.ranking_pictures --model src/lhtclip/data/bundled --scenes runs/ranked` ranks
-heads on parts of the pictures and prints Spearman's correlation with the labelled ranking of all.
+`python -m experiments.label_free_heads.how_many_images --model src/lhtclip/data/bundled --scenes
+runs/ranked` ranks heads on parts of the pictures and prints Spearman's correlation with the
+labelled ranking of all.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.label_free_heads.compare import WINDOWS, labelled_scores
+from experiments.label_free_heads.rank_all import rank_by_all
 from lhtclip.analysis.compare import spearman
-from lhtclip.analysis.label_free import rank_without_labels
 from lhtclip.analysis.patches import picture_files, window_batches
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.datasets.dataset import Dataset
 from lhtclip.datasets.scenes import read_scenes
-from training.head_rankings import WINDOWS, labelled_scores
 
 PARTS = 4  # most parts of a size; their mean and lowest are printed
 
@@ -58,7 +59,7 @@ def _rankings(
     checkpoint: Checkpoint, dataset: Dataset, names: Sequence[str]
 ) -> Iterator[dict[tuple[int, int], float]]:
     batches = window_batches(picture_files(dataset), checkpoint, batch=WINDOWS)
-    found = rank_without_labels(checkpoint.model.vision, batches, rankings=names)
+    found = rank_by_all(checkpoint.model.vision, batches, rankings=names)
     yield from (found[name] for name in names)
     yield labelled_scores(checkpoint, dataset)
 

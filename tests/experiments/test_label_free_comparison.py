@@ -1,16 +1,16 @@
-"""How `training.head_rankings` counts: mIoU of resampled scenes, and means of differences."""
+"""How the head rankings are compared: mIoU of resampled scenes, and means of differences."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from experiments.label_free_heads.compare import Result, Row, model_table, summary
+from experiments.label_free_heads.how_many_images import parts
+from experiments.label_free_heads.resampling import interval, resampled_mean_iou
 from lhtclip.datasets.scenes import read_scenes
 from lhtclip.evaluation.confusion import mean_iou
 from lhtclip.techniques.presets import preset_by_depth
-from training.head_rankings import Result, Row, model_table, summary
-from training.ranking_pictures import parts
-from training.resampling import interval, resampled_mean_iou
 
 
 def scene_matrices(scenes: int, *, seed: int) -> np.ndarray:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lhtclip.analysis.label_free.maps import cosine_maps
-from lhtclip.analysis.label_free.observation import Observation
-from lhtclip.analysis.label_free.ranking import Ranking
+from experiments.label_free_heads.maps import cosine_maps
+from experiments.label_free_heads.observation import Observation
+from experiments.label_free_heads.ranking import Ranking
 
 
 def score(seen: Observation) -> Tensor:

@@ -1,8 +1,4 @@
-"""Head rankings without labels: what the user's own pictures say, one measure a file.
-
-The paper ranks heads with labelled pictures (arXiv 2510.23894 §3.3); these need none. How near
-they come is measured in docs/reports/label-free-heads.md.
-"""
+"""All rankings without labels in one pass over images: the two of the package and five others."""
 
 from __future__ import annotations
 
@@ -11,30 +7,29 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from lhtclip.analysis.label_free.clusters import CLUSTERS
-from lhtclip.analysis.label_free.colours import COLOURS
-from lhtclip.analysis.label_free.consensus import CONSENSUS
-from lhtclip.analysis.label_free.equivariance import EQUIVARIANCE
-from lhtclip.analysis.label_free.mean_of_ranks import MEAN_OF_RANKS, mean_of_ranks
-from lhtclip.analysis.label_free.observation import Observation, heads_before, observe
-from lhtclip.analysis.label_free.ranking import Ranking
-from lhtclip.analysis.label_free.smoothness import SMOOTHNESS
-from lhtclip.analysis.label_free.spectral_gap import SPECTRAL_GAP
-from lhtclip.analysis.label_free.words import WORDS
+from experiments.label_free_heads.colours import COLOURS
+from experiments.label_free_heads.equivariance import EQUIVARIANCE
+from experiments.label_free_heads.mean_of_ranks import MEAN_OF_RANKS, mean_of_ranks
+from experiments.label_free_heads.observation import heads_before, observe
+from experiments.label_free_heads.ranking import Ranking
+from experiments.label_free_heads.smoothness import SMOOTHNESS
+from experiments.label_free_heads.spectral_gap import SPECTRAL_GAP
+from experiments.label_free_heads.words import WORDS
+from lhtclip.analysis.label_free import LEAST_WINDOWS, agreement_with_clusters, consensus
 from lhtclip.clip.towers import ImageTower
 from lhtclip.errors import InputError, unknown
 from lhtclip.techniques.she import Head
 
-__all__ = [
-    "MEAN_OF_RANKS",
-    "RANKINGS",
-    "Observation",
-    "Ranking",
-    "mean_of_ranks",
-    "observe",
-    "rank_without_labels",
-]
-
+CLUSTERS = Ranking(
+    "clusters",
+    "What the last block holds for one kind of thing mostly is one.",
+    lambda seen: agreement_with_clusters(seen.features, seen.embeddings),
+)
+CONSENSUS = Ranking(
+    "consensus",
+    "Heads err each in its own way; what many see is more likely there.",
+    lambda seen: consensus(seen.features),
+)
 RANKINGS: dict[str, Ranking] = {
     "clusters": CLUSTERS,
     "consensus": CONSENSUS,
@@ -44,11 +39,10 @@ RANKINGS: dict[str, Ranking] = {
     "spectral-gap": SPECTRAL_GAP,
     "words": WORDS,
 }
-LEAST_WINDOWS = 4  # in a batch; fewer hold too little to compare
 
 
 @torch.inference_mode()
-def rank_without_labels(
+def rank_by_all(
     vision: ImageTower,
     batches: Iterable[Tensor],
     *,

@@ -11,19 +11,22 @@ from scipy.stats import pearsonr
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from torch import Tensor
 
+from experiments.label_free_heads.colours import appearance
+from experiments.label_free_heads.maps import agreement, cosine_maps
+from experiments.label_free_heads.mean_of_ranks import mean_of_ranks
+from experiments.label_free_heads.observation import Observation, observe
+from experiments.label_free_heads.rank_all import MEAN_OF_RANKS, RANKINGS, rank_by_all
+from experiments.label_free_heads.smoothness import neighbours
+from experiments.label_free_heads.spectral_gap import gaps
+from experiments.label_free_heads.words import confident_words
 from lhtclip.analysis.discriminability import UNLABELLED
-from lhtclip.analysis.label_free import RANKINGS, Observation
-from lhtclip.analysis.label_free.clusters import clusters
-from lhtclip.analysis.label_free.colours import appearance
-from lhtclip.analysis.label_free.consensus import score as consensus
-from lhtclip.analysis.label_free.maps import agreement, cosine_maps
-from lhtclip.analysis.label_free.mean_of_ranks import mean_of_ranks
-from lhtclip.analysis.label_free.pseudo_labels import pseudo_label_auc
-from lhtclip.analysis.label_free.smoothness import neighbours
-from lhtclip.analysis.label_free.spectral_gap import gaps
-from lhtclip.analysis.label_free.words import confident_words
+from lhtclip.analysis.label_free import clusters, consensus, heads_before, pseudo_label_auc
+from lhtclip.analysis.trace import trace
+from lhtclip.errors import InputError, UnknownNameError
+from tests.models import HEADS, LAYERS, PATCH, tiny_clip, tiny_pixels
 
-SIDE, PATCH, WINDOWS, CLASSES, WIDTH = 8, 4, 6, 5, 16
+SIDE, CELL, WINDOWS, CLASSES, WIDTH = 8, 4, 6, 5, 16
+VISION = tiny_clip().vision
 GOOD, FAIR, NOISE, PLACE = range(4)
 
 
@@ -39,7 +42,7 @@ def planted(*, seed: int = 0) -> Observation:
         labels[window, top : top + 3, left : left + 3] = 1 + window % (CLASSES - 1)
     colours = torch.randn(CLASSES, 3, generator=generator)
     pixels = colours[labels].permute(0, 3, 1, 2)
-    pixels = pixels.repeat_interleave(PATCH, 2).repeat_interleave(PATCH, 3)
+    pixels = pixels.repeat_interleave(CELL, 2).repeat_interleave(CELL, 3)
     pixels = pixels + 0.1 * torch.randn(pixels.shape, generator=generator)
     what = torch.randn(CLASSES, WIDTH, generator=generator)[labels].flatten(1, 2)
     where = torch.randn(SIDE * SIDE, WIDTH, generator=generator)
@@ -180,7 +183,7 @@ def test_consensus_is_the_mean_alignment_of_kernels() -> None:
         sum(float((a * b).sum() / (a.norm() * b.norm())) for b in kernels) / len(kernels)
         for a in kernels
     ]
-    assert consensus(seen).tolist() == pytest.approx(expected, abs=1e-5)
+    assert consensus(seen.features).tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_mean_of_ranks_counts_places() -> None:
@@ -193,3 +196,50 @@ def test_mean_of_ranks_counts_places() -> None:
 def symmetric(count: int, *, seed: int) -> Tensor:
     maps = torch.randn(count, 9, 9, generator=torch.Generator().manual_seed(seed))
     return maps + maps.transpose(1, 2)
+
+
+def words() -> Tensor:
+    """Six that random pictures do show to this tower: embeddings of patches of one."""
+    return observe(VISION, tiny_pixels(1, seed=9)).embeddings[0, :6]
+
+
+@torch.inference_mode()
+def test_moved_patches_are_back_where_they_came_from() -> None:
+    pixels = tiny_pixels(2, 32, 48)  # 4 x 6 patches; one row and two columns are cut
+    seen = observe(VISION, pixels)
+    assert seen.left.tolist() == [row * 6 + column for row in range(1, 4) for column in range(2, 6)]
+    moved = pixels[..., PATCH:, 2 * PATCH :].flip(-1)
+    step = next(step for step in trace(VISION, moved) if step.layer == 2)
+    features = step.head_features[:, 3].unflatten(1, (3, 4))
+    place = heads_before(VISION).index((2, 4))
+    back = seen.moved[place].unflatten(1, (3, 4))
+    for column in range(4):
+        torch.testing.assert_close(back[:, :, column], features[:, :, 3 - column])
+
+
+def test_every_head_before_the_last_layer_gets_every_score() -> None:
+    found = rank_by_all(VISION, [tiny_pixels(4), tiny_pixels(4, seed=2)], texts=words())
+    assert set(found) == {*RANKINGS, MEAN_OF_RANKS}
+    heads = {(layer, head) for layer in range(1, LAYERS) for head in range(1, HEADS + 1)}
+    for scores in found.values():
+        assert set(scores) == heads
+        assert torch.tensor(list(scores.values())).isfinite().all()
+    singles = {name: found[name] for name in RANKINGS}
+    assert found[MEAN_OF_RANKS] == mean_of_ranks(singles)
+
+
+def test_without_words_all_others_remain_and_agree() -> None:
+    batches = [tiny_pixels(4)]
+    bare = rank_by_all(VISION, batches)
+    assert set(bare) == {*RANKINGS, MEAN_OF_RANKS} - {"words"}
+    alone = rank_by_all(VISION, batches, rankings=["colours"])
+    assert alone == {"colours": bare["colours"]}
+
+
+def test_what_cannot_be_ranked_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="clusters"):
+        rank_by_all(VISION, [tiny_pixels(4)], rankings=["cluster"])
+    with pytest.raises(InputError, match="needs words"):
+        rank_by_all(VISION, [tiny_pixels(4)], rankings=["words"])
+    with pytest.raises(InputError, match="'words' found nothing"):
+        rank_by_all(VISION, [tiny_pixels(4)], texts=words()[:1], rankings=["words"])

@@ -1,10 +1,10 @@
 """Compare head rankings that need no labels with the labelled one, on models of this repository.
 
-`python -m training.head_rankings --model src/lhtclip/data/bundled --scenes runs/ranked --test
-runs/test` ranks the heads of each model on the pictures of `--scenes`, with their labels and
-without, and scores the SHE of each ranking's first heads on scenes never used, all other settings
-being those of one preset. Folders come from `training.held_out`. Whatever is chosen is to be chosen
-on the first model and the first test.
+`python -m experiments.label_free_heads.compare --model src/lhtclip/data/bundled --scenes
+runs/ranked --test runs/test` ranks the heads of each model on the pictures of `--scenes`, with
+their labels and without, and scores the SHE of each ranking's first heads on scenes never used,
+all other settings being those of one preset. Folders come from `training.held_out`. Whatever is
+chosen is to be chosen on the first model and the first test.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.label_free_heads.rank_all import rank_by_all
+from experiments.label_free_heads.resampling import (
+    Floats,
+    interval,
+    resampled_mean_iou,
+    scene_counts,
+)
 from lhtclip.analysis.compare import best_first, overlap, spearman
-from lhtclip.analysis.label_free import rank_without_labels
 from lhtclip.analysis.patches import patch_batches, picture_files, window_batches
 from lhtclip.analysis.survey import survey
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.datasets.dataset import Dataset
-from lhtclip.datasets.scene_files import Scene, load_scenes
 from lhtclip.datasets.scenes import read_scenes
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.machine import hardware, versions
@@ -35,7 +40,6 @@ from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import PRESET_FILE, Preset
 from lhtclip.techniques.she import Head
 from lhtclip.text.embeddings import TextEncoder
-from training.resampling import Floats, interval, resampled_mean_iou, scene_counts
 
 PRESET = Path("src/lhtclip/data/bundled") / PRESET_FILE
 LABELLED_WINDOWS, WINDOWS = 64, 32  # in a batch: pairs of patches are taken within it
@@ -140,7 +144,7 @@ def compare(
     checkpoint = load_checkpoint(folder)
     texts = TextEncoder.of(checkpoint, cache=False)
     labelled = labelled_scores(checkpoint, dataset)
-    scores = rank_without_labels(
+    scores = rank_by_all(
         checkpoint.model.vision,
         window_batches(picture_files(dataset), checkpoint, batch=WINDOWS),
         texts=texts.encode(dataset.names),
@@ -150,7 +154,7 @@ def compare(
         labelled_scores(checkpoint, replace(dataset, samples=dataset.samples[start::2]))
         for start in (0, 1)
     ]
-    bench = Bench(checkpoint, texts, preset, {test.name: load_scenes(test) for test in tests})
+    bench = Bench(checkpoint, texts, preset, {test.name: read_scenes(test) for test in tests})
     first = best_first(labelled)
     rows: dict[str, Row] = {}
     for name, ranked in {"labelled": labelled, **scores}.items():
@@ -186,7 +190,7 @@ class Bench:
         checkpoint: Checkpoint,
         texts: TextEncoder,
         preset: Preset,
-        tests: Mapping[str, Sequence[Scene]],
+        tests: Mapping[str, Dataset],
     ) -> None:
         self._checkpoint, self._texts = checkpoint, texts
         self._lht = preset.select(lht=True)

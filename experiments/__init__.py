@@ -1,0 +1,1 @@
+"""Experiments that decided something in the package, and can be run again."""
