@@ -1,6 +1,6 @@
 """Make the figures and numbers of "How it works": `python -m docs.figures`.
 
-Everything comes from the model in the box and the scenes that come with the package. Numbers go
+Everything comes from the bundled model and the bundled scenes. Numbers go
 into the page between the comments that name them.
 """
 

@@ -19,7 +19,7 @@ def read_json(path: str | os.PathLike[str], *, most: int = MOST_BYTES) -> Any:
 
     Args:
         path: A regular file.
-        most: Bytes that are read at the most.
+        most: Maximum number of bytes to read.
 
     Raises:
         OSError: The file is missing, unreadable, too large or not a regular file.
