@@ -171,5 +171,5 @@ def test_download_of_a_misspelt_model(lhtclip: Any, monkeypatch: pytest.MonkeyPa
 def test_demo_without_scenes(lhtclip: Any, tmp_path: Path) -> None:
     check(lhtclip("demo", "--scenes", "nowhere"), "nowhere")
     (tmp_path / "scenes.json").write_text('{"scenes": [{"image": "a.png"}]}')
-    check(lhtclip("demo", "--scenes", "."), "not understood")
+    check(lhtclip("demo", "--scenes", "."), "scenes.json")
     assert not Path("demo").exists()
