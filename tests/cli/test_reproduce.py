@@ -10,7 +10,6 @@ import pytest
 from lhtclip import Segmenter
 from lhtclip.cli import main
 from lhtclip.paper.tables import COMBINATION, TABLES
-from lhtclip.segmenter import Segmenter
 
 
 def test_a_table_is_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
