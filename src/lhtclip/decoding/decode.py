@@ -9,10 +9,11 @@ logits' device until the labels are known, and nothing on the way waits for that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ class TileSize:
 
 TILES = {"cpu": TileSize(200_000, 64)}  # by device type; 0.8 MB fit into a core's cache
 TILES_ELSEWHERE = TileSize(8_000_000, 1024)
+AXIS_FLOATS = 1 << 21  # of a matrix from patches to pixels along one axis, 16 MB while it is made
 BAND_PIXELS = 2_000_000  # refined by PAMR at once; 16 weights each, 128 MB in float32
 
 
@@ -107,16 +109,57 @@ def decode(
         raise InputError("PAMR follows the edges of the image: give decode the resized image.")
     else:
         parts = partial(_Decoder.bands, image=image, pamr=settings.pamr)
-    decoder = _Decoder.of(logits * settings.logit_scale, plan, size, class_of_query)
-    winners = overall = _paint(size, parts(decoder), logits.device)
+    side = AXIS_FLOATS if settings.pamr is None else sys.maxsize
+    decoders = partial(
+        _decoders, logits * settings.logit_scale, plan, size, class_of_query, at_most=side
+    )
+    winners = overall = _paint(size, _everywhere(decoders(), parts), logits.device)
     if settings.area_threshold > 0:
         kept = _large_classes(winners.winner, classes, settings)
         if not all(kept):
-            large = decoder.only([query for query, c in enumerate(class_of_query) if kept[c]])
-            winners = _paint(size, parts(large), logits.device)
+            chosen = [query for query, c in enumerate(class_of_query) if kept[c]]
+            large = ((top, left, each.only(chosen)) for top, left, each in decoders())
+            winners = _paint(size, _everywhere(large, parts), logits.device)
     scores = winners.probability(overall)
     winner = winners.winner.masked_fill_(scores < settings.threshold, 0)
     return winner.cpu().long().numpy(), scores.cpu().numpy()
+
+
+_Parts: TypeAlias = Iterator[tuple[slice, slice, RunningWinner]]
+
+
+def _everywhere(
+    decoders: Iterable[tuple[int, int, _Decoder]], parts: Callable[[_Decoder], _Parts]
+) -> _Parts:
+    """Yield the parts of all rectangles, where they lie in the whole image."""
+    for top, left, decoder in decoders:
+        for down, across, winners in parts(decoder):
+            yield _moved(down, top), _moved(across, left), winners
+
+
+def _moved(part: slice, by: int) -> slice:
+    return slice((part.start or 0) + by, part.stop + by)
+
+
+def _decoders(
+    logits: Tensor,
+    plan: WindowPlan,
+    size: tuple[int, int],
+    class_of_query: Sequence[int],
+    *,
+    at_most: int,
+) -> Iterator[tuple[int, int, _Decoder]]:
+    """Yield the top, the left and the decoder of rectangles whose matrices stay small."""
+    (rows, columns), grid = (len(plan.tops), len(plan.lefts)), logits.shape[2:4]
+    for down in _stretches(size[0], at_most // (rows * grid[0])):
+        for across in _stretches(size[1], at_most // (columns * grid[1])):
+            decoder = _Decoder.of(logits, plan, size, class_of_query, down, across)
+            yield down[0], across[0], decoder
+
+
+def _stretches(length: int, step: int) -> Iterator[tuple[int, int]]:
+    step = max(1, step)
+    return ((start, min(start + step, length)) for start in range(0, length, step))
 
 
 def _large_classes(winner: Tensor, classes: int, settings: DecodeSettings) -> tuple[bool, ...]:
@@ -158,18 +201,26 @@ class _Decoder:
 
     @classmethod
     def of(
-        cls, logits: Tensor, plan: WindowPlan, size: tuple[int, int], class_of_query: Sequence[int]
+        cls,
+        logits: Tensor,
+        plan: WindowPlan,
+        size: tuple[int, int],
+        class_of_query: Sequence[int],
+        down: tuple[int, int],
+        across: tuple[int, int],
     ) -> _Decoder:
-        """Move everything to the logits' device."""
+        """Move everything to the logits' device, for a rectangle of the original image."""
         grid, device = logits.shape[2:4], logits.device
-        rows = plan_axis(plan.tops, plan.window_height, plan.height, grid[0], size[0])
-        columns = plan_axis(plan.lefts, plan.window_width, plan.width, grid[1], size[1])
+        rows = plan_axis(plan.tops, plan.window_height, plan.height, grid[0], size[0], part=down)
+        columns = plan_axis(
+            plan.lefts, plan.window_width, plan.width, grid[1], size[1], part=across
+        )
         stacked = logits.permute(4, 0, 2, 1, 3).flatten(3, 4).flatten(1, 2)
         stacked = stacked.index_select(1, rows.order.to(device))
         stacked = stacked.index_select(2, columns.order.to(device))
         classes = torch.tensor(class_of_query, dtype=torch.float32, device=device).view(-1, 1, 1)
-        down, across = rows.matrix.to(stacked), columns.matrix.T.contiguous().to(stacked)
-        return cls(stacked, classes, rows, columns, down, across)
+        vertical, horizontal = rows.matrix.to(stacked), columns.matrix.T.contiguous().to(stacked)
+        return cls(stacked, classes, rows, columns, vertical, horizontal)
 
     def only(self, queries: Sequence[int]) -> _Decoder:
         """Keep these prompts only."""

@@ -34,11 +34,18 @@ class Axis:
 
 
 @lru_cache(maxsize=64)
-def plan_axis(starts: tuple[int, ...], window: int, resized: int, grid: int, original: int) -> Axis:
+def plan_axis(
+    starts: tuple[int, ...],
+    window: int,
+    resized: int,
+    grid: int,
+    original: int,
+    part: tuple[int, int] | None = None,
+) -> Axis:
     """Return the axis of an image, on the CPU; arguments as for `axis_matrix`."""
     centres = torch.arange(0.5, grid, dtype=torch.float64) * (window / grid)
     order = (torch.tensor(starts)[:, None] + centres).flatten().argsort(stable=True)
-    matrix = axis_matrix(starts, window, resized, grid, original)[:, order]
+    matrix = axis_matrix(starts, window, resized, grid, original, part)[:, order]
     used = (matrix != 0).int()
     first, behind = used.argmax(dim=1), used.flip(1).argmax(dim=1)
     last = (matrix.shape[1] - behind).tolist()
@@ -46,7 +53,12 @@ def plan_axis(starts: tuple[int, ...], window: int, resized: int, grid: int, ori
 
 
 def axis_matrix(
-    starts: tuple[int, ...], window: int, resized: int, grid: int, original: int
+    starts: tuple[int, ...],
+    window: int,
+    resized: int,
+    grid: int,
+    original: int,
+    part: tuple[int, int] | None = None,
 ) -> Tensor:
     """Return the matrix from concatenated window patches to original pixels along one axis.
 
@@ -56,16 +68,17 @@ def axis_matrix(
         resized: Length of the resized image, pixels.
         grid: Patches of a window.
         original: Length of the original image, pixels.
+        part: The first pixel and the one behind the last; None for all.
 
     Returns:
-        (original, len(starts) * grid) float32; each row sums to 1.
+        (original, or of the part, len(starts) * grid) float32; each row sums to 1.
     """
     upsample = bilinear_matrix(grid, window)
     averaged = torch.zeros(resized, len(starts) * grid, dtype=torch.float64)
     for i, start in enumerate(starts):
         averaged[start : start + window, i * grid : (i + 1) * grid] = upsample
     averaged /= averaged.sum(dim=1, keepdim=True)  # every window's row sums to 1: its count
-    return resize_rows(averaged, original).float()
+    return resize_rows(averaged, original, part).float()
 
 
 def bilinear_matrix(source: int, target: int) -> Tensor:
@@ -73,13 +86,15 @@ def bilinear_matrix(source: int, target: int) -> Tensor:
     return resize_rows(torch.eye(source, dtype=torch.float64), target)
 
 
-def resize_rows(matrix: Tensor, target: int) -> Tensor:
-    """Resize (source, ...) to (target, ...) along its rows, bilinear as above.
+def resize_rows(matrix: Tensor, target: int, part: tuple[int, int] | None = None) -> Tensor:
+    """Resize (source, ...) to (target, ...), or a part of it, along its rows, bilinear as above.
 
     Constant input stays constant to the last bit.
     """
     source = len(matrix)
-    places = (torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5
+    places = (torch.arange(*(part or (0, target)), dtype=torch.float64) + 0.5) * (
+        source / target
+    ) - 0.5
     places = places.clamp(0, source - 1)
     low = places.floor().long()
     high = (low + 1).clamp_max(source - 1)

@@ -40,6 +40,7 @@ ImageSource: TypeAlias = (
     str | os.PathLike[str] | bytes | Readable | Image.Image | npt.NDArray[Any] | torch.Tensor
 )
 
+_WHOLE_PIXELS = 1 << 25  # larger images are not brought to floating-point numbers as a whole
 _NAME = "The image"  # of what has no name
 
 
@@ -130,14 +131,43 @@ def to_pixels(
         std: Divides each channel afterwards, in the same units.
         resize: "bilinear", or "opencv".
     """
-    levels = _on_device(image, torch.device(device)).permute(2, 0, 1)
-    if resize == "opencv":
-        levels = resize_levels(levels, size)
-    levels = levels.to(torch.float32)
+    if resize == "bilinear" and image.shape[0] * image.shape[1] > _WHOLE_PIXELS:
+        levels = _nearest_four(image, size).to(torch.device(device)).round()
+    else:
+        levels = _on_device(image, torch.device(device)).permute(2, 0, 1)
+        if resize == "opencv":
+            levels = resize_levels(levels, size)
+        levels = levels.to(torch.float32)
     if tuple(levels.shape[1:]) != size:
         levels = F.interpolate(levels[None], size, mode="bilinear")[0].round()
     centre, spread = (_channels(tuple(each), torch.device(device)) for each in (mean, std))
     return ((levels / 255 - centre) / spread).to(dtype)
+
+
+def _nearest_four(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> torch.Tensor:
+    """Resize bilinearly to (3, h, w), from the pixels alone that take part.
+
+    Of a very large image the whole as floating-point numbers would take 12 bytes a pixel.
+    """
+    levels = torch.from_numpy(image)
+    (tops, bottoms, down), (lefts, rights, across) = map(_neighbours, image.shape[:2], size)
+    corners = (
+        levels[rows][:, columns].permute(2, 0, 1).float()
+        for rows in (tops, bottoms)
+        for columns in (lefts, rights)
+    )
+    above_left, above_right, below_left, below_right = corners
+    above = torch.lerp(above_left, above_right, across)
+    below = torch.lerp(below_left, below_right, across)
+    return torch.lerp(above, below, down[:, None])
+
+
+def _neighbours(source: int, target: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the pixels before and behind each place of an axis, and the latter's weight."""
+    places = (torch.arange(target, dtype=torch.float32) + 0.5) * (source / target) - 0.5
+    places = places.clamp(0, source - 1)
+    low = places.long()
+    return low, (low + 1).clamp_max(source - 1), places - low
 
 
 def _on_device(image: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice, product
 
 import torch
 from torch import Tensor
@@ -98,13 +99,18 @@ class WindowPlan:
         """The number of windows."""
         return len(self.tops) * len(self.lefts)
 
-    def cut(self, pixels: Tensor) -> Tensor:
-        """Cut (..., height, width) into (windows, ..., window height, window width)."""
+    def cut(self, pixels: Tensor, some: slice = slice(None)) -> Tensor:
+        """Cut (..., height, width) into (windows, ..., window height, window width).
+
+        Args:
+            pixels: Of the resized image.
+            some: Which of the windows, row by row.
+        """
+        places = islice(product(self.tops, self.lefts), some.start, some.stop)
         return torch.stack(
             [
                 pixels[..., top : top + self.window_height, left : left + self.window_width]
-                for top in self.tops
-                for left in self.lefts
+                for top, left in places
             ]
         )
 

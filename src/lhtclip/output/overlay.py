@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +16,12 @@ from lhtclip.errors import InputError
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
+_SPELLED = {  # letters that no decomposition turns into ASCII
+    **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O"},
+    **{"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th"},
+    **{"ı": "i", "’": "'", "‘": "'", "–": "-", "—": "-"},  # noqa: RUF001
+}
+_LARGEST_FONT = 96  # pixels; without it the legend of a strip would be larger than the strip
 _PAPER, _INK, _LINE = (255, 255, 255), (32, 33, 36), (255, 255, 255)
 
 
@@ -97,11 +104,11 @@ def add_legend(
     Raises:
         InputError: The font cannot be read.
     """
-    size = max(13, round((picture.width + picture.height) / 66))
+    size = min(max(13, round((picture.width + picture.height) / 66)), _LARGEST_FONT)
     face = _font(font, size)
     swatch, gap = round(size * 1.05), round(size * 0.5)
     margin, column_gap, row_height = size, round(size * 1.5), round(size * 1.75)
-    texts = [names[index] if font else _ascii(names[index], index) for index in indices]
+    texts = [names[index] for index in indices] if font else _ascii_names(indices, names)
     widths = [swatch + gap + round(face.getlength(text)) for text in texts]
     width = max(picture.width, max(widths, default=0) + 2 * margin)
 
@@ -161,6 +168,27 @@ def _font(path: str | Path | None, size: int) -> Font:
         ) from error
 
 
-def _ascii(name: str, index: int) -> str:
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip()
-    return plain or f"class {index}"
+def _ascii_names(indices: Sequence[int], names: Sequence[str]) -> list[str]:
+    """Write names in ASCII; one that loses a letter, or is like another, shows its index too."""
+    plain = {index: _ascii(names[index]) for index in indices}
+    counts = Counter(text for text, _ in plain.values())
+    return [
+        text
+        if whole and counts[text] == 1
+        else f"{text} (class {index})"
+        if text
+        else f"class {index}"
+        for index, (text, whole) in plain.items()
+    ]
+
+
+def _ascii(name: str) -> tuple[str, bool]:
+    """Return a name without accents, and whether all its letters are still there."""
+    spelled = "".join(_SPELLED.get(letter, letter) for letter in name)
+    bare = "".join(
+        letter
+        for letter in unicodedata.normalize("NFKD", spelled)
+        if not unicodedata.combining(letter)
+    )
+    text = bare.encode("ascii", "ignore").decode().strip()
+    return text, len(text) == len(bare.strip())

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar, cast, overload
 
@@ -32,10 +33,12 @@ from lhtclip.image.settings import PLAIN, ReadingSettings
 from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import Method
 from lhtclip.segmentation import Segmentation, label_dtype
+from lhtclip.segmenter.memory import check_encoding, check_logits
 from lhtclip.segmenter.second_pass import encode_again
 from lhtclip.segmenter.windows import (
     PlannedImage,
     in_rows,
+    joined,
     plan_image,
     resized_levels,
     windows_of,
@@ -360,23 +363,28 @@ class Segmenter:
         Raises:
             InputError: An image cannot be read, and there is no `on_error`.
         """
-        patch = self.checkpoint.model.config.vision.patch_size
         waiting: list[tuple[Key, PlannedImage]] = []
         for key, source in items:
             try:
-                image = read_image(source, max_pixels=self.max_pixels, settings=self.reading)
+                planned = self._planned(source)
             except InputError as error:
                 if on_error is None:
                     raise
                 on_error(key, error)
                 continue
-            planned = plan_image(image, self.windows, patch=patch)
             if waiting and not self._fits(planned, [each for _, each in waiting]):
                 yield from self._encode_waiting(waiting)
                 waiting = []
             waiting.append((key, planned))
         if waiting:
             yield from self._encode_waiting(waiting)
+
+    def _planned(self, source: ImageSource) -> PlannedImage:
+        image = read_image(source, max_pixels=self.max_pixels, settings=self.reading)
+        config = self.checkpoint.model.config
+        planned = plan_image(image, self.windows, patch=config.vision.patch_size)
+        check_encoding(planned, config.vision, width=config.projection_dim, at_once=self._at_once)
+        return planned
 
     def _encode_waiting(
         self, waiting: list[tuple[Key, PlannedImage]]
@@ -447,6 +455,8 @@ class Segmenter:
             InputError: The image was encoded by a model with embeddings of another length.
         """
         decoding = replace(self.decoding, threshold=threshold)
+        planned = PlannedImage(encoded.image, encoded.plan)
+        check_logits(planned, self.checkpoint.model.config.vision, prompts=len(vocabulary.queries))
         cosines = self._cosines(encoded, vocabulary)
         labels, scores = decode(
             cosines,
@@ -476,8 +486,12 @@ class Segmenter:
     @torch.inference_mode()
     def _encode_together(self, images: list[PlannedImage]) -> list[EncodedImage]:
         """Run the encoder on the windows of all images."""
-        windows = torch.cat([windows_of(each, self.checkpoint) for each in images])
-        embeddings = torch.cat([self.runner(part) for part in windows.split(self._at_once)])
+        if images[1:]:  # together they are no more than fit at once
+            cut = partial(windows_of, checkpoint=self.checkpoint, most=self._at_once)
+            embeddings = self.runner(torch.cat([part for each in images for part in cut(each)]))
+        else:
+            parts = windows_of(images[0], self.checkpoint, most=self._at_once)
+            embeddings = joined((self.runner(part) for part in parts), images[0].plan.count)
         parts = embeddings.split([each.plan.count for each in images])
         return [
             EncodedImage(each.image, each.plan, in_rows(part, each.plan), self)
@@ -489,11 +503,11 @@ class Segmenter:
         embeddings = encoded.embeddings.to(texts.device)
         if self.encoder.method.second_pass is None:
             return embeddings
-        windows = windows_of(encoded, self.checkpoint).split(self._at_once)
+        windows = windows_of(encoded, self.checkpoint, most=self._at_once)
         first = embeddings.flatten(0, 1).split(self._at_once)
         parts = zip(windows, first, strict=True)
-        again = [encode_again(self.encoder, part, seen, texts) for part, seen in parts]
-        return in_rows(torch.cat(again), encoded.plan)
+        again = (encode_again(self.encoder, part, seen, texts) for part, seen in parts)
+        return in_rows(joined(again, encoded.plan.count), encoded.plan)
 
 
 def _is_one(image: ImageSource | Iterable[ImageSource]) -> TypeGuard[ImageSource]:

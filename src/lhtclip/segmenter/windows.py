@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -61,8 +62,11 @@ def plan_image(image: NDArray[np.uint8], settings: WindowSettings, *, patch: int
     return PlannedImage(image, replace(plan, resize=settings.resize))
 
 
-def windows_of(planned: HasWindows, checkpoint: Checkpoint) -> Tensor:
-    """Resize, normalise and cut an image for a model: (windows, 3, height, width)."""
+def windows_of(planned: HasWindows, checkpoint: Checkpoint, *, most: int) -> Iterator[Tensor]:
+    """Resize, normalise and cut an image for a model, part by part.
+
+    Yields (windows, 3, height, width), at most `most` windows at once.
+    """
     vision, levels, plan = checkpoint.model.vision, checkpoint.pixels, planned.plan
     pixels = to_pixels(
         planned.image,
@@ -73,7 +77,24 @@ def windows_of(planned: HasWindows, checkpoint: Checkpoint) -> Tensor:
         std=levels.std,
         resize=plan.resize,
     )
-    return plan.cut(pixels)
+    for start in range(0, plan.count, most):
+        yield plan.cut(pixels, slice(start, start + most))
+
+
+def joined(parts: Iterable[Tensor], count: int) -> Tensor:
+    """Join parts (some, ...) to (count, ...), each of them freed as soon as it is copied."""
+    whole: Tensor | None = None
+    start = 0
+    for part in parts:
+        if len(part) == count:
+            return part
+        if whole is None:
+            whole = part.new_empty(count, *part.shape[1:])
+        whole[start : start + len(part)] = part
+        start += len(part)
+    if whole is None:
+        raise ValueError("There is nothing to join.")
+    return whole
 
 
 def resized_levels(planned: HasWindows, device: torch.device) -> Tensor:

@@ -1,0 +1,87 @@
+"""What an image will take in memory, held against a limit before anything is allocated."""
+
+from __future__ import annotations
+
+import os
+
+from lhtclip.clip.config import VisionConfig
+from lhtclip.errors import InputError
+from lhtclip.segmenter.windows import PlannedImage
+
+LIMIT_VARIABLE = "LHTCLIP_MEMORY_GB"
+_LIMIT_GB = 8.0  # beside the model and Python
+_FLOAT = 4  # bytes
+# Bytes a pixel of the original: levels, winners, scores, labels, an overlay on the way.
+_PER_PIXEL = 45
+_PER_RESIZED_PIXEL = 3 * _FLOAT * 3
+
+
+def check_encoding(
+    planned: PlannedImage, config: VisionConfig, *, width: int, at_once: int
+) -> None:
+    """Refuse an image whose windows would take more than the limit.
+
+    Args:
+        planned: The image and its windows.
+        config: Of the image tower.
+        width: Of an embedding.
+        at_once: Most windows in one pass.
+
+    Raises:
+        InputError: With the figure and what lowers it.
+    """
+    plan = planned.plan
+    tokens = _patches(planned, config) + 1
+    window = tokens * (config.hidden_size * 8 + config.intermediate_size * 2)
+    window += 2 * config.num_attention_heads * tokens * tokens
+    needed = (
+        planned.image.shape[0] * planned.image.shape[1] * _PER_PIXEL
+        + plan.height * plan.width * _PER_RESIZED_PIXEL
+        + plan.count * (tokens - 1) * width * _FLOAT
+        + min(at_once, plan.count) * window * _FLOAT
+    )
+    _check(
+        needed,
+        f"an image of {planned.image.shape[0]} x {planned.image.shape[1]} pixels in {plan.count} "
+        f"windows of {tokens - 1} patches",
+        "Use a longer --stride, a smaller --short-side, --window or --batch, or a smaller image",
+    )
+
+
+def check_logits(planned: PlannedImage, config: VisionConfig, *, prompts: int) -> None:
+    """Refuse a number of prompts whose logits would take more than the limit.
+
+    Raises:
+        InputError: With the figure and what lowers it.
+    """
+    patches = planned.plan.count * _patches(planned, config)
+    _check(
+        3 * patches * prompts * _FLOAT,
+        f"{prompts} prompts at {patches} patches",
+        "Use fewer classes, or a longer --stride",
+    )
+
+
+def _patches(planned: PlannedImage, config: VisionConfig) -> int:
+    height, width = planned.shape
+    return (height // config.patch_size) * (width // config.patch_size)
+
+
+def _check(needed: int, what: str, remedy: str) -> None:
+    limit = _limit()
+    if needed > limit * 1e9:
+        raise InputError(
+            f"{what[:1].upper()}{what[1:]} would take {needed / 1e9:.1f} GB of memory; at most "
+            f"{limit:g} GB is allowed. {remedy}, or set {LIMIT_VARIABLE} to a higher number."
+        )
+
+
+def _limit() -> float:
+    given = os.environ.get(LIMIT_VARIABLE)
+    try:
+        limit = float(given) if given else _LIMIT_GB
+    except ValueError:
+        limit = 0.0
+    if not limit > 0:
+        raise InputError(f"{LIMIT_VARIABLE} must be a number of gigabytes above 0, not {given!r}.")
+    return limit
