@@ -12,7 +12,7 @@ from PIL import Image
 
 from lhtclip.image.files import SUFFIXES
 from lhtclip.server.problems import Problem
-from lhtclip.server.routes import service_of, unless_gone
+from lhtclip.server.requests import service_of, unless_gone
 from lhtclip.server.schemas import ImageAnswer
 from lhtclip.server.service import Service, variant_of
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.datastructures import UploadFile
 
 from lhtclip import __version__
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.methods import METHODS
 from lhtclip.server.answers import describe, labels_png
 from lhtclip.server.problems import Problem
+from lhtclip.server.requests import image_bytes, service_of, unless_gone
 from lhtclip.server.schemas import (
     Candidate,
     ImageAnswer,
@@ -28,11 +25,9 @@ from lhtclip.server.schemas import (
     ViewAnswer,
     ViewRequest,
 )
-from lhtclip.server.service import Service, variant_of
+from lhtclip.server.service import variant_of
 from lhtclip.server.views import view
 
-T = TypeVar("T")
-_CLIENT_GONE = 499
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemAnswer, "description": text}
     for status, text in (
@@ -61,11 +56,6 @@ _IMAGE_BODY = {
     }
 }
 router = APIRouter(prefix="/v1", responses=_REFUSALS)
-
-
-def service_of(request: Request) -> Service:
-    """Return the application's service."""
-    return request.app.state.service
 
 
 @router.post(
@@ -266,67 +256,6 @@ async def example(name: str) -> Response:
 async def version() -> dict[str, str]:
     """Name the version of the package."""
     return {"lhtclip": __version__}
-
-
-async def image_bytes(request: Request) -> bytes:
-    """Return the image of a request: its body, the form's `file`, or JSON's base64 `image`.
-
-    Raises:
-        Problem: 415 or 422, there is none in any of these forms.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind.startswith("image/") or kind == "application/octet-stream":
-        return await request.body()
-    if kind == "multipart/form-data":
-        async with request.form(max_files=1, max_fields=20) as form:
-            file = form.get("file")
-            if not isinstance(file, UploadFile):
-                raise Problem(422, "form", "The form has no file in its field `file`.")
-            return await file.read()
-    if kind == "application/json":
-        return await _image_in_json(request)
-    raise Problem(
-        415,
-        "media-type",
-        "Send the image as image/*, multipart/form-data or JSON, "
-        f"not as {kind[:100] or 'nothing'!r}.",
-    )
-
-
-async def _image_in_json(request: Request) -> bytes:
-    try:
-        text = (await request.json())["image"]
-        return base64.b64decode(text.partition("base64,")[2] or text, validate=True)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        binascii.Error,
-    ) as error:
-        raise Problem(
-            422, "json", "JSON needs a field `image` that holds base64 of an image file."
-        ) from error
-
-
-async def unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """Await work, but stop waiting when the client has gone; its place becomes free."""
-    task = asyncio.ensure_future(work)
-    watcher = asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise Problem(_CLIENT_GONE, "client-gone", "The client went away.")
-    finally:
-        for each in (task, watcher):
-            each.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _card(name: str) -> dict[str, Any]:

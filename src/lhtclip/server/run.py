@@ -1,4 +1,4 @@
-"""Run the server until it is told to stop, and let it end in good order."""
+"""Run the server until a signal stops it, and shut it down gracefully."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Scheduler:
 
     def _run(self) -> None:
         while (jobs := self._take()) is not None:
-            if not jobs:  # whoever asked went away while further images were awaited
+            if not jobs:  # the client left while the queue waited for more images
                 continue
             try:
                 results = jobs[0].work([job.item for job in jobs])
@@ -178,5 +178,5 @@ def _settle(job: _Job, result: Any) -> None:
 
     try:
         job.loop.call_soon_threadsafe(settle)
-    except RuntimeError:  # the loop has ended, and with it whoever waited
+    except RuntimeError:  # the loop has ended: nobody waits any more
         return

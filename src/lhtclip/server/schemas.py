@@ -46,7 +46,7 @@ class Classes(Strict):
 class SegmentRequest(Classes):
     """Ask for the classes of every pixel."""
 
-    include: list[Part] = Field(["labels"], description="What the answer holds beside the shares.")
+    include: list[Part] = Field(["labels"], description="What the answer contains, besides the shares.")
 
     model_config = ConfigDict(
         extra="forbid",

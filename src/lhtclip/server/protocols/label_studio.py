@@ -1,6 +1,6 @@
 """Label Studio's ML backend: GET /health, POST /setup, POST /predict.
 
-Images come as data URLs, or as paths of the Label Studio server that this one was told to trust
+Images come as data URLs, or as paths of the Label Studio server that this one may trust
 (`--label-studio URL`); nothing else is fetched. A result of the wrong type is accepted by Label
 Studio and then breaks its editor, so the labelling configuration is checked here.
 """
@@ -20,7 +20,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
 from lhtclip.server.problems import Problem
-from lhtclip.server.routes import service_of, unless_gone
+from lhtclip.server.requests import service_of, unless_gone
 from lhtclip.server.schemas import SegmentRequest
 from lhtclip.server.service import Service
 

@@ -1,6 +1,6 @@
 """samgeo-api's text prompt (GeoLibre and QGIS plug-ins call it): POST /segment/text.
 
-The image is a plain picture here, so regions are given in pixels, y downwards; for rasters with
+The image has no coordinates here, so regions are given in pixels, y downwards; for rasters with
 coordinates see `lhtclip raster`.
 """
 
@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 
 from lhtclip.server.answers import labels_png, polygons
 from lhtclip.server.problems import Problem
-from lhtclip.server.routes import service_of, unless_gone
+from lhtclip.server.requests import service_of, unless_gone
 from lhtclip.server.schemas import SegmentRequest
 
 _FORMATS = ("geojson", "png", "json")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lhtclip.server.answers import polygons
 from lhtclip.server.problems import Problem
-from lhtclip.server.routes import service_of, unless_gone
+from lhtclip.server.requests import service_of, unless_gone
 from lhtclip.server.schemas import SegmentRequest
 
 router = APIRouter(prefix="/v1", tags=["X-AnyLabeling"])
