@@ -1,8 +1,7 @@
-"""Loads the three emoji sets as sprites of one size, the same things in the same order."""
+"""Loads the artwork styles as sprites of one size, the same things in the same order."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -11,63 +10,49 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lhtclip.errors import LhtClipError, unknown
-from training.words import THINGS
+from lhtclip.errors import unknown
+from training.icons import draw_icon
+from training.words import THINGS, Thing
 
 STYLES: dict[str, str] = {
-    "noto": "emoji-datasource-google/img/google/64/{code}.png",
-    "twemoji": "emoji-datasource-twitter/img/twitter/64/{code}.png",
-    "fluent": "@lobehub/fluent-emoji-3d/assets/{code}.webp",
-    "fluent-flat": "@lobehub/fluent-emoji-flat/assets/{code}.svg",
-    "emojione": "emojione/assets/png_128x128/{code}.png",
+    "noto": "noto",
+    "noto-v1": "noto-v1",
+    "fxemoji": "fxemoji",
+    "fluent": "fluent-emoji",
+    "fluent-flat": "fluent-emoji-flat",
+    "emojione": "emojione",
+    "emojione-v1": "emojione-v1",
+    "openmoji": "openmoji",
+    "twemoji": "twemoji",
+    "streamline": "streamline-emojis",
 }
-"""File of one drawing below a `node_modules` folder, by style."""
-
-INCOMPLETE = ("fluent-flat", "emojione")
-"""Styles that do not draw every thing; all others do."""
-
-PACKAGES = (
-    "emoji-datasource-google emoji-datasource-twitter @lobehub/fluent-emoji-3d "
-    "@lobehub/fluent-emoji-flat emojione@2.2.7"
-)
-"""The npm packages that hold the drawings; later versions of emojione are not open."""
-
-
-class ArtworkError(LhtClipError):
-    """The emoji drawings are not where they were looked for."""
+"""The package of `@iconify-json` that holds a style."""
 
 
 def load_sprites(root: Path, *, style: str, size: int) -> Tensor:
-    """Load one drawing of each thing.
+    """Load one drawing of each thing; drawn once, then read from a file beside the packages.
 
     Args:
-        root: the `node_modules` folder that the packages were installed in.
-        style: a key of `STYLES`.
-        size: side of the square sprites, in pixels.
+        root: The `node_modules` folder that the packages were installed in.
+        style: A key of `STYLES`.
+        size: Side of the square sprites, in pixels.
 
     Returns:
         uint8 (things, 4, size, size), RGBA with straight alpha, in the order of `THINGS`; all
-        transparent where a style of `INCOMPLETE` lacks a thing.
+        transparent where the style lacks a thing.
 
     Raises:
-        UnknownNameError: there is no such style.
-        ArtworkError: a drawing is missing or unreadable.
+        UnknownNameError: There is no such style.
+        ArtworkError: The artwork is missing or unreadable.
     """
     if style not in STYLES:
         raise unknown("style", style, STYLES)
-    files = [root / STYLES[style].format(code=thing.code.removesuffix("-fe0f")) for thing in THINGS]
-    files = [
-        file if file.exists() else file.with_stem(thing.code)
-        for file, thing in zip(files, THINGS, strict=True)
-    ]
-    missing = style in INCOMPLETE and files[0].parent.is_dir()
-    sprites = [
-        np.zeros((size, size, 4), dtype=np.uint8)
-        if missing and not file.exists()
-        else fit_sprite(_read_drawing(file), size=size)
-        for file in files
-    ]
-    return torch.from_numpy(np.stack(sprites)).permute(0, 3, 1, 2).contiguous()
+    kept = root / ".sprites" / f"{style}-{size}.npy"
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        np.save(kept, np.stack([_sprite(root, style, thing, size) for thing in THINGS]))
+    sprites = np.load(kept)
+    return torch.from_numpy(sprites).permute(0, 3, 1, 2).contiguous()
 
 
 def fit_sprite(drawing: Image.Image, *, size: int) -> NDArray[np.uint8]:
@@ -77,8 +62,8 @@ def fit_sprite(drawing: Image.Image, *, size: int) -> NDArray[np.uint8]:
     mostly black, would bleed into the rim.
 
     Args:
-        drawing: an image with at least one pixel that is not fully transparent.
-        size: side of the square, in pixels.
+        drawing: An image with at least one pixel that is not fully transparent.
+        size: Side of the square, in pixels.
 
     Returns:
         uint8 (size, size, 4), RGBA with straight alpha.
@@ -93,26 +78,8 @@ def fit_sprite(drawing: Image.Image, *, size: int) -> NDArray[np.uint8]:
     return np.asarray(square.convert("RGBA"))
 
 
-def _read_drawing(path: Path) -> Image.Image:
-    """Read one RGBA drawing, or say how to install it."""
-    try:
-        if path.suffix == ".svg":
-            return _draw_svg(path)
-        with Image.open(path) as drawing:
-            return drawing.convert("RGBA")
-    except OSError as error:
-        raise ArtworkError(
-            f"Cannot read the drawing {path}: run `npm install --ignore-scripts {PACKAGES}` "
-            "and give the path of the node_modules folder that it makes."
-        ) from error
-
-
-def _draw_svg(path: Path) -> Image.Image:
-    try:
-        import resvg_py
-    except ImportError as error:
-        raise ArtworkError(
-            "Drawing SVG artwork needs resvg-py: pip install 'lhtclip[training]'."
-        ) from error
-    drawn = resvg_py.svg_to_bytes(svg_string=path.read_text(encoding="utf-8"), width=128)
-    return Image.open(io.BytesIO(bytes(drawn))).convert("RGBA")
+def _sprite(root: Path, style: str, thing: Thing, size: int) -> NDArray[np.uint8]:
+    drawing = draw_icon(root / "@iconify-json", STYLES[style], thing)
+    if drawing is None:
+        return np.zeros((size, size, 4), dtype=np.uint8)
+    return fit_sprite(drawing, size=size)

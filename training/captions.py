@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lhtclip.text.templates import resolve_templates
-from training.scenes import Scene
 from training.words import MATERIALS, THINGS
 
 SYNONYM_SHARE = 0.2
@@ -16,13 +17,18 @@ _FRAMES = ("{}", "a picture of {}", "a scene with {}", "there is {}", "here you 
 
 
 def caption(
-    generator: np.random.Generator, scene: Scene, *, grounds: float = 0.5
+    generator: np.random.Generator,
+    material: int,
+    things: Sequence[int],
+    *,
+    grounds: float = 0.5,
 ) -> tuple[str, frozenset[str]]:
     """Write one caption.
 
     Args:
         generator: Source of all randomness.
-        scene: What there is to see.
+        material: What lies behind.
+        things: What there is to see in front of it.
         grounds: Share of captions that mention the material beside things; one always does where
             there is nothing else.
 
@@ -30,15 +36,15 @@ def caption(
         The caption, and the plain names of all that it mentions: captions of a batch that mention
         the same count as equal.
     """
-    things = [THINGS[placement.thing] for placement in scene.objects]
-    material = MATERIALS[scene.material]
-    order = generator.permutation(len(things))
-    nouns = [_word(generator, things[i].name, things[i].synonyms) for i in order]
-    mentioned = {thing.name for thing in things}
+    shown = [THINGS[thing] for thing in things]
+    order = generator.permutation(len(shown))
+    nouns = [_word(generator, shown[i].name, shown[i].synonyms) for i in order]
+    mentioned = {thing.name for thing in shown}
     ground = ""
     if not nouns or generator.random() < grounds:
-        ground = _word(generator, material.name, material.synonyms)
-        mentioned.add(material.name)
+        behind = MATERIALS[material]
+        ground = _word(generator, behind.name, behind.synonyms)
+        mentioned.add(behind.name)
     if generator.random() < TEMPLATE_SHARE:
         frame = _TEMPLATES[int(generator.integers(len(_TEMPLATES)))]
         text = frame.format(_place(generator, _join(nouns), ground))

@@ -24,7 +24,7 @@ from lhtclip.techniques.presets import PRESET_FILE, Preset
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.text.embeddings import TextEncoder
 from training.held_out import TEST_SEED, make_scenes
-from training.recipe import HELD_OUT_STYLE, TRAINING_STYLES
+from training.recipe import HELD_OUT_STYLES, TRAINING_STYLES
 from training.zero_shot import zero_shot_accuracy
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     print("| single objects, all names as candidates | top-1 % | top-5 % |\n|---|---|---|")
     for title, styles in (
         ("artwork styles of training, new pictures", TRAINING_STYLES),
-        ("artwork style never seen", (HELD_OUT_STYLE,)),
+        *((f"{style}, never seen", (style,)) for style in HELD_OUT_STYLES),
     ):
         first, five = zero_shot_accuracy(
             checkpoint, options.artwork, styles=styles, images=options.images, seed=TEST_SEED
@@ -60,9 +60,9 @@ def main() -> None:
 def _test_sets(artwork: Path, folder: Path, count: int) -> dict[str, Dataset]:
     sets: dict[str, Dataset] = {}
     for title, styles, unseen_pairs in (
-        ("style never seen", (HELD_OUT_STYLE,), False),
         ("training styles", TRAINING_STYLES, False),
         ("training styles, unseen pairs", TRAINING_STYLES, True),
+        *((f"{style}, never seen", (style,), False) for style in HELD_OUT_STYLES),
     ):
         scenes = make_scenes(
             artwork, styles=styles, count=count, seed=TEST_SEED, unseen_pairs=unseen_pairs

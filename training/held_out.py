@@ -1,7 +1,7 @@
 """Scenes for tests and calibration: rendered to files with exact labels and candidate classes.
 
 `python -m training.held_out --artwork node_modules --out runs/held-out` writes 240 test scenes in
-the artwork style that training never sees.
+the artwork styles that training never sees.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from lhtclip.datasets.scene_files import save_scenes
 from training.artwork import STYLES, load_sprites
-from training.recipe import HELD_OUT_STYLE, SPRITE_SIDE, TRAINING_STYLES
-from training.scenes import drawn_things, paint_tiles, render, sample_scene
+from training.recipe import HELD_OUT_STYLES, SHIPPED_STYLES, SPRITE_SIDE, TRAINING_STYLES
+from training.rendering import render
+from training.scenes import drawn_things, paint_tiles, sample_scene
 from training.words import MATERIALS, THINGS
 
 HEIGHT, WIDTH = 336, 448  # pixels
@@ -25,6 +26,9 @@ CANDIDATES = 10
 TILES = 4
 Picture = tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[tuple[str, ...], ...]]
 TEST_SEED, SHIPPED_SEED, CALIBRATION_SEED = 20_001, 20_002, 20_003  # none of them trained on
+
+
+GROUPS = {"training": TRAINING_STYLES, "held-out": HELD_OUT_STYLES}
 
 
 def main() -> None:
@@ -35,7 +39,12 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=240)
     parser.add_argument("--seed", type=int, default=TEST_SEED)
     parser.add_argument(
-        "--styles", nargs="+", choices=tuple(STYLES), default=(HELD_OUT_STYLE,), metavar="STYLE"
+        "--styles",
+        nargs="+",
+        choices=(*GROUPS, *STYLES),
+        default=("held-out",),
+        metavar="STYLE",
+        help=f"styles by name, or {' or '.join(GROUPS)} for all of these",
     )
     parser.add_argument("--shipped", action="store_true", help="the scenes that ship, instead")
     parser.add_argument(
@@ -47,7 +56,7 @@ def main() -> None:
         return
     scenes = make_scenes(
         options.artwork,
-        styles=options.styles,
+        styles=[one for name in options.styles for one in GROUPS.get(name, (name,))],
         count=options.scenes,
         seed=options.seed,
         unseen_pairs=options.unseen_pairs,
@@ -56,10 +65,10 @@ def main() -> None:
 
 
 def shipped_scenes(artwork: Path) -> list[Picture]:
-    """Render the 24 scenes of the package: 12 in the styles of training, 12 in the held-out one."""
+    """Render the 24 scenes of the package: 12 in the styles of training, 12 in those held out."""
     return [
         picture
-        for styles in (TRAINING_STYLES, (HELD_OUT_STYLE,))
+        for styles in (SHIPPED_STYLES, HELD_OUT_STYLES)
         for picture in make_scenes(artwork, styles=styles, count=12, seed=SHIPPED_SEED)
     ]
 

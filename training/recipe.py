@@ -6,13 +6,24 @@ heads rests on more than one model.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 
 from lhtclip.clip.config import ClipConfig, TextConfig, VisionConfig
 
-TRAINING_STYLES = ("noto", "fluent", "fluent-flat", "emojione")  # Twemoji is never seen in training
-HELD_OUT_STYLE = "twemoji"
+TRAINING_STYLES = (
+    "noto",
+    "noto-v1",
+    "fxemoji",
+    "fluent",
+    "fluent-flat",
+    "emojione",
+    "emojione-v1",
+    "openmoji",
+)
+SHIPPED_STYLES = ("noto", "noto-v1", "fxemoji", "fluent", "fluent-flat", "emojione")
+"""Styles of training whose drawings may ship: neither emojione-v1 nor openmoji, CC BY-SA."""
+
+HELD_OUT_STYLES = ("twemoji", "streamline")  # never seen in training
 SPRITE_SIDE = 96  # pixels
 TILE_SIDE = 512  # pixels
 TILES = 24  # painted tiles of each material
@@ -26,16 +37,15 @@ class Phase:
     objects: tuple[int, int]
     sizes: tuple[float, float]  # pixels
     scenes: int
+    kept: int  # patch tokens that a step sees of a scene, as in FLIP (arXiv 2212.00794)
     batch: int = 256
-    styles: int = len(TRAINING_STYLES)  # the first of them
-    varied: bool = True  # objects are stretched, sheared and recoloured
-    grounds: float = 0.15  # share of captions that mention the material, too
-    kept: float = 1.0  # share of patch tokens that a step sees, as in FLIP (arXiv 2212.00794)
+    grounds: float = 0.2  # share of captions that mention the material, too
+    views: int = 2  # steps that learn from the same pixels, each from other patches
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides the result of a training run."""
+    """Everything that decides the result of a training run; not yet run to its end."""
 
     model: ClipConfig = field(
         default_factory=lambda: ClipConfig(
@@ -60,29 +70,16 @@ class Recipe:
         )
     )
     phases: tuple[Phase, ...] = (
-        Phase(
-            side=80,
-            objects=(1, 1),
-            sizes=(44.0, 90.0),
-            scenes=281_600,
-            styles=2,
-            varied=False,
-            grounds=0.5,
-        ),
-        Phase(
-            side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=204_800, varied=False, grounds=0.5
-        ),
-        Phase(side=112, objects=(1, 2), sizes=(40.0, 100.0), scenes=179_200, grounds=0.5),
-        Phase(side=112, objects=(1, 3), sizes=(40.0, 100.0), scenes=76_800),
-        Phase(side=160, objects=(1, 4), sizes=(40.0, 120.0), scenes=102_400, kept=0.5),
-        Phase(side=224, objects=(1, 6), sizes=(40.0, 140.0), scenes=25_600, batch=128, kept=0.5),
+        Phase(side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=2_560_000, kept=16),
+        Phase(side=112, objects=(1, 2), sizes=(48.0, 120.0), scenes=3_072_000, kept=24, views=3),
+        Phase(side=160, objects=(1, 4), sizes=(56.0, 150.0), scenes=2_560_000, kept=49, views=3),
+        Phase(side=224, objects=(1, 6), sizes=(60.0, 175.0), scenes=2_048_000, kept=98, views=3),
     )
-    peak_rate: float = 1e-3
-    final_rate: float = 1e-5
+    captions: int = 16_384  # written for each phase
+    offered: int = 2048  # of them, drawn for each step where the text tower is a finished one
+    rate: float = 1e-3  # constant between warm-up and decay
     warmup_steps: int = 200
-    restart_step: int = 2600  # where captions turn from materials to things, the rate rises again
-    restart_rate: float = 6e-4
-    first_horizon: int = 3450  # steps that the first cosine would have taken
+    decay_steps: int = 2000  # at the end, whenever that is, the rate falls to zero
     weight_decay: float = 0.1
     seed: int = 0
 
@@ -91,16 +88,11 @@ class Recipe:
         """Optimiser steps in all."""
         return sum(phase.scenes // phase.batch for phase in self.phases)
 
-    def rate_at(self, step: int) -> float:
-        """Return the learning rate of a 0-based step: warm-up, cosine, a restart, cosine."""
-        if step < self.warmup_steps:
-            return self.peak_rate * (step + 1) / self.warmup_steps
-        if step < self.restart_step:
-            peak, start, end = self.peak_rate, self.warmup_steps, self.first_horizon
-        else:
-            peak, start, end = self.restart_rate, self.restart_step, self.steps
-        cosine = (1 + math.cos(math.pi * (step - start) / (end - start))) / 2
-        return self.final_rate + (peak - self.final_rate) * cosine
+    def rate_at(self, step: int, decay_from: int) -> float:
+        """Return the learning rate of a 0-based step; 0 where the decay has ended."""
+        rising = min(1.0, (step + 1) / self.warmup_steps)
+        left = 1.0 - max(0, step - decay_from) / self.decay_steps
+        return self.rate * min(rising, max(0.0, left))
 
     def phase_at(self, step: int) -> Phase:
         """Return the phase that a 0-based step belongs to."""
@@ -112,26 +104,24 @@ class Recipe:
 
 
 def _sibling(*, seed: int, width: int, heads: int, single: int) -> Recipe:
-    """Return a short recipe of another seed and shape: `single` scenes of one thing, then two."""
-    bundled = Recipe().model
-    phases = (
-        Phase(side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=single, styles=2, varied=False),
-        Phase(side=112, objects=(1, 2), sizes=(40.0, 100.0), scenes=32_000, styles=2),
-    )
-    steps = sum(phase.scenes // phase.batch for phase in phases)
-    return Recipe(
+    """Return a short recipe of another seed and shape: `single` scenes of one thing, then more."""
+    bundled = Recipe()
+    return replace(
+        bundled,
         model=replace(
-            bundled,
+            bundled.model,
             vision=replace(
-                bundled.vision,
+                bundled.model.vision,
                 hidden_size=width,
                 intermediate_size=4 * width,
                 num_attention_heads=heads,
             ),
         ),
-        phases=phases,
-        restart_step=steps,
-        first_horizon=steps,
+        phases=(
+            replace(bundled.phases[0], scenes=single, batch=256),
+            replace(bundled.phases[1], scenes=single // 4, batch=256),
+        ),
+        decay_steps=150,
         seed=seed,
     )
 

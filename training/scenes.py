@@ -1,25 +1,26 @@
-"""Scenes of emoji on painted backgrounds: what is where, and the picture of it, in batches.
+"""Scenes of emoji on painted backgrounds: what is where, drawn from a seeded generator.
 
-A `Layout` is drawn from a seeded generator on the CPU; `render` turns it into pixels and labels on
-any device. Label i < len(THINGS) is a thing; len(THINGS) + j is material j.
+`training.rendering` turns them into pixels and labels. Label i < len(THINGS) is a thing;
+len(THINGS) + j is material j.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from training.materials import paint
-from training.words import MATERIALS, THINGS
+from training.words import MATERIALS
 
 HELD_OUT_REMAINDER = 3  # pairs of things with (i + j) % 10 equal to this never meet in training
 EMPTY_SHARE = 0.04  # scenes of background alone
+FINISHED_SHARE = 0.25  # objects that do not keep the finish of their style
 
 
 def held_out_pair(first: int, second: int) -> bool:
@@ -66,7 +67,9 @@ def sample_scene(
     tiles: int,
     empty_share: float = EMPTY_SHARE,
     varied: bool = False,
+    finishes: int = 1,
     unseen_pairs: bool = False,
+    topic: tuple[int, tuple[int, ...]] | None = None,
 ) -> Scene:
     """Draw what a scene holds.
 
@@ -80,31 +83,38 @@ def sample_scene(
         tiles: Painted tiles there are of each material.
         empty_share: How often to show the background alone.
         varied: Stretch, shear and recolour objects, so that shapes count more than styles.
+        finishes: Finishes there are of each style; see `training.finishes`.
         unseen_pairs: Only pairs that training keeps apart, instead of only those it does not.
+        topic: What the scene shows, instead of a `sample_topic` of its own.
     """
-    count = int(generator.integers(objects[0], objects[1] + 1))
-    if generator.random() < empty_share:
-        count = 0
-    things = _sample_things(generator, count, unseen_pairs=unseen_pairs)
+    material, things = topic or sample_topic(
+        generator, objects, drawn, empty_share=empty_share, unseen_pairs=unseen_pairs
+    )
     placements: list[Placement] = []
     for thing in things:
-        size = float(np.exp(generator.uniform(*np.log(sizes))))
+        chance: list[float] = generator.random(7).tolist()
+        size = sizes[0] * (sizes[1] / sizes[0]) ** chance[0]
+        styles = np.flatnonzero(drawn[:, thing])
         placements.append(
             Placement(
                 thing=thing,
-                style=int(generator.choice(np.flatnonzero(drawn[:, thing]))),
+                style=int(styles[int(chance[1] * len(styles))]),
                 centre=_free_centre(generator, size, height, width, placements),
                 size=size,
-                angle=float(generator.normal(0.0, 0.35)),
-                mirrored=bool(generator.random() < 0.5),
-                tint=tuple(generator.uniform(0.8, 1.15, 3).tolist()),
-                saturation=float(generator.uniform(0.6, 1.3)),
+                angle=0.35 * generator.standard_normal(),
+                mirrored=chance[2] < 0.5,
+                tint=(0.8 + 0.35 * chance[3], 0.8 + 0.35 * chance[4], 0.8 + 0.35 * chance[5]),
+                saturation=0.6 + 0.7 * chance[6],
             )
         )
         if varied:
             placements[-1] = _vary(generator, placements[-1])
+        if finishes > 1 and generator.random() < FINISHED_SHARE:
+            finish = int(generator.integers(1, finishes))
+            style = placements[-1].style + finish * len(drawn)
+            placements[-1] = replace(placements[-1], style=style)
     return Scene(
-        material=int(generator.integers(len(MATERIALS))),
+        material=material,
         tile=int(generator.integers(tiles)),
         corner=(float(generator.random()), float(generator.random())),
         brightness=float(generator.uniform(0.8, 1.15)),
@@ -112,21 +122,56 @@ def sample_scene(
     )
 
 
+def sample_topic(
+    generator: np.random.Generator,
+    objects: tuple[int, int],
+    drawn: NDArray[np.bool_],
+    *,
+    empty_share: float = EMPTY_SHARE,
+    unseen_pairs: bool = False,
+) -> tuple[int, tuple[int, ...]]:
+    """Draw a material and the things on it; the arguments are those of `sample_scene`."""
+    count = int(generator.integers(objects[0], objects[1] + 1))
+    if generator.random() < empty_share:
+        count = 0
+    available: list[int] = np.flatnonzero(drawn.any(axis=0)).tolist()
+    things = _sample_things(generator, available, count, unseen_pairs=unseen_pairs)
+    return int(generator.integers(len(MATERIALS))), things
+
+
 def _vary(generator: np.random.Generator, placement: Placement) -> Placement:
+    """Stretch, shear and recolour; one object in twelve loses its colours, one in six its hue."""
+    drawn: list[float] = generator.standard_normal(12).tolist()
+    chance = generator.random()
+    mixing = [0.1 * value for value in drawn[:9]]
+    if chance < 1 / 6:
+        turned = _turn_hue(0.8 * generator.standard_normal())
+        mixing = [a + b for a, b in zip(mixing, turned, strict=True)]
     return replace(
         placement,
-        stretch=float(np.exp(generator.normal(0.0, 0.15))),
-        shear=float(generator.normal(0.0, 0.15)),
-        mixing=tuple(generator.normal(0.0, 0.12, 9).tolist()),
+        stretch=math.exp(0.15 * drawn[9]),
+        shear=0.15 * drawn[10],
+        saturation=placement.saturation * (0.3 if chance > 11 / 12 else 1.0),
+        mixing=tuple(mixing),
     )
 
 
+def _turn_hue(angle: float) -> tuple[float, ...]:
+    """Return, row by row, the rotation of RGB about the axis of greys, less the identity."""
+    same, sin = (1 - math.cos(angle)) / 3, math.sin(angle) / math.sqrt(3)
+    return (
+        -2 * same, same - sin, same + sin,
+        same + sin, -2 * same, same - sin,
+        same - sin, same + sin, -2 * same,
+    )  # fmt: skip
+
+
 def _sample_things(
-    generator: np.random.Generator, count: int, *, unseen_pairs: bool
+    generator: np.random.Generator, available: Sequence[int], count: int, *, unseen_pairs: bool
 ) -> tuple[int, ...]:
     chosen: list[int] = []
     while len(chosen) < count:
-        thing = int(generator.integers(len(THINGS)))
+        thing = available[int(generator.integers(len(available)))]
         if thing in chosen:
             continue
         if unseen_pairs:
@@ -147,13 +192,14 @@ def _free_centre(
 ) -> tuple[float, float]:
     """Try a few places and take the one that overlaps least with what is there already."""
     margin = 0.3 * size
+    left, top = min(margin, width / 2), min(margin, height / 2)
     best, least = (width / 2, height / 2), float("inf")
-    for _ in range(6):
-        x = float(generator.uniform(min(margin, width / 2), max(width - margin, width / 2)))
-        y = float(generator.uniform(min(margin, height / 2), max(height - margin, height / 2)))
+    for across, down in generator.random((6, 2)).tolist():
+        x = left + across * (width - 2 * left)
+        y = top + down * (height - 2 * top)
         overlap = sum(
-            max(0.0, 0.4 * (size + other.size) - np.hypot(x - other.centre[0], y - other.centre[1]))
-            for other in placed
+            max(0.0, 0.4 * (size + p.size) - math.hypot(x - p.centre[0], y - p.centre[1]))
+            for p in placed
         )
         if overlap < least:
             best, least = (x, y), overlap
@@ -175,74 +221,3 @@ def paint_tiles(seed: int, *, tiles: int, side: int) -> Tensor:
         for material in MATERIALS
     ]
     return torch.from_numpy(np.asarray(painted)).permute(0, 1, 4, 2, 3).contiguous()
-
-
-def render(
-    scenes: Sequence[Scene], sprites: Tensor, backgrounds: Tensor, *, height: int, width: int
-) -> tuple[Tensor, Tensor]:
-    """Draw scenes on the device of `sprites`.
-
-    Args:
-        scenes: What to draw.
-        sprites: uint8 (styles, things, 4, S, S), RGBA.
-        backgrounds: uint8 (materials, tiles, 3, T, T), T at least as large as the scene.
-        height: Pixels.
-        width: Pixels.
-
-    Returns:
-        Pixels, float (scenes, 3, height, width) in [0, 1], and labels, int64 (scenes, height,
-        width): the topmost object that covers more than half of a pixel, else the material.
-    """
-    device = sprites.device
-    pixels = torch.stack([_background(scene, backgrounds, height, width) for scene in scenes])
-    labels = torch.tensor([len(THINGS) + scene.material for scene in scenes], device=device)
-    labels = labels[:, None, None].repeat(1, height, width)
-    for layer in range(max(len(scene.objects) for scene in scenes)):
-        rows = [i for i, scene in enumerate(scenes) if len(scene.objects) > layer]
-        placements = [scenes[i].objects[layer] for i in rows]
-        colour, cover = _draw(placements, sprites, height, width)
-        at = torch.tensor(rows, device=device)
-        pixels[at] = pixels[at] * (1 - cover) + colour
-        things = torch.tensor([placement.thing for placement in placements], device=device)
-        labels[at] = torch.where(cover[:, 0] > 0.5, things[:, None, None], labels[at])
-    return pixels.clamp_(0, 1), labels
-
-
-def _background(scene: Scene, backgrounds: Tensor, height: int, width: int) -> Tensor:
-    tile = backgrounds[scene.material, scene.tile]
-    top = int(scene.corner[0] * (tile.shape[-2] - height))
-    left = int(scene.corner[1] * (tile.shape[-1] - width))
-    crop = tile[:, top : top + height, left : left + width]
-    return crop.float() * (scene.brightness / 255)
-
-
-def _draw(
-    placements: Sequence[Placement], sprites: Tensor, height: int, width: int
-) -> tuple[Tensor, Tensor]:
-    """Return premultiplied colour (n, 3, height, width) and cover (n, 1, height, width)."""
-    device = sprites.device
-    rgba = torch.stack([sprites[p.style, p.thing] for p in placements]).float() / 255
-    cover, colour = rgba[:, 3:], rgba[:, :3]
-    saturation = torch.tensor([p.saturation for p in placements], device=device)
-    tint = torch.tensor([p.tint for p in placements], device=device)
-    grey = colour.mean(dim=1, keepdim=True)
-    colour = grey + (colour - grey) * saturation[:, None, None, None]
-    mixing = torch.tensor([p.mixing for p in placements], device=device).view(-1, 3, 3)
-    colour = colour + torch.einsum("noi,nihw->nohw", mixing, colour)
-    colour = (colour * tint[:, :, None, None]).clamp(0, 1) * cover
-    transforms = torch.tensor([_transform(p, height, width) for p in placements], device=device)
-    grid = F.affine_grid(transforms, [len(placements), 4, height, width], align_corners=False)
-    drawn = F.grid_sample(torch.cat([colour, cover], 1), grid, align_corners=False)
-    return drawn[:, :3], drawn[:, 3:]
-
-
-def _transform(placement: Placement, height: int, width: int) -> list[list[float]]:
-    """Scene coordinates in [-1, 1] to sprite coordinates in [-1, 1]."""
-    cos, sin = np.cos(placement.angle), np.sin(placement.angle)
-    side = -1.0 if placement.mirrored else 1.0
-    rotation = np.array([[side * cos, side * sin], [-sin, cos]]) / (placement.size / 2)
-    widen = placement.stretch**0.5
-    rotation = np.array([[1 / widen, placement.shear], [0.0, widen]]) @ rotation
-    half = np.array([width / 2, height / 2])
-    offset = rotation @ (half - np.array(placement.centre))
-    return np.column_stack([rotation * half, offset]).astype(np.float32).tolist()

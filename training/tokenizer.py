@@ -14,7 +14,7 @@ from tokenizers import (
 )
 
 from training.captions import caption
-from training.scenes import sample_scene
+from training.scenes import sample_topic
 from training.words import THINGS
 
 START, END = "<start>", "<end>"  # ids 0 and 1
@@ -24,20 +24,9 @@ CAPTIONS = 20_000
 def train_tokenizer(vocabulary_size: int, seed: int) -> Tokenizer:
     """Learn a byte-level BPE, lower-cased, that wraps every prompt in start and end tokens."""
     generator = np.random.default_rng((seed, 1))
+    drawn = np.ones((1, len(THINGS)), dtype=np.bool_)
     captions = [
-        caption(
-            generator,
-            sample_scene(
-                generator,
-                height=224,
-                width=224,
-                objects=(1, 3),
-                sizes=(40.0, 140.0),
-                drawn=np.ones((1, len(THINGS)), dtype=np.bool_),
-                tiles=1,
-            ),
-        )[0]
-        for _ in range(CAPTIONS)
+        caption(generator, *sample_topic(generator, (1, 3), drawn))[0] for _ in range(CAPTIONS)
     ]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])

@@ -1,191 +1,192 @@
 """Train the bundled model: `python -m training.train --artwork node_modules --out runs/bundled`.
 
 It learns from captions alone. Every step draws its scenes from (seed, step), and the last
-checkpoint holds everything, so a run that was killed goes on as if it had not been.
+checkpoint holds everything, so a run that was killed goes on as if it had not been. A file named
+`finish` in the output folder ends the run early, with a decay of the learning rate. What is kept
+for later runs is the state before that decay: the same command goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
+import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
+import torch.multiprocessing as mp
 
-from lhtclip.checkpoints.checkpoint import TOKENIZER_FILE, save_checkpoint
-from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
+from lhtclip.checkpoints.checkpoint import TOKENIZER_FILE, load_checkpoint, save_checkpoint
 from lhtclip.clip.model import Clip
 from lhtclip.clip.tokenizer import Tokenizer
-from training.artwork import load_sprites
-from training.captions import caption
-from training.model import contrastive_loss, fresh_clip, image_features, position_rows
-from training.recipe import RECIPES, SPRITE_SIDE, TILE_SIDE, TILES, TRAINING_STYLES, Phase, Recipe
-from training.scenes import drawn_things, paint_tiles, render, sample_scene
+from training.batches import Batches, Library, World
+from training.learner import Learner
+from training.model import fresh_clip
+from training.ranks import agree, join
+from training.recipe import RECIPES, Recipe
 from training.tokenizer import train_tokenizer
 
-MAX_SCALE = 100.0
+LOG_EVERY = 20  # steps
+FINISH_FILE = "finish"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    artwork: Path
+    out: Path
+    recipe: str
+    device: str
+    ranks: int
+    save_every: int
+    minutes: float
+    decay_steps: int | None
+    start: Path | None
+    compile: bool
 
 
 def main() -> None:
     """Run the recipe from its last checkpoint to its end."""
+    on_gpu = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--artwork", type=Path, required=True, help="a node_modules folder")
     parser.add_argument("--out", type=Path, required=True, help="where checkpoints and curves go")
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="bundled")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="cuda" if on_gpu else "cpu")
+    parser.add_argument(
+        "--ranks",
+        type=int,
+        default=1 if on_gpu else len(os.sched_getaffinity(0)),
+        help="processes that share each batch: one on a GPU, one for each core of a CPU",
+    )
     parser.add_argument("--save-every", type=int, default=100, help="steps")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="end by then, decay included"
+    )
+    parser.add_argument("--decay-steps", type=int, help="instead of the recipe's")
+    parser.add_argument(
+        "--start", type=Path, help="a checkpoint to go on from; its text blocks learn no more"
+    )
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
-    options = parser.parse_args()
-    run = Run(RECIPES[options.recipe], options.artwork, options.out, torch.device(options.device))
-    run.train(save_every=options.save_every, compiled=options.compile)
+    options = Options(**vars(parser.parse_args()))
+    recipe = RECIPES[options.recipe]
+    if options.decay_steps:
+        recipe = replace(recipe, decay_steps=options.decay_steps)
+    options.out.mkdir(parents=True, exist_ok=True)
+    if not (options.out / TOKENIZER_FILE).exists():
+        if options.start:
+            shutil.copy(options.start / TOKENIZER_FILE, options.out / TOKENIZER_FILE)
+        else:
+            tokenizer = train_tokenizer(recipe.model.text.vocab_size, recipe.seed)
+            tokenizer.save(str(options.out / TOKENIZER_FILE))
+    World.load(options.artwork, seed=recipe.seed, device=torch.device("cpu"))
+    if options.ranks == 1:
+        _train(0, options, recipe)
+    else:
+        (options.out / "meeting").unlink(missing_ok=True)
+        mp.spawn(_train, (options, recipe), nprocs=options.ranks)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one step learns from."""
-
-    pixels: Tensor  # normalised, (batch, 3, side, side)
-    rows: Tensor  # rows of the position table, class token first
-    kept: Tensor  # patches seen
-    tokens: Tensor  # token ids of the captions
-    equal: Tensor  # bool (batch, batch): captions that mention the same
+def _train(rank: int, options: Options, recipe: Recipe) -> None:
+    if options.ranks > 1:
+        torch.set_num_threads(1)
+    join(rank, options.ranks, (options.out / "meeting").absolute())
+    device = torch.device(options.device)
+    world = World.load(options.artwork, seed=recipe.seed, device=device)
+    if options.start:
+        model = cast(Clip, load_checkpoint(options.start, device=device).model)
+    else:
+        model = fresh_clip(recipe.model, seed=recipe.seed).to(device)
+    context = recipe.model.text.max_position_embeddings
+    tokenizer = Tokenizer(options.out / TOKENIZER_FILE, context_length=context)
+    learner = Learner(
+        recipe, model, tokenizer, learns_text=not options.start, compiled=options.compile
+    )
+    batches = Batches(recipe, world, rank=rank, ranks=options.ranks)
+    run = Run(recipe, options.out, learner, first=rank == 0, minutes=options.minutes)
+    run.train(batches, save_every=options.save_every)
 
 
 class Run:
-    """One training run: model, optimiser, step, and the world they learn from."""
+    """Step after step, until the decay of the learning rate has ended."""
 
-    def __init__(self, recipe: Recipe, artwork: Path, out: Path, device: torch.device) -> None:
-        self.recipe, self.out, self.device, self.step = recipe, out, device, 0
-        out.mkdir(parents=True, exist_ok=True)
-        if not (out / TOKENIZER_FILE).exists():
-            train_tokenizer(recipe.model.text.vocab_size, recipe.seed).save(
-                str(out / TOKENIZER_FILE)
-            )
-        context = recipe.model.text.max_position_embeddings
-        self.tokenizer = Tokenizer(out / TOKENIZER_FILE, context_length=context)
-        sprites = [load_sprites(artwork, style=s, size=SPRITE_SIDE) for s in TRAINING_STYLES]
-        self.sprites = torch.stack(sprites).to(device)
-        self.drawn = drawn_things(self.sprites)
-        self.tiles = paint_tiles(recipe.seed, tiles=TILES, side=TILE_SIDE).to(device)
-        self.model: Clip = fresh_clip(recipe.model, seed=recipe.seed).to(device)
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.model, recipe.weight_decay), betas=(0.9, 0.98), eps=1e-6
-        )
-        self.mean = torch.tensor(CLIP_MEAN, device=device)[:, None, None]
-        self.std = torch.tensor(CLIP_STD, device=device)[:, None, None]
+    def __init__(
+        self, recipe: Recipe, out: Path, learner: Learner, *, first: bool, minutes: float
+    ) -> None:
+        self.recipe, self.out, self.learner, self.first = recipe, out, learner, first
+        self.deadline = time.monotonic() + 60 * minutes
+        self.step, self.decay_from = 0, recipe.steps - recipe.decay_steps
         self._resume()
 
-    def train(self, *, save_every: int, compiled: bool) -> None:
+    def train(self, batches: Batches, *, save_every: int) -> None:
         """Take the remaining steps, with a line of progress and a checkpoint now and then."""
-        features = torch.compile(image_features, dynamic=False) if compiled else image_features
-        scenes, started = 0, time.perf_counter()
-        while self.step < self.recipe.steps:
+        scenes, losses, rights, started = 0, 0.0, 0.0, time.perf_counter()
+        library, written_for = None, None
+        while self.step < self.decay_from + self.recipe.decay_steps:
             phase = self.recipe.phase_at(self.step)
-            batch = self._batch(phase)
-            rate = self.recipe.rate_at(self.step)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            # fused attention's backward is several times slower than explicit softmax on a CPU
-            with sdpa_kernel(SDPBackend.MATH):
-                images = features(self.model, batch.pixels, batch.rows, batch.kept)
-                texts = F.normalize(self.model.text(batch.tokens), dim=-1)
-                loss = contrastive_loss(images, texts, self.model.logit_scale.exp(), batch.equal)
-                loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            with torch.no_grad():
-                self.model.logit_scale.clamp_(max=math.log(MAX_SCALE))
+            rate = self.recipe.rate_at(self.step, self.decay_from)
+            if library is None or phase != written_for:
+                library, written_for = Library.write(self.recipe, phase, batches.drawn), phase
+                self.learner.read(library)
+            loss, right = self.learner.step(batches(self.step, library), rate)
             self.step += 1
-            scenes += phase.batch
-            if self.step % 20 == 0:
-                best = (images @ texts.T).argmax(dim=1, keepdim=True)
+            scenes, losses, rights = scenes + phase.batch, losses + loss, rights + right
+            if self.step % LOG_EVERY == 0:
+                seconds = time.perf_counter() - started
                 self._log(
                     side=phase.side,
                     rate=round(rate, 7),
-                    loss=round(float(loss.detach()), 4),
-                    right=round(float(batch.equal.gather(1, best).float().mean()), 4),
-                    scenes_per_second=round(scenes / (time.perf_counter() - started), 1),
+                    loss=round(losses / LOG_EVERY, 4),
+                    right=round(rights / LOG_EVERY, 4),
+                    scenes_per_second=round(scenes / seconds, 1),
                 )
-                scenes, started = 0, time.perf_counter()
-            if self.step % save_every == 0 or self.step == self.recipe.steps:
+                self._look_at_clock(seconds / LOG_EVERY)
+                scenes, losses, rights, started = 0, 0.0, 0.0, time.perf_counter()
+            if self.step % save_every == 0 or self.step == self.decay_from:
                 self._save()
+        self._save()
+        if self.first:
+            (self.out / FINISH_FILE).unlink(missing_ok=True)
 
-    def _batch(self, phase: Phase) -> Batch:
-        generator = np.random.default_rng((self.recipe.seed, self.step))
-        scenes = [
-            sample_scene(
-                generator,
-                height=phase.side,
-                width=phase.side,
-                objects=phase.objects,
-                sizes=phase.sizes,
-                drawn=self.drawn[: phase.styles],
-                tiles=TILES,
-                varied=phase.varied,
-            )
-            for _ in range(phase.batch)
-        ]
-        written = [caption(generator, scene, grounds=phase.grounds) for scene in scenes]
-        pixels, _ = render(  # the labels are dropped here: captions are all that is learned from
-            scenes, self.sprites, self.tiles, height=phase.side, width=phase.side
-        )
-        tokens = self.tokenizer([text for text, _ in written])
-        kinds: dict[frozenset[str], int] = {}
-        kind = torch.tensor([kinds.setdefault(names, len(kinds)) for _, names in written])
-        vision = self.recipe.model.vision
-        patches = phase.side // vision.patch_size
-        top, left = (int(x) for x in generator.integers(vision.grid_size - patches + 1, size=2))
-        kept = np.sort(generator.permutation(patches**2)[: round(phase.kept * patches**2)])
-        return Batch(
-            pixels=(pixels - self.mean) / self.std,
-            rows=position_rows(vision.grid_size, (top, left), (patches, patches)).to(self.device),
-            kept=torch.from_numpy(kept).to(self.device),
-            tokens=tokens.to(self.device),
-            equal=(kind[:, None] == kind).to(self.device),
-        )
+    def _look_at_clock(self, seconds_per_step: float) -> None:
+        """Begin the decay now if it was asked for, or if it has to end by the deadline."""
+        needed = 1.1 * seconds_per_step * (self.recipe.decay_steps + LOG_EVERY)
+        late = time.monotonic() + needed > self.deadline
+        now = self.first and (late or (self.out / FINISH_FILE).exists())
+        decay_from = agree(min(self.decay_from, self.step) if now else self.decay_from)
+        if decay_from < self.decay_from:
+            self.decay_from = decay_from
+            self._save()
 
     def _log(self, **measured: float) -> None:
+        if not self.first:
+            return
         line = json.dumps({"step": self.step} | measured)
         with (self.out / "curve.jsonl").open("a") as file:
             file.write(line + "\n")
         print(line, file=sys.stderr, flush=True)
 
     def _save(self) -> None:
-        state = {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        torch.save(state, self.out / "state.pt.new")
-        os.replace(self.out / "state.pt.new", self.out / "state.pt")
-        save_checkpoint(self.model, self.out, dtype=torch.float16)
+        """Write the weights and, unless the rate is falling, all that a later run needs."""
+        if not self.first:
+            return
+        if self.step <= self.decay_from:
+            torch.save({"step": self.step} | self.learner.state(), self.out / "state.pt.new")
+            os.replace(self.out / "state.pt.new", self.out / "state.pt")
+        save_checkpoint(self.learner.model, self.out, dtype=torch.float16)
 
     def _resume(self) -> None:
         if not (self.out / "state.pt").exists():
             return
-        state = torch.load(self.out / "state.pt", map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        state = torch.load(self.out / "state.pt", map_location="cpu", weights_only=True)
+        self.learner.resume(state)
         self.step = state["step"]
-
-
-def _parameter_groups(model: Clip, weight_decay: float) -> list[dict[str, object]]:
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
 
 
 if __name__ == "__main__":

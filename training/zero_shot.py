@@ -14,7 +14,8 @@ from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from lhtclip.text.embeddings import TextEncoder
 from training.artwork import load_sprites
 from training.recipe import SPRITE_SIDE
-from training.scenes import drawn_things, paint_tiles, render, sample_scene
+from training.rendering import render
+from training.scenes import drawn_things, paint_tiles, sample_scene
 from training.words import THINGS
 
 SIDE = 224  # pixels

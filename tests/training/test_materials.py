@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from lhtclip.errors import UnknownNameError
-from training.materials import MATERIAL_PAINTERS, hashed, mix, noise, paint, pebbles, rim, step
+from training.materials import MATERIAL_PAINTERS, paint
+from training.textures import hashed, mix, noise, pebbles, rim, step
 
 NAMES = list(MATERIAL_PAINTERS)
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from training.captions import caption
-from training.scenes import Placement, Scene, drawn_things, held_out_pair, render, sample_scene
+from training.rendering import render
+from training.scenes import Placement, Scene, drawn_things, held_out_pair, sample_scene
 from training.words import MATERIALS, THINGS
 
 DRAWN = np.ones((2, len(THINGS)), dtype=np.bool_)
@@ -122,7 +123,8 @@ def test_a_caption_mentions_its_things_and_says_so() -> None:
     words = {entry.name: (entry.name, *entry.synonyms) for entry in (*THINGS, *MATERIALS)}
     for seed in range(200):
         shown = sample(seed)
-        text, mentioned = caption(np.random.default_rng(seed), shown)
-        things = {THINGS[placement.thing].name for placement in shown.objects}
+        numbers = [placement.thing for placement in shown.objects]
+        text, mentioned = caption(np.random.default_rng(seed), shown.material, numbers)
+        things = {THINGS[number].name for number in numbers}
         assert things <= mentioned <= things | {MATERIALS[shown.material].name}
         assert all(any(word in text for word in words[name]) for name in mentioned)

@@ -46,7 +46,7 @@ class Classes(Strict):
 class SegmentRequest(Classes):
     """Ask for the classes of every pixel."""
 
-    include: list[Part] = Field(["labels"], description="What the answer contains, besides the shares.")
+    include: list[Part] = Field(["labels"], description="What the answer also contains.")
 
     model_config = ConfigDict(
         extra="forbid",

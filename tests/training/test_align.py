@@ -1,0 +1,57 @@
+from dataclasses import replace
+
+import torch
+
+from lhtclip.clip.config import TextConfig, VisionConfig
+from training.align import Seen, learn
+from training.learner import end_tokens
+from training.model import fresh_clip, last_features
+from training.recipe import Recipe
+
+MODEL = replace(
+    Recipe().model,
+    vision=VisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2
+    ),
+    text=TextConfig(
+        vocab_size=30,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=8,
+        eos_token_id=1,
+    ),
+    projection_dim=8,
+)
+
+
+def test_end_tokens_come_in_the_order_of_the_captions() -> None:
+    text = fresh_clip(MODEL, seed=0).text
+    rows = [[0, 5, 6, 7, 1], [0, 9, 1], [0, 5, 6, 1]]
+    found = text.projection(text.final_norm(end_tokens(text, rows, 1)))
+    expected = torch.cat([text(torch.tensor([row])) for row in rows])
+    torch.testing.assert_close(found, expected)
+
+
+def test_only_the_last_block_and_the_read_outs_learn() -> None:
+    model = fresh_clip(MODEL, seed=0)
+    generator = torch.Generator().manual_seed(0)
+    seen = Seen(
+        torch.randn(12, 1 + 98, 16, generator=generator),
+        torch.randn(12, 16, generator=generator),
+        torch.arange(12),
+    )
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    learn(model, seen, steps=3, rate=1e-2)
+    moved = {name for name, tensor in model.state_dict().items() if not before[name].equal(tensor)}
+    assert all(
+        name.startswith(("vision.blocks.1", "vision.final_norm", "vision.projection", "text."))
+        for name in moved - {"logit_scale"}
+    )
+    assert {name for name in moved if name.startswith("text")} <= {
+        "text.final_norm.weight",
+        "text.final_norm.bias",
+        "text.projection.weight",
+    }
+    assert last_features(model.vision, seen.streams)[1].shape == (12, 8)

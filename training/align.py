@@ -1,0 +1,164 @@
+"""Let the last block of a trained model say in the words of captions what its values hold.
+
+`python -m training.align --artwork node_modules --start runs/bundled --out runs/aligned` draws
+scenes at full size and runs all blocks but the last over each of them once. Then the last block,
+both read-outs and the temperature learn, from captions alone: of the class token as it is, and of
+the class token without the last block's skip and MLP, which dense methods leave out, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lhtclip.checkpoints.checkpoint import TOKENIZER_FILE, load_checkpoint, save_checkpoint
+from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
+from lhtclip.clip.model import Clip
+from training.batches import Library, World
+from training.finishes import FINISHES
+from training.learner import MAX_SCALE, end_tokens
+from training.model import caption_loss, last_features
+from training.recipe import TILES, Phase, Recipe
+from training.rendering import render_pixels
+from training.scenes import sample_scene
+
+DRAWN_AT_ONCE = 64  # scenes
+WARMUP = 50  # steps
+WEIGHT_DECAY = 0.05
+PHASE = Phase(
+    side=224, objects=(1, 4), sizes=(60.0, 175.0), scenes=16_384, grounds=0.25, kept=98, views=1
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Scenes as the last block meets them, and what their captions say."""
+
+    streams: Tensor  # bfloat16 (scenes, 1 + patches, width)
+    ends: Tensor  # (scenes, text width): what enters the text tower's final norm
+    kinds: Tensor  # int64 (scenes,): equal where captions mention the same
+
+
+def main() -> None:
+    """Draw, learn, and write a checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--artwork", type=Path, required=True, help="a node_modules folder")
+    parser.add_argument("--start", type=Path, required=True, help="a checkpoint folder")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scenes", type=int, default=PHASE.scenes)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    options = parser.parse_args()
+    start = load_checkpoint(options.start)
+    model = cast(Clip, start.model)
+    world = World.load(options.artwork, seed=Recipe().seed, device=torch.device("cpu"))
+    library = Library.write(Recipe(captions=options.scenes, phases=(PHASE,)), PHASE, world.drawn())
+    rows = start.tokenizer.encode(library.captions)
+    text = copy.deepcopy(model.text).to(torch.bfloat16)
+    ends = end_tokens(text, rows, start.tokenizer.end).float()
+    learn(
+        model,
+        Seen(look(model, world, library), ends, library.kinds),
+        steps=options.steps,
+        rate=options.rate,
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(model, options.out, dtype=torch.float16)
+    shutil.copy(options.start / TOKENIZER_FILE, options.out / TOKENIZER_FILE)
+
+
+@torch.inference_mode()
+def look(model: Clip, world: World, library: Library) -> Tensor:
+    """Return what enters the last block, bfloat16 (scenes, 1 + patches, width)."""
+    vision = copy.deepcopy(model.vision).to(torch.bfloat16)
+    mean, std = (torch.tensor(x)[:, None, None] for x in (CLIP_MEAN, CLIP_STD))
+    generator = np.random.default_rng(4)
+    drawn = world.drawn()
+    streams: list[Tensor] = []
+    for begin in range(0, len(library.topics), DRAWN_AT_ONCE):
+        scenes = [
+            sample_scene(
+                generator,
+                height=PHASE.side,
+                width=PHASE.side,
+                objects=PHASE.objects,
+                sizes=PHASE.sizes,
+                drawn=drawn,
+                tiles=TILES,
+                varied=True,
+                finishes=1 + len(FINISHES),
+                topic=topic,
+            )
+            for topic in library.topics[begin : begin + DRAWN_AT_ONCE]
+        ]
+        pixels = render_pixels(
+            scenes, world.sprites, world.tiles, height=PHASE.side, width=PHASE.side
+        )
+        x = vision.embed(((pixels - mean) / std).to(torch.bfloat16))
+        for block in vision.blocks[:-1]:
+            x = block(x)
+        streams.append(x)
+    return torch.cat(streams)
+
+
+def learn(model: Clip, seen: Seen, *, steps: int, rate: float) -> None:
+    """Train the last block and the read-outs of both towers in place.
+
+    Args:
+        model: The CLIP; all its other weights stay.
+        seen: What to learn from.
+        steps: Of `PHASE.batch` scenes, each with half of its patches.
+        rate: The highest learning rate; it falls to zero.
+    """
+    vision, text = model.vision, model.text
+    model.requires_grad_(False)
+    parts = (vision.blocks[-1], vision.final_norm, vision.projection)
+    weights = [w for part in (*parts, text.final_norm, text.projection) for w in part.parameters()]
+    weights.append(model.logit_scale)
+    for weight in weights:
+        weight.requires_grad_(True)
+    groups = [
+        {"params": [w for w in weights if w.ndim > 1], "weight_decay": WEIGHT_DECAY},
+        {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+    generator = np.random.default_rng(5)
+    scenes, tokens = seen.streams.shape[:2]
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / WARMUP) * (1 - step / steps)
+        own = torch.from_numpy(generator.integers(scenes, size=PHASE.batch))
+        others = torch.from_numpy(generator.integers(scenes, size=Recipe().offered))
+        offered = torch.cat([own, others])
+        patches = 1 + generator.permutation(tokens - 1)[: PHASE.kept]
+        kept = torch.from_numpy(np.concatenate([[0], patches]))
+        texts = F.normalize(text.projection(text.final_norm(seen.ends[offered])), dim=-1)
+        equal = seen.kinds[own][:, None] == seen.kinds[offered]
+        features = last_features(vision, seen.streams[own][:, kept].float())
+        losses = [
+            caption_loss(F.normalize(x, dim=-1), texts, model.logit_scale.exp(), equal)
+            for x in features
+        ]
+        optimizer.zero_grad()
+        torch.stack(losses).sum().backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(max=float(np.log(MAX_SCALE)))
+        if (step + 1) % 20 == 0:
+            whole, bare = (round(float(loss.detach()), 3) for loss in losses)
+            print(f"step {step + 1}: loss {whole}, bare {bare}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""What training steps learn from: patches of scenes, and a library of captions to match them with.
+
+The library is drawn once a phase. A scene is drawn for a caption, so that what a caption says is
+seen in many styles; captions of no scene at hand are what it must not be taken for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
+from training.artwork import load_sprites
+from training.captions import caption
+from training.finishes import FINISHES, with_finishes
+from training.model import cut_patches, position_rows
+from training.recipe import SPRITE_SIDE, TILE_SIDE, TILES, TRAINING_STYLES, Phase, Recipe
+from training.rendering import render_pixels
+from training.scenes import drawn_things, paint_tiles, sample_scene, sample_topic
+from training.words import MATERIALS, THINGS
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All drawings: sprites of every style and finish, painted tiles of every material."""
+
+    sprites: Tensor
+    tiles: Tensor
+
+    @classmethod
+    def load(cls, artwork: Path, *, seed: int, device: torch.device) -> World:
+        """Read the training styles below a `node_modules` folder and paint the materials."""
+        kept = artwork / ".sprites" / f"world-{seed}.pt"
+        if not kept.exists():
+            sprites = [load_sprites(artwork, style=s, size=SPRITE_SIDE) for s in TRAINING_STYLES]
+            tiles = paint_tiles(seed, tiles=TILES, side=TILE_SIDE)
+            torch.save((with_finishes(torch.stack(sprites)), tiles), kept)
+        sprites, tiles = torch.load(kept, mmap=True)  # ranks on one machine share the pages
+        return cls(sprites.to(device), tiles.to(device))
+
+    def drawn(self) -> np.ndarray:
+        """Return bool (styles, things): which style draws which thing."""
+        return drawn_things(self.sprites[: len(TRAINING_STYLES)])
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Captions, what scenes to draw for them, and which of them mention the same."""
+
+    topics: list[tuple[int, tuple[int, ...]]]
+    captions: list[str]
+    kinds: Tensor  # int64 (captions,): equal where captions mention the same
+
+    @classmethod
+    def write(cls, recipe: Recipe, phase: Phase, drawn: np.ndarray) -> Library:
+        """Write the captions of a phase."""
+        generator = np.random.default_rng((recipe.seed, 3, recipe.phases.index(phase)))
+        topics = [sample_topic(generator, phase.objects, drawn) for _ in range(recipe.captions)]
+        written = [caption(generator, *topic, grounds=phase.grounds) for topic in topics]
+        words = [word.name for word in (*THINGS, *MATERIALS)]
+        numbers = np.random.default_rng(0).integers(2**62, size=len(words)).tolist()
+        number = dict(zip(words, numbers, strict=True))
+        kinds = torch.tensor([sum(number[n] for n in names) % 2**62 for _, names in written])
+        return cls(topics, [text for text, _ in written], kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step of one rank learns from."""
+
+    patches: Tensor  # normalised, (batch, kept, 3 side²)
+    rows: Tensor  # of the position table, (batch, kept)
+    own: Tensor  # int64 (batch,): the captions of the scenes, as numbers of the library
+    offered: Tensor  # int64 (captions,): those that they are told from, own ones first
+
+
+class Batches:
+    """Makes the batch of any step; no pixel's label is ever drawn."""
+
+    def __init__(self, recipe: Recipe, world: World, *, rank: int, ranks: int) -> None:
+        self.recipe, self.world, self.rank, self.ranks = recipe, world, rank, ranks
+        self.drawn = world.drawn()
+        device = world.sprites.device
+        self.mean, self.std = (
+            torch.tensor(x, device=device)[:, None, None] for x in (CLIP_MEAN, CLIP_STD)
+        )
+        self.seen: tuple[tuple[Phase, int], Tensor, Tensor] | None = None
+
+    def __call__(self, step: int, library: Library) -> Batch:
+        """Return what a 0-based step learns from."""
+        phase, recipe = self.recipe.phase_at(step), self.recipe
+        draw, view = divmod(step, phase.views)
+        if self.seen is None or self.seen[0] != (phase, draw):
+            self.seen = ((phase, draw), *self._draw(phase, draw, library))
+        _, own, patches = self.seen
+        grid, full = phase.side // recipe.model.vision.patch_size, recipe.model.vision.grid_size
+        order = np.random.default_rng((recipe.seed, draw, self.rank, 2))
+        order = order.permuted(np.tile(np.arange(grid**2), (len(own), 1)), axis=1)
+        chosen = torch.from_numpy(
+            np.roll(order, -view * phase.kept, axis=1)[:, : phase.kept].copy()
+        )
+        generator = np.random.default_rng((recipe.seed, step, self.rank, 1))
+        corner = generator.integers(full - grid + 1, size=2)
+        rows = position_rows(full, (int(corner[0]), int(corner[1])), (grid, grid))
+        others = torch.from_numpy(generator.integers(len(library.topics), size=recipe.offered))
+        device = patches.device
+        at = chosen.to(device)[:, :, None].expand(-1, -1, patches.shape[2])
+        return Batch(
+            patches=patches.gather(1, at),
+            rows=rows[chosen].to(device),
+            own=own.to(device),
+            offered=torch.cat([own, others]).to(device),
+        )
+
+    def _draw(self, phase: Phase, draw: int, library: Library) -> tuple[Tensor, Tensor]:
+        """Return the captions chosen, (batch,), and the patches of their scenes."""
+        generator = np.random.default_rng((self.recipe.seed, draw, self.rank, 0))
+        own = generator.integers(len(library.topics), size=phase.batch // self.ranks)
+        scenes = [
+            sample_scene(
+                generator,
+                height=phase.side,
+                width=phase.side,
+                objects=phase.objects,
+                sizes=phase.sizes,
+                drawn=self.drawn,
+                tiles=TILES,
+                varied=True,
+                finishes=1 + len(FINISHES),
+                topic=library.topics[number],
+            )
+            for number in own
+        ]
+        pixels = render_pixels(
+            scenes, self.world.sprites, self.world.tiles, height=phase.side, width=phase.side
+        )
+        pixels = pixels.sub_(self.mean).div_(self.std).to(torch.bfloat16)
+        return torch.from_numpy(own), cut_patches(pixels, self.recipe.model.vision.patch_size)

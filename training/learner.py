@@ -1,0 +1,167 @@
+"""One model in training: weights in float32, a copy in bfloat16 that works, their optimiser."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lhtclip.clip.model import Clip
+from lhtclip.clip.text import TextTower
+from lhtclip.clip.tokenizer import Tokenizer
+from training.batches import Batch, Library
+from training.model import caption_loss, image_features, run_block
+from training.ranks import add_up
+from training.recipe import Recipe
+
+MAX_SCALE = 100.0
+ENCODED_AT_ONCE = 256  # captions
+
+
+class Learner:
+    """Takes steps; every rank holds the same weights, gradients are added up over all.
+
+    Of a text tower that has learned already only the final norm and the projection go on, so that
+    a library runs through its blocks only once.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: Clip,
+        tokenizer: Tokenizer,
+        *,
+        learns_text: bool,
+        compiled: bool,
+    ) -> None:
+        self.model, self.tokenizer = model.requires_grad_(True), tokenizer
+        self.model.text.requires_grad_(learns_text)
+        self.model.text.final_norm.requires_grad_(True)
+        self.model.text.projection.requires_grad_(True)
+        self.worker = copy.deepcopy(model).to(torch.bfloat16)
+        self.optimizer = _optimizer(model, recipe)
+        # one block at a time: all but the last are alike, so there is little to compile
+        self.run = torch.compile(run_block, dynamic=False) if compiled else run_block
+        self.rows: list[list[int]] = []
+        self.read_out: Tensor | None = None  # what enters the final norm, (captions, width)
+        self.kinds = torch.empty(0, dtype=torch.int64)
+
+    def read(self, library: Library) -> None:
+        """Take in the captions that the next steps choose from."""
+        self._hand_over()
+        device = self.model.logit_scale.device
+        self.rows, self.kinds = self.tokenizer.encode(library.captions), library.kinds.to(device)
+        if self.model.text.token_embedding.weight.requires_grad:
+            return
+        self.read_out = end_tokens(self.worker.text, self.rows, self.tokenizer.end)
+
+    def step(self, batch: Batch, rate: float) -> tuple[float, float]:
+        """Learn from one batch.
+
+        Args:
+            batch: This rank's share.
+            rate: The learning rate.
+
+        Returns:
+            The loss, and the share of scenes whose nearest caption on offer mentions the same.
+        """
+        self._hand_over()
+        if self.read_out is None:  # captions cost as much as scenes: only the scenes' own
+            offered = batch.own
+            rows = [self.rows[number] for number in offered.tolist()]
+            ends = _end_tokens(self.worker.text, rows, self.tokenizer.end)
+        else:
+            offered = batch.offered
+            ends = self.read_out[offered]
+        texts = self.worker.text.projection(self.worker.text.final_norm(ends))
+        texts = F.normalize(texts.float(), dim=-1)
+        equal = self.kinds[batch.own][:, None] == self.kinds[offered]
+        scale = self.model.logit_scale.exp()
+        features = image_features(self.worker.vision, batch.patches, batch.rows, self.run)
+        whole, bare = (F.normalize(x.float(), dim=-1) for x in features)
+        losses = [caption_loss(images, texts, scale, equal) for images in (whole, bare)]
+        loss = (losses[0] + losses[1]) / 2
+        loss.backward()
+        self._update(rate)
+        best = (whole.detach() @ texts.detach().T).argmax(dim=1, keepdim=True)
+        return float(loss.detach()), float(equal.gather(1, best).float().mean())
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a later run needs to go on."""
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on where another run's `state` was taken."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    @torch.no_grad()
+    def _hand_over(self) -> None:
+        """Copy the weights to the worker and forget its gradients."""
+        for worker, weight in zip(self.worker.parameters(), self.model.parameters(), strict=True):
+            worker.copy_(weight)
+            worker.grad = None
+
+    @torch.no_grad()
+    def _update(self, rate: float) -> None:
+        scale = self.model.logit_scale
+        pairs = [
+            (weight, worker.grad)
+            for weight, worker in zip(
+                self.model.parameters(), self.worker.parameters(), strict=True
+            )
+            if worker.grad is not None
+        ]
+        assert scale.grad is not None
+        weights = [scale, *(weight for weight, _ in pairs)]
+        gradients = add_up([scale.grad, *(gradient for _, gradient in pairs)])
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        scale.grad = None
+        scale.clamp_(max=math.log(MAX_SCALE))
+
+
+@torch.no_grad()
+def end_tokens(text: TextTower, rows: Sequence[list[int]], end: int) -> Tensor:
+    """Return what a text tower's blocks make of the end tokens of many captions.
+
+    Args:
+        text: The tower; what it returns has its dtype and lies on its device.
+        rows: Token ids of each caption, the end token last.
+        end: The id of the end token.
+
+    Returns:
+        (captions, width).
+    """
+    order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
+    read = text.positions.new_empty(len(rows), text.config.hidden_size)
+    for begin in range(0, len(order), ENCODED_AT_ONCE):
+        some = order[begin : begin + ENCODED_AT_ONCE]
+        read[some] = _end_tokens(text, [rows[number] for number in some], end)
+    return read
+
+
+def _end_tokens(text: TextTower, rows: Sequence[list[int]], end: int) -> Tensor:
+    longest = max(map(len, rows))
+    tokens = torch.tensor([row + [end] * (longest - len(row)) for row in rows])
+    x = text.contextualise(tokens.to(text.positions.device))
+    return x[torch.arange(len(rows)), [len(row) - 1 for row in rows]]
+
+
+def _optimizer(model: Clip, recipe: Recipe) -> torch.optim.AdamW:
+    """Return AdamW for all that learns; vectors do not decay."""
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [w for w in weights if w.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=True)
