@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from lhtclip.errors import InputError
 from lhtclip.evaluation.confusion import Confusion
 from lhtclip.evaluation.fingerprint import differences
 from lhtclip.files import write_atomically
+from lhtclip.files.json_files import parse_json
+from lhtclip.files.regular_files import read_regular
 
+_MOST_BYTES = 1 << 30
 _REMEDY = "Choose another folder (--out), or start over (--overwrite)."
 
 
@@ -82,6 +86,7 @@ class Tally:
         }
         if self.trimap is not None:
             arrays["trimap"] = self.trimap.matrix
+        arrays["digest"] = np.array(_digest(arrays))
         file = io.BytesIO()
         np.savez(file, **arrays)  # compression would take ten times as long
         write_atomically(path, file.getvalue())
@@ -94,17 +99,37 @@ class Tally:
             InputError: The file cannot be read, or its counts are of other settings.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                before = json.loads(str(arrays["settings"]))
-                tally = cls(arrays["names"].tolist(), with_trimap="trimap" in arrays)
-                tally.confusion.matrix += arrays["confusion"]
-                if tally.trimap is not None:
-                    tally.trimap.matrix += arrays["trimap"]
-                tally.image_iou = arrays["image_iou"].tolist()
-                tally.seconds = float(arrays["seconds"])
-            changed = differences(before, settings)
+            content = io.BytesIO(read_regular(path, most=_MOST_BYTES))
+            with np.load(content, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            if arrays.pop("digest").item() != _digest(arrays):
+                raise ValueError("its parts do not belong together")
+            tally = cls(arrays["names"].tolist(), with_trimap="trimap" in arrays)
+            tally.confusion.matrix = _matrix(arrays["confusion"], like=tally.confusion.matrix)
+            if tally.trimap is not None:
+                tally.trimap.matrix = _matrix(arrays["trimap"], like=tally.trimap.matrix)
+            tally.image_iou = arrays["image_iou"].tolist()
+            tally.seconds = float(arrays["seconds"])
+            if len(tally.image_iou) != len(arrays["keys"]):
+                raise ValueError("it counts other pictures than it names")
+            changed = differences(parse_json(str(arrays["settings"])), settings)
         except Exception as error:  # damaged archives raise errors of many kinds
             raise InputError(f"The counts {path} cannot be read. {_REMEDY}") from error
         if changed:
             raise InputError(f"{path} holds counts of other settings: {changed}. {_REMEDY}")
         return tally
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return a SHA-256 of all arrays, by which a file that was changed is told."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _matrix(counts: NDArray[Any], *, like: NDArray[np.int64]) -> NDArray[np.int64]:
+    if counts.shape != like.shape or counts.dtype != like.dtype or bool((counts < 0).any()):
+        raise ValueError(f"counts are of shape {counts.shape} and type {counts.dtype}")
+    return counts
