@@ -261,6 +261,7 @@ def test_a_record_is_described_whole() -> None:
         "long_side": 2048,
         "window": None,
         "stride": None,
+        "resize": "bilinear",
     }
     assert content["decoding"] == {
         "logit_scale": 40.0,
