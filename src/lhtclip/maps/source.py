@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lhtclip.clip.config import CLIP_MEAN
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 from lhtclip.maps.settings import MapSettings
@@ -78,7 +79,7 @@ class Source:
         rows = Resampling(self.dataset.height, self.height, top, bottom)
         columns = Resampling(self.dataset.width, self.width, left, right)
         values, seen = self._read(rows.start, rows.stop, columns.start, columns.stop)
-        values[:, ~seen] = 255 * np.array((0.48145466, 0.4578275, 0.40821073))[:, None]
+        values[:, ~seen] = 255 * np.array(CLIP_MEAN)[:, None]
         return _rounded(columns.apply(rows.apply(values, axis=1), axis=2).transpose(1, 2, 0))
 
     def visible(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.bool_]:
@@ -86,11 +87,13 @@ class Source:
         window = _window(top, bottom, left, right)
         return self._mask(window)
 
-    def seen(self, top: int, bottom: int, left: int, right: int) -> bool:
-        """Return whether anything of a part of the scaled raster is not masked."""
+    def seen(self, top: int, bottom: int, spans: Sequence[tuple[int, int]]) -> list[bool]:
+        """Return for spans of columns of the scaled raster whether any pixel is not masked."""
         rows = Resampling(self.dataset.height, self.height, top, bottom)
-        columns = Resampling(self.dataset.width, self.width, left, right)
-        return bool(self.visible(rows.start, rows.stop, columns.start, columns.stop).any())
+        columns = [Resampling(self.dataset.width, self.width, *span) for span in spans]
+        left, right = min(each.start for each in columns), max(each.stop for each in columns)
+        mask = self.visible(rows.start, rows.stop, left, right)
+        return [bool(mask[:, each.start - left : each.stop - left].any()) for each in columns]
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what a part that is kept must agree on, in JSON types."""

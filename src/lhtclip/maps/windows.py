@@ -101,10 +101,8 @@ class WindowRows:
         left = plan.lefts[self._columns[0]]
         right = plan.lefts[self._columns[-1]] + plan.window_width
         bottom = top + plan.window_height
-        seen = [
-            self._source.seen(top, bottom, plan.lefts[c], plan.lefts[c] + plan.window_width)
-            for c in self._columns
-        ]
+        spans = [(plan.lefts[c], plan.lefts[c] + plan.window_width) for c in self._columns]
+        seen = self._source.seen(top, bottom, spans)
         if not any(seen):
             return np.empty((0, 0, 3), np.uint8), seen
         return self._source.levels(top, bottom, left, right), seen

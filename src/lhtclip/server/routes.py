@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 
 from lhtclip import __version__
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.methods import METHODS
+from lhtclip.segmentation import Segmentation
 from lhtclip.server.answers import describe, labels_png
 from lhtclip.server.problems import Problem
 from lhtclip.server.requests import image_bytes, service_of, unless_gone
@@ -28,6 +29,7 @@ from lhtclip.server.schemas import (
 from lhtclip.server.service import variant_of
 from lhtclip.server.views import view
 
+T = TypeVar("T")
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemAnswer, "description": text}
     for status, text in (
@@ -95,18 +97,11 @@ async def forget_image(request: Request, identifier: str) -> Response:
 )
 async def segment_image(request: Request, identifier: str, asked: SegmentRequest) -> SegmentAnswer:
     """Label a kept image with the classes; the image tower does not run again."""
-    service = service_of(request)
-    stored = service.store.get(identifier)
-    vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)
 
-    async def work() -> SegmentAnswer:
-        encoded = await service.encoded(stored, variant)
-        result, seconds = await service.label(encoded, vocabulary, asked)
-        return await service.aside(
-            lambda: describe(result, asked.include, identifier=identifier, seconds=seconds)
-        )
+    def answer(result: Segmentation, seconds: dict[str, float]) -> SegmentAnswer:
+        return describe(result, asked.include, identifier=identifier, seconds=seconds)
 
-    return await unless_gone(request, work())
+    return await _labelled(request, identifier, asked, answer)
 
 
 @router.post(
@@ -118,16 +113,8 @@ async def segment_image(request: Request, identifier: str, asked: SegmentRequest
 )
 async def label_image(request: Request, identifier: str, asked: SegmentRequest) -> Response:
     """Answer with the class indices alone, as a greyscale PNG."""
-    service = service_of(request)
-    stored = service.store.get(identifier)
-    vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)
-
-    async def work() -> bytes:
-        encoded = await service.encoded(stored, variant)
-        result, _ = await service.label(encoded, vocabulary, asked)
-        return await service.aside(lambda: labels_png(result.labels))
-
-    return Response(await unless_gone(request, work()), media_type="image/png")
+    png = await _labelled(request, identifier, asked, lambda result, _: labels_png(result.labels))
+    return Response(png, media_type="image/png")
 
 
 @router.post(
@@ -142,8 +129,7 @@ async def probe_image(request: Request, identifier: str, asked: ProbeRequest) ->
     stored = service.store.get(identifier)
     vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)
     encoded = await service.encoded(stored, variant)
-    asker = replace(encoded, segmenter=service.variants.get(variant))
-    best = await service.ask(lambda: asker.probe(asked.x, asked.y, vocabulary, k=asked.k))
+    best = await service.ask(lambda: encoded.probe(asked.x, asked.y, vocabulary, k=asked.k))
     classes = [Candidate(name=name, probability=min(chance, 1.0)) for name, chance in best]
     return ProbeAnswer(x=asked.x, y=asked.y, classes=classes)
 
@@ -256,6 +242,25 @@ async def example(name: str) -> Response:
 async def version() -> dict[str, str]:
     """Name the version of the package."""
     return {"lhtclip": __version__}
+
+
+async def _labelled(
+    request: Request,
+    identifier: str,
+    asked: SegmentRequest,
+    form: Callable[[Segmentation, dict[str, float]], T],
+) -> T:
+    """Label a kept image and put the result into the form of the answer."""
+    service = service_of(request)
+    stored = service.store.get(identifier)
+    vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)
+
+    async def work() -> T:
+        encoded = await service.encoded(stored, variant)
+        result, seconds = await service.label(encoded, vocabulary, asked)
+        return await service.aside(lambda: form(result, seconds))
+
+    return await unless_gone(request, work())
 
 
 def _card(name: str) -> dict[str, Any]:
