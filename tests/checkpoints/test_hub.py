@@ -304,15 +304,15 @@ def test_offline(offline: Path, files: tuple[str, ...], wanted: str) -> None:
         resolve("ViT-B-16")
     assert str(error.value) == (
         f"{wanted} of openai/clip-vit-base-patch16 is not in the cache {offline}, and "
-        "HF_HUB_OFFLINE forbids to download it. Run `lhtclip download ViT-B-16` on a connected "
-        "machine and bring its HF_HOME folder (by default ~/.cache/huggingface) here, with "
+        "HF_HUB_OFFLINE forbids downloading it. Run `lhtclip download ViT-B-16` on a connected "
+        "machine and copy its HF_HOME folder (by default ~/.cache/huggingface) here, with "
         "HF_HOME set to the copy; the model 'bundled' needs no network."
     )
 
 
 def test_download_not_wanted(cache: Path) -> None:
     with pytest.raises(
-        CheckpointNotFoundError, match=r"config\.json of me/model .* nothing was to"
+        CheckpointNotFoundError, match=r"config\.json of me/model .* downloads are turned off"
     ):
         resolve("me/model", download=False)
 
@@ -321,8 +321,8 @@ def test_download_not_wanted(cache: Path) -> None:
     ("error", "message"),
     [
         (LocalEntryNotFoundError("..."), "the hub cannot be reached"),
-        (OSError("No space left\non device"), "fetching it failed (No space left)"),
-        (TimeoutError(), "fetching it failed (TimeoutError)"),
+        (OSError("No space left\non device"), "the download failed (No space left)"),
+        (TimeoutError(), "the download failed (TimeoutError)"),
     ],
 )
 def test_failing_client(
@@ -467,7 +467,7 @@ def test_real_client(tmp_path: Path, server: ThreadingHTTPServer) -> None:
     ):
         assert found[name].startswith(missing.format(name, files))
     for name in ("me/unknown", "me/gated", "me/bad--name"):
-        assert found[name].startswith(f"CheckpointNotFoundError: The hub knows no model {name} ")
+        assert found[name].startswith(f"CheckpointNotFoundError: The hub has no model {name} ")
 
     # What is cached needs no network, and what is not is named.
     Hub.requests.clear()

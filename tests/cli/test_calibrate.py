@@ -141,7 +141,7 @@ def test_what_cannot_be_done_is_said_before_a_model_is_loaded(
         (("--no-labels",), "Say which images to rank heads on: --images DIR"),
         (("--no-labels", "--data", "scenes"), "--no-labels takes no --data"),
         (("--no-labels", "--images-for-heads", 4), "--no-labels takes no --images-for-heads"),
-        (("--no-labels", "--images", "nowhere"), "'nowhere' is no image file"),
+        (("--no-labels", "--images", "nowhere"), "'nowhere' is not an image file"),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -54,7 +54,7 @@ def test_exit_codes(environment: dict[str, str], tmp_path: Path) -> None:
     )
     assert bad.returncode == 2
     assert bad.stdout == ""
-    assert bad.stderr.startswith("lhtclip: 'nowhere.png' is no image file")
+    assert bad.stderr.startswith("lhtclip: 'nowhere.png' is not an image file")
     assert len(bad.stderr.splitlines()) == 1
 
 

@@ -1,4 +1,4 @@
-"""Files of the hub: out of the cache of `huggingface_hub`, or fetched into it."""
+"""Find files of the hub in the cache of `huggingface_hub`, or download them into it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lhtclip.errors import CheckpointNotFoundError
 
 
 def cached(hub_id: str, *files: str) -> Path | None:
-    """Return the local path of the first of the files that the cache holds; asks no network."""
+    """Return the local path of the first file found in the cache; uses no network."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.utils import HFValidationError
 
@@ -20,16 +20,16 @@ def cached(hub_id: str, *files: str) -> Path | None:
 
 
 def fetch(hub_id: str, *files: str, name: str, download: bool) -> Path:
-    """Return the local path of the first of the files that the hub has.
+    """Return the local path of the first of these files that the hub has.
 
     Args:
         hub_id: "organisation/model".
         files: Names in order of preference.
-        name: What the user calls the model.
-        download: Whether what is not in the cache may be fetched.
+        name: The user's name for the model.
+        download: Whether files that are not in the cache may be downloaded.
 
     Raises:
-        CheckpointNotFoundError: The hub has none of them, or none can be fetched.
+        CheckpointNotFoundError: The hub has none of them, or none can be downloaded.
     """
     for file in files:
         path = fetch_optional(hub_id, file, name=name, download=download, wanted=file)
@@ -44,17 +44,17 @@ def fetch(hub_id: str, *files: str, name: str, download: bool) -> Path:
 def fetch_optional(
     hub_id: str, file: str, *, name: str, download: bool, wanted: str
 ) -> Path | None:
-    """Return the local path of a file, None where the hub has no such file.
+    """Return the local path of a file; None if the hub has no such file.
 
     Args:
         hub_id: "organisation/model".
-        file: Its name there.
-        name: What the user calls the model.
-        download: Whether it may be fetched.
-        wanted: The file that errors name as missing, which a model cannot do without.
+        file: Its name on the hub.
+        name: The user's name for the model.
+        download: Whether it may be downloaded.
+        wanted: The required file that errors report as missing.
 
     Raises:
-        CheckpointNotFoundError: It is not in the cache and cannot be fetched.
+        CheckpointNotFoundError: It is not in the cache and cannot be downloaded.
     """
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.utils import (
@@ -68,11 +68,11 @@ def fetch_optional(
         if download and not constants.HF_HUB_OFFLINE:
             look_up(hub_id, file)
         return Path(hf_hub_download(hub_id, file, local_files_only=not download))
-    except LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError with another meaning
+    except LocalEntryNotFoundError as error:  # an EntryNotFoundError with another meaning
         if not download:
-            reason = "nothing was to be downloaded"
+            reason = "downloads are turned off"
         elif constants.HF_HUB_OFFLINE:
-            reason = "HF_HUB_OFFLINE forbids to download it"
+            reason = "HF_HUB_OFFLINE forbids downloading it"
         else:
             reason = "the hub cannot be reached"
         raise _not_here(hub_id, name, wanted, reason) from error
@@ -80,16 +80,16 @@ def fetch_optional(
         return None
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise CheckpointNotFoundError(
-            f"The hub knows no model {hub_id} that may be read from here, and there is no folder "
+            f"The hub has no model {hub_id} that this machine may read, and there is no folder "
             "of that name. Check the spelling; a private or gated model needs HF_TOKEN."
         ) from error
-    except Exception as error:  # the client's and its transport's errors have no common root
+    except Exception as error:  # client and transport share no base class
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-        raise _not_here(hub_id, name, wanted, f"fetching it failed ({reason})") from error
+        raise _not_here(hub_id, name, wanted, f"the download failed ({reason})") from error
 
 
 def look_up(hub_id: str, file: str) -> None:
-    """Ask the hub for a file, once: where no hub answers, its client would retry for half a minute.
+    """Ask the hub for a file once; its own client would retry an unreachable hub for 30 seconds.
 
     Raises:
         LocalEntryNotFoundError: The hub cannot be reached.
@@ -100,10 +100,10 @@ def look_up(hub_id: str, file: str) -> None:
     try:
         get_hf_file_metadata(hf_hub_url(hub_id, file), timeout=constants.HF_HUB_ETAG_TIMEOUT)
     except HfHubHTTPError:
-        return  # it answered; the client tells what is wrong
+        return  # it answered; the client reports the problem
     except HFValidationError:
         raise
-    except Exception as error:  # the errors of its transport have no common root
+    except Exception as error:  # errors of its transport have no common base class
         raise LocalEntryNotFoundError(f"The hub cannot be reached: {error}") from error
 
 
@@ -112,7 +112,7 @@ def _not_here(hub_id: str, name: str, file: str, reason: str) -> CheckpointNotFo
 
     return CheckpointNotFoundError(
         f"{file} of {hub_id} is not in the cache {constants.HF_HUB_CACHE}, and {reason}. Run "
-        f"`lhtclip download {name}` on a connected machine and bring its HF_HOME folder (by "
+        f"`lhtclip download {name}` on a connected machine and copy its HF_HOME folder (by "
         "default ~/.cache/huggingface) here, with HF_HOME set to the copy; the model 'bundled' "
         "needs no network."
     )

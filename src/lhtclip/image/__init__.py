@@ -1,1 +1,1 @@
-"""Image files to normalised pixels, and where sliding windows lie."""
+"""Read image files as normalised pixels, and place sliding windows on them."""

@@ -1,4 +1,4 @@
-"""Bands become red, green and blue: which are chosen, how they are scaled, what is transparent."""
+"""Choose the bands that become red, green and blue, scale them, and apply transparency."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def to_rgb(
     alpha: bool = False,
     colour: bool = True,
 ) -> npt.NDArray[np.uint8]:
-    """Return RGB levels (height, width, 3), in memory of their own.
+    """Return RGB levels (height, width, 3) as a new array.
 
     Args:
         values: (height, width, bands).
@@ -33,8 +33,8 @@ def to_rgb(
         colour: Whether the first three of several bands are red, green and blue.
 
     Raises:
-        InputError: There are no such bands, it is not clear which are meant, or their values
-            cannot be scaled.
+        InputError: A band does not exist, the choice of bands is ambiguous, or the values cannot
+            be scaled.
     """
     bands = values.shape[-1]
     if settings.places is not None:
@@ -43,8 +43,8 @@ def to_rgb(
     colours = 1 if bands < 3 else 3
     if bands > 4 or (bands > 1 and not colour and not alpha):
         raise InputError(
-            f"{name} has {bands} bands: say which are red, green and blue, such as --bands 3,2,1, "
-            "or which one is shown in grey, such as --bands 1 (in Python "
+            f"{name} has {bands} bands. Name those for red, green and blue, such as --bands 3,2,1, "
+            "or a single one to show in grey, such as --bands 1 (in Python "
             "ReadingSettings(bands=...))."
         )
     levels = _three(to_levels(values[..., :colours], settings, name=name, full=full))
@@ -56,7 +56,7 @@ def to_rgb(
 
 
 def on_white(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    """Lay an RGBA picture on white."""
+    """Composite an RGBA image onto white."""
     white = Image.new("RGBA", picture.size, "white")
     return np.array(Image.alpha_composite(white, picture).convert("RGB"))
 

@@ -1,4 +1,4 @@
-"""An image file becomes RGB levels: by Pillow, and where that loses bits or fails, otherwise."""
+"""Decode an image file to RGB levels: by Pillow, or by tifffile or raw bytes where Pillow fails."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from lhtclip.image.tiff import TiffContent, read_tiff_values, tiff_content
 
 _PNG_START, _PNG_DEPTH_AT = b"\x89PNG\r\n\x1a\n", 24
 _FULL_16 = 65535
-# Of 16 bits Pillow keeps the first byte in each of these modes. Read the other way round, it keeps
-# the second.
+# In these modes Pillow keeps only the first byte of each 16-bit value. Reading with the opposite
+# byte order yields the second.
 _NATIVE = {"little": "L", "big": "B"}[sys.byteorder]
 _OTHER_END = {"B": "L", "L": "B", "N": "B" if _NATIVE == "L" else "L"}
 _SECOND_BYTE = {
@@ -36,8 +36,8 @@ def read_file(
     """Read an image file (a path or its bytes) as RGB levels (height, width, 3), upright.
 
     Raises:
-        InputError: The file is missing, no image, damaged or too large, or its values cannot be
-            read as levels.
+        InputError: The file is missing, damaged, too large or not an image, or its values cannot
+            be read as levels.
     """
     with open_source(source) as (file, name):
         content = tiff_content(file)
@@ -68,7 +68,7 @@ def _from_tiff(
 
 
 def _is_deep(file: BinaryIO, content: TiffContent | None) -> bool:
-    """Tell whether several bands of 16 bits are stored, of which Pillow keeps 8."""
+    """Return whether the file stores several 16-bit bands, which Pillow reduces to 8 bits."""
     if content is not None:
         return content.bits == 16
     file.seek(0)
@@ -82,6 +82,6 @@ def _sixteen_bits(
     first_bytes = np.asarray(upright(first)).astype(np.uint16)
     try:
         second = decode(file, name, max_pixels=max_pixels, raw_modes=_SECOND_BYTE)
-    except InputError:  # a Pillow that knows no such order: what it keeps is all there is
+    except InputError:  # this Pillow does not support the order: keep what it reads
         return first_bytes * 257
     return first_bytes * 256 + np.asarray(upright(second))

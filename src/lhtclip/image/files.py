@@ -1,4 +1,4 @@
-"""Which image files there are below what a user gives, and what was left out."""
+"""Find the image files below the paths that a user gives, and report what was skipped."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _logger = logging.getLogger("lhtclip")
 
 
 def suffixes_read() -> tuple[str, ...]:
-    """Return the suffixes of image files in folders, those of installed extras included."""
+    """Return the suffixes to look for in folders, including those of installed extras."""
     return (*SUFFIXES, *SUFFIXES_OF_HEIF) if has_heif() else SUFFIXES
 
 
 def find_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """List the image files that the paths stand for, each once, in the order of the paths.
+    """List the image files that the paths refer to, without duplicates, in the order of the paths.
 
-    What else looks like an image in a folder (a format that is not read, a linked folder, a FIFO)
-    is left out with a warning.
+    Other entries of a folder that look like images (an unsupported format, a linked folder, a FIFO)
+    are skipped with a warning.
 
     Args:
-        paths: Files, taken whatever their suffix; folders, searched with all their subfolders for
-            the known suffixes and sorted, hidden names left out; globs ("shots/**/*.jpg").
+        paths: Files with any suffix; folders, which are searched recursively for the known
+            suffixes, sorted, without hidden names; and globs ("shots/**/*.jpg").
 
     Raises:
-        InputError: A path that matches nothing.
+        InputError: A path matches nothing.
     """
     given = [paths] if isinstance(paths, (str, Path)) else paths
     found = {os.path.abspath(file): file for path in given for file in _expand(path)}
@@ -62,11 +62,11 @@ def _expand(path: str | Path) -> list[Path]:
     told = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
     if not files:
         raise InputError(
-            f"{printable(path)!r} is no image file, and no folder or glob with images in it "
-            f"({' '.join(suffixes_read())})." + (f" Left out: {told}." if told else "")
+            f"{printable(path)!r} is not an image file, nor a folder or glob with images in it "
+            f"({' '.join(suffixes_read())})." + (f" Skipped: {told}." if told else "")
         )
     if told:
-        _logger.warning("%s: left out %s.", printable(path), told)
+        _logger.warning("%s: skipped %s.", printable(path), told)
     return files
 
 
@@ -81,7 +81,7 @@ def _below(folder: Path, left_out: Counter[str]) -> list[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in folders:
             if os.path.islink(os.path.join(place, name)):
-                left_out["linked folder: give it by itself"] += 1
+                left_out["linked folder: pass its path to include it"] += 1
         for name in files:
             if name.startswith("."):
                 continue
@@ -107,4 +107,4 @@ def _kind(file: Path) -> str | None:
     try:
         return special_kind(os.stat(file).st_mode)
     except OSError:
-        return "broken link" if os.path.islink(file) else None  # the rest is told when it is opened
+        return "broken link" if os.path.islink(file) else None  # opening it reports the rest

@@ -1,7 +1,7 @@
-"""Values of any type become levels from 0 to 255, by a range that is given or the type's own.
+"""Scale values of any type to levels from 0 to 255.
 
-A scale is taken from the type (255, 65535 or 1) unless a range is given, never from the brightest
-pixel. Where next to all of it would come out black, a warning says so.
+The scale comes from the given range or from the type (255, 65535 or 1), never from the brightest
+pixel. A warning is logged if nearly the whole image would be black.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def to_levels(
 
     Args:
         values: Of any number type.
-        settings: Whether a range was given.
+        settings: The range, if one was given.
         name: What warnings and errors call the image.
-        full: The value that becomes white unless a range is given; None where values of this type
-            say nothing of it, so that a range is needed.
+        full: The value that becomes white unless a range is given; None if the type implies none
+            and a range is required.
 
     Raises:
-        InputError: The values cannot be scaled without a range, or there is no number among them.
+        InputError: The values cannot be scaled without a range, or none of them is a number.
     """
     if settings.shares is not None:
         bounds = [_percentiles(band, settings.shares, name) for band in np.moveaxis(values, -1, 0)]
@@ -45,8 +45,8 @@ def to_levels(
     elif full is None:
         low, high = _extremes(values, name)
         raise InputError(
-            f"{name} holds values of type {values.dtype} from {low:g} to {high:g}: say which are "
-            "black and white, --range LOW,HIGH or --range 2%,98% (in Python "
+            f"{name} holds values of type {values.dtype} from {low:g} to {high:g}. Set those for "
+            "black and white: --range LOW,HIGH or --range 2%,98% (in Python "
             "ReadingSettings(range=...))."
         )
     elif values.dtype == np.uint8 and full == _FULL_8:
@@ -58,7 +58,7 @@ def to_levels(
 
 
 def warn_if_dark(values: npt.NDArray[Any], full: float, *, name: str) -> None:
-    """Say that an image is next to black, where nearly all values lie in a small part of the range.
+    """Warn if nearly all values lie in a small part of the range, so that the image is dark.
 
     Args:
         values: Of any shape.
@@ -83,10 +83,10 @@ def warn_if_dark(values: npt.NDArray[Any], full: float, *, name: str) -> None:
 
 
 def warn_if_seen_through(alpha: npt.NDArray[Any], *, name: str) -> None:
-    """Say that a band was taken for transparency, where it does not look like one.
+    """Warn if a band that is used as transparency does not look like it.
 
-    True transparency is mostly all or nothing; values in between nearly everywhere, or nothing to
-    be seen at all, are more likely another band.
+    Real transparency is mostly all or nothing. Intermediate values nearly everywhere, or an image
+    that is fully transparent, suggest some other band.
 
     Args:
         alpha: Levels (height, width), 0 to 255.
@@ -96,8 +96,8 @@ def warn_if_seen_through(alpha: npt.NDArray[Any], *, name: str) -> None:
     if between > _SEEN_THROUGH or int(alpha.max(initial=0)) == 0:
         share = float(np.mean(alpha < 255))
         _logger.warning(
-            "%s: its last band is taken for transparency, and %.0f %% of its pixels are laid on "
-            "white. If it is another band, such as near infrared, pass --alpha ignore (in Python "
+            "%s: its last band is used as transparency, which mixes white into %.0f %% of its "
+            "pixels. If it is another band, such as near infrared, pass --alpha ignore (in Python "
             "ReadingSettings(alpha='ignore')).",
             name,
             100 * share,
@@ -109,13 +109,13 @@ def _percentiles(
 ) -> tuple[float, float]:
     some = _some(band)
     if some.size == 0:
-        raise InputError(f"{name} has a band without a single number in it.")
+        raise InputError(f"{name} has a band that contains no finite number.")
     low, high = (float(each) for each in np.percentile(some, shares))
     return (low, high) if low < high else (low, low + 1)
 
 
 def _some(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Take at most some million finite values, evenly."""
+    """Return an even sample of at most a few million finite values."""
     flat = values.reshape(-1)
     some = flat[:: max(1, flat.size // _SAMPLED)]
     return some[np.isfinite(some)] if np.issubdtype(some.dtype, np.floating) else some
@@ -124,12 +124,12 @@ def _some(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _extremes(values: npt.NDArray[Any], name: str) -> tuple[float, float]:
     finite = values[np.isfinite(values)]
     if finite.size == 0:
-        raise InputError(f"{name} holds no number that is finite.")
+        raise InputError(f"{name} contains no finite number.")
     return float(finite.min()), float(finite.max())
 
 
 def _scaled(values: npt.NDArray[Any], bounds: list[tuple[float, float]]) -> npt.NDArray[np.uint8]:
-    """Bring each band's bounds to 0 and 255, halves up; what is no number becomes black."""
+    """Map each band's bounds to 0 and 255, rounding half up; NaN becomes black."""
     levels = np.empty(values.shape, dtype=np.uint8)
     rows = max(1, _ROWS // max(1, values.shape[1]))
     for band, (low, high) in enumerate(bounds):

@@ -1,4 +1,4 @@
-"""Image files are opened safely: known formats only, bounded in size, one error for all damage."""
+"""Open image files safely: known formats only, bounded size, one error for any damage."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from lhtclip.errors import InputError
 from lhtclip.files.c_messages import c_messages_caught
 from lhtclip.files.regular_files import open_regular
 
-MAX_PIXELS = 178_956_970  # the count at which Pillow itself takes a file for a decompression bomb
+MAX_PIXELS = 178_956_970  # the count above which Pillow itself suspects a decompression bomb
 
-# Formats that are raster images and decoded by Pillow alone (EPS, say, would start Ghostscript).
+# Raster formats that Pillow decodes by itself (EPS, for example, would start Ghostscript).
 SUFFIXES_OF_FORMAT = {
     "AVIF": (".avif",),
     "BMP": (".bmp", ".dib"),
@@ -46,11 +46,11 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # it logs what it ra
 
 
 class UnknownKindError(InputError):
-    """A file that none of the known decoders takes for its own."""
+    """No known decoder recognises the file."""
 
 
 def has_heif() -> bool:
-    """Say whether HEIC files can be read."""
+    """Return whether HEIC files can be read."""
     return find_spec("pillow_heif") is not None
 
 
@@ -65,7 +65,7 @@ def open_picture(
 
     Args:
         source: The file.
-        formats: Names of the Pillow formats that are tried, whatever the suffix says.
+        formats: Names of the Pillow formats to try, regardless of the suffix.
         max_pixels: Largest height x width that is decoded.
 
     Raises:
@@ -79,10 +79,10 @@ def open_picture(
 def open_source(
     source: str | os.PathLike[str] | bytes,
 ) -> Generator[tuple[BinaryIO, str], None, None]:
-    """Open a path, or bytes, and say what errors should call it.
+    """Open a path or bytes, and return it with its name for error messages.
 
     Raises:
-        InputError: The file is missing, unreadable, or no regular file.
+        InputError: The file is missing, unreadable or not a regular file.
     """
     name = "The image" if isinstance(source, bytes) else printable(source)
     with ExitStack() as stack:
@@ -113,7 +113,7 @@ def decode(
         name: What errors call it.
         formats: As `open_picture`.
         max_pixels: As `open_picture`.
-        raw_modes: Pillow's names of how values are stored, and what they are read as instead.
+        raw_modes: Replacements for Pillow's raw modes, which say how values are stored.
 
     Raises:
         InputError: As `open_picture`.
@@ -132,15 +132,15 @@ def decode(
         raise _unidentified(file, name, formats) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise too_large(name, max_pixels) from None
-    except Exception as error:  # decoders raise whatever the damage makes them trip over
+    except Exception as error:  # damaged files make decoders raise errors of any type
         raise InputError(f"{name} is damaged or incomplete: {_reason(error)}.") from error
     if messages:
-        _logger.warning("%s is damaged in places (%s); the rest was read.", name, messages[0])
+        _logger.warning("%s is partly damaged (%s); the rest was read.", name, messages[0])
     return picture
 
 
 def warn_of_further_frames(file: BinaryIO, name: str, *, format: str | None) -> None:
-    """Say that only the first frame or page of a file is read, where there are more."""
+    """Warn that only the first frame or page of a file is read, if it has more."""
     if format not in _COUNTED:
         return
     try:
@@ -152,9 +152,9 @@ def warn_of_further_frames(file: BinaryIO, name: str, *, format: str | None) -> 
             count = getattr(picture, "n_frames", 2)
             if picture.format == "TIFF" and _is_overview(picture):
                 return
-    except Exception:  # what is broken behind the first frame is of no concern
+    except Exception:  # damage after the first frame does not matter
         return
-    _logger.warning("%s holds %d %s: the first one is read.", name, count, what)
+    _logger.warning("%s holds %d %s; only the first is read.", name, count, what)
 
 
 def too_large(name: str, max_pixels: int) -> InputError:
@@ -166,7 +166,7 @@ def too_large(name: str, max_pixels: int) -> InputError:
 
 
 def printable(path: str | os.PathLike[str]) -> str:
-    """Return a path as text that any stream can write; bytes that are no text are escaped."""
+    """Return a path as text that any stream can write, with undecodable bytes escaped."""
     return os.fspath(path).encode("utf-8", "backslashreplace").decode()
 
 
@@ -195,7 +195,7 @@ def _replaced(arguments: Any, raw_modes: dict[str, str]) -> Any:
 
 
 def _load(picture: ImageFile) -> list[str]:
-    """Decode the pixels; return what libtiff had to say."""
+    """Decode the pixels, and return libtiff's messages."""
     if not any(tile[0] == "libtiff" for tile in picture.tile):
         picture.load()
         return []
@@ -237,10 +237,10 @@ def _is_overview(picture: Image.Image) -> bool:
 
 @contextmanager
 def _pillow_limited_to(max_pixels: int) -> Generator[None, None, None]:
-    """Let Pillow raise above `max_pixels` and be silent below, about odd metadata too.
+    """Make Pillow raise above `max_pixels` and suppress its warnings below.
 
-    Its limit and Python's warning filters belong to the whole process, hence the lock; pictures
-    within Pillow's own limit are decoded outside of it.
+    The limit and Python's warning filters are global to the process, hence the lock. Images within
+    Pillow's own limit are decoded outside of it.
     """
     with _limit_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""A picture of Pillow's, of any mode, becomes RGB levels, upright."""
+"""Convert a PIL image of any mode to upright RGB levels."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _TURN_OF_ORIENTATION = {
 def picture_to_rgb(
     picture: Image.Image, settings: ReadingSettings, *, name: str
 ) -> npt.NDArray[np.uint8]:
-    """Return RGB levels (height, width, 3) in memory of their own.
+    """Return RGB levels (height, width, 3) as a new array.
 
     Raises:
-        InputError: The picture's mode or values have no way to RGB.
+        InputError: The mode or the values cannot be converted to RGB.
     """
     picture = upright(picture)
     mode = picture.mode
@@ -55,7 +55,7 @@ def picture_to_rgb(
         )
     except ValueError as error:
         raise InputError(
-            f"Pictures of mode {mode} have no way to RGB; save it as an RGB image first."
+            f"PIL images of mode {mode} cannot be converted to RGB; save it as an RGB image first."
         ) from error
     bands = np.asarray(stored.convert("L") if mode == "1" else stored)
     alpha = stored.mode in ("LA", "RGBA", "RGBa")
@@ -64,17 +64,17 @@ def picture_to_rgb(
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF orientation says."""
+    """Rotate or flip an image according to its EXIF orientation."""
     try:
         orientation: object = picture.getexif().get(ExifTag.Orientation, 1)
-    except Exception:  # broken metadata, sound picture: viewers show it as stored, so do we
+    except Exception:  # the metadata is broken, the image is not: viewers show it as stored
         return picture
     turn = _TURN_OF_ORIENTATION.get(orientation) if isinstance(orientation, int) else None
     return picture if turn is None else picture.transpose(turn)
 
 
 def _as_seen(picture: Image.Image, name: str) -> npt.NDArray[np.uint8]:
-    """Return what a viewer shows, on white."""
+    """Return the image as a viewer shows it, on white."""
     see_through = picture.mode in ("P", "PA", "LA", "RGBA", "RGBa")
     if not see_through and "transparency" not in picture.info:
         return np.array(picture.convert("RGB"))

@@ -1,8 +1,8 @@
-"""Whatever picture a user holds becomes one upright RGB array, and that the pixels CLIP expects.
+"""Read an image from any source as an upright RGB array, and turn that into CLIP's pixels.
 
-Levels keep their meaning: a scale is taken from the format (255, 65535 or 1), never from the
-brightest pixel of the picture. What can be seen through is laid on white, as a browser shows it:
-the colours stored under transparent pixels are arbitrary and would reach the model otherwise.
+Levels keep their meaning: the scale comes from the format (255, 65535 or 1), never from the
+brightest pixel. Transparent images are composited onto white, as in a browser: the colours stored
+under transparent pixels are arbitrary and would otherwise reach the model.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from lhtclip.image.settings import PLAIN, ReadingSettings
 
 @runtime_checkable
 class Readable(Protocol):
-    """A file that is open for reading bytes."""
+    """A file opened for reading bytes."""
 
     def read(self) -> bytes:
-        """Return all that is left."""
+        """Return the remaining bytes."""
         ...
 
 
@@ -40,31 +40,32 @@ ImageSource: TypeAlias = (
     str | os.PathLike[str] | bytes | Readable | Image.Image | npt.NDArray[Any] | torch.Tensor
 )
 
-_WHOLE_PIXELS = 1 << 25  # larger images are not brought to floating-point numbers as a whole
-_NAME = "The image"  # of what has no name
+_WHOLE_PIXELS = 1 << 25  # larger images are not converted to floating point as a whole
+_NAME = "The image"  # name of a source that has none
 
 
 def read_image(
     source: ImageSource, *, max_pixels: int = MAX_PIXELS, settings: ReadingSettings = PLAIN
 ) -> npt.NDArray[np.uint8]:
-    """Read one picture as contiguous RGB levels (H, W, 3), upright, in memory of its own.
+    """Read one image as a new, contiguous array of upright RGB levels (H, W, 3).
 
     Args:
         source: One of
-            a path, or the bytes of an image file, or an open file: of animations and stacks the
+            a path, the bytes of an image file, or an open file; animations and stacks give their
             first frame, with a warning;
-            a PIL image of any mode, in its present frame (mode F only with values in [0, 1],
+            a PIL image of any mode, at its current frame (mode F only with values in [0, 1],
             mode I only with 16-bit values, as 16-bit files give);
             an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), greyscale, RGB or RGBA;
             a tensor (1, H, W) or (3, H, W) on any device.
             Arrays and tensors hold uint8 levels or floating-point values in [0, 1].
-            EXIF orientation is applied; alpha is laid on white; 16-bit values are divided by 257.
+            EXIF orientation is applied, alpha is composited onto white, and 16-bit values are
+            divided by 257.
         max_pixels: Largest height x width that is decoded.
-        settings: A range, bands, or a way with alpha of your own; with these, values of any type
-            and arrays and TIFFs of any number of bands can be read.
+        settings: Range, bands and treatment of alpha. With these, values of any type, and arrays
+            and TIFFs with any number of bands, can be read.
 
     Raises:
-        InputError: The source is missing, broken, too large, or of another shape, type or range.
+        InputError: The source is missing, broken or too large, or has another shape, type or range.
     """
     if isinstance(source, torch.Tensor):
         return _from_tensor(source, max_pixels, settings)
@@ -91,7 +92,7 @@ def read_image(
 def resized_shape(
     height: int, width: int, *, short_side: int, long_side: int = 2048
 ) -> tuple[int, int]:
-    """Height and width that bring the shorter side to `short_side`, the longer at most `long_side`.
+    """Return the size whose shorter side is `short_side`, and whose longer is at most `long_side`.
 
     Sides round half up and are at least 1 pixel, as in the published evaluations (mmcv's rule).
 
@@ -119,16 +120,16 @@ def to_pixels(
 ) -> torch.Tensor:
     """Resize RGB levels (H, W, 3) to `size` (h, w) and normalise them to pixels (3, h, w).
 
-    The result of the resize is rounded to whole levels. That is OpenCV's INTER_LINEAR, which
-    published evaluations used, within one level; with "opencv" it is that, bit for bit.
+    The resized image is rounded to whole levels. "bilinear" is within one level of OpenCV's
+    INTER_LINEAR, which published evaluations used; "opencv" equals it bit for bit.
 
     Args:
-        image: As `read_image` gives it.
-        size: Height and width to reach; nothing is resampled when the image has them.
-        device: Where the pixels are computed and stay.
-        dtype: What the pixels are cast to in the end; the arithmetic is float32.
+        image: As from `read_image`.
+        size: Target height and width; an image of that size is not resampled.
+        device: Device of the computation and of the result.
+        dtype: Type of the result; the arithmetic is float32.
         mean: Subtracted from each channel, in units of the full range [0, 1].
-        std: Divides each channel afterwards, in the same units.
+        std: Divisor of each channel, in the same units.
         resize: "bilinear", or "opencv".
     """
     if resize == "bilinear" and image.shape[0] * image.shape[1] > _WHOLE_PIXELS:
@@ -145,9 +146,9 @@ def to_pixels(
 
 
 def _nearest_four(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> torch.Tensor:
-    """Resize bilinearly to (3, h, w), from the pixels alone that take part.
+    """Resize bilinearly to (3, h, w), converting only the pixels that contribute.
 
-    Of a very large image the whole as floating-point numbers would take 12 bytes a pixel.
+    A very large image as a whole would take 12 bytes per pixel in floating point.
     """
     levels = torch.from_numpy(image)
     (tops, bottoms, down), (lefts, rights, across) = map(_neighbours, image.shape[:2], size)
@@ -163,7 +164,7 @@ def _nearest_four(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> torch.
 
 
 def _neighbours(source: int, target: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the pixels before and behind each place of an axis, and the latter's weight."""
+    """Return the pixels before and after each position on an axis, and the second one's weight."""
     places = (torch.arange(target, dtype=torch.float32) + 0.5) * (source / target) - 0.5
     places = places.clamp(0, source - 1)
     low = places.long()
@@ -171,7 +172,7 @@ def _neighbours(source: int, target: int) -> tuple[torch.Tensor, torch.Tensor, t
 
 
 def _on_device(image: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-    """Bring levels to a device; on CUDA what was given to it before goes on meanwhile."""
+    """Copy levels to a device; on CUDA, asynchronously."""
     levels = torch.tensor(image)
     if device.type == "cuda":
         return levels.pin_memory().to(device, non_blocking=True)
@@ -189,7 +190,7 @@ def _content(file: Readable) -> bytes:
     except (OSError, ValueError) as error:
         raise InputError(f"Cannot read the open file: {error}.") from error
     if not isinstance(content, bytes):
-        raise InputError("The open file gives text: open images in binary mode, 'rb'.")
+        raise InputError("The open file yields text; open images in binary mode, 'rb'.")
     return content
 
 
@@ -204,7 +205,7 @@ def _from_tensor(
         )
     _check_size(shape[2], shape[1], max_pixels)
     if tensor.is_floating_point():
-        tensor = tensor.float()  # NumPy knows no bfloat16
+        tensor = tensor.float()  # NumPy has no bfloat16
     return _from_array(tensor.detach().permute(1, 2, 0).cpu().numpy(), max_pixels, settings)
 
 
@@ -229,7 +230,7 @@ def _from_array(
 
 
 def _full_range(values: npt.NDArray[Any], settings: ReadingSettings) -> float | None:
-    """Return what stands for white; values with another range need settings that name it."""
+    """Return the value of white; other ranges must be named in the settings."""
     if values.dtype == np.uint8:
         return 255.0
     if settings.range is not None and values.dtype.kind in "iuf":
@@ -237,7 +238,7 @@ def _full_range(values: npt.NDArray[Any], settings: ReadingSettings) -> float | 
     if values.dtype.kind != "f":
         raise InputError(
             f"Images must be uint8 levels or floating-point values in [0, 1], got {values.dtype}; "
-            "for others name their range, ReadingSettings(range=(0, 3000))."
+            "for others set the range, such as ReadingSettings(range=(0, 3000))."
         )
     lowest, highest = float(values.min()), float(values.max())
     if not (lowest >= 0 and highest <= 1):  # also refuses nan

@@ -20,7 +20,7 @@ def resize_levels(levels: Tensor, size: tuple[int, int]) -> Tensor:
 
     Args:
         levels: uint8 (channels, height, width).
-        size: Height and width to reach.
+        size: Target height and width.
 
     Returns:
         uint8 (channels, *size).
@@ -42,8 +42,8 @@ def resize_levels(levels: Tensor, size: tuple[int, int]) -> Tensor:
 def _axis(source: int, target: int, *, columns: bool = False) -> tuple[Tensor, ...]:
     """Return both neighbours of each target pixel and their weights, int32 (target,) each.
 
-    Beyond the edges OpenCV repeats the outermost pixel, but for columns it does so by a weight of
-    0 and for rows by the index alone.
+    Beyond the edges OpenCV repeats the outermost pixel: for columns by a weight of 0, for rows by
+    clamping the index only.
     """
     scale = source / target
     places = ((torch.arange(target, dtype=torch.float64) + 0.5) * scale - 0.5).float()

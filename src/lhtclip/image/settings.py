@@ -1,4 +1,4 @@
-"""How picture files and arrays become RGB levels, where their format leaves it open."""
+"""Settings that say how image files and arrays become RGB levels if their format does not."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _MOST_BANDS = 4096
 
 @dataclass(frozen=True, slots=True)
 class ReadingSettings:
-    """How values become the levels that the model sees.
+    """How stored values become the levels that the model sees.
 
     Attributes:
-        range: The values that become black and white, such as (0, 3000) or "0,3000"; or shares of
-            all values of a band, such as "2%,98%", which stretch each band by itself. None takes
-            the full range of the type: 255, 65535, or 1 for floating-point values.
-        bands: Which bands are red, green and blue, or the one grey one, counted from 1, such as
-            (4, 3, 2) or "4,3,2". None takes them as the file says.
-        alpha: "white" lays what can be seen through on white; "ignore" takes the colours as they
-            are stored, for a fourth band that is something else, such as near infrared.
+        range: The values that become black and white, such as (0, 3000) or "0,3000"; or
+            percentiles, such as "2%,98%", which stretch each band separately. None uses the full
+            range of the type: 255, 65535, or 1 for floating-point values.
+        bands: The bands for red, green and blue, or a single band for grey, counted from 1, such
+            as (4, 3, 2) or "4,3,2". None follows the file.
+        alpha: "white" composites transparent images onto white; "ignore" uses the colours as
+            stored, for a fourth band that is not transparency, such as near infrared.
     """
 
     range: str | Sequence[float] | None = None
@@ -30,17 +30,17 @@ class ReadingSettings:
     alpha: Literal["white", "ignore"] = "white"
 
     def __post_init__(self) -> None:
-        """Check all three, and bring them to one form."""
+        """Validate and normalise the three settings."""
         if self.range is not None:
             object.__setattr__(self, "range", _checked_range(self.range))
         if self.bands is not None:
             object.__setattr__(self, "bands", _checked_bands(self.bands))
         if self.alpha not in ("white", "ignore"):
-            raise unknown("way with alpha", str(self.alpha), ("white", "ignore"))
+            raise unknown("treatment of alpha", str(self.alpha), ("white", "ignore"))
 
     @property
     def limits(self) -> tuple[float, float] | None:
-        """The values that become black and white, where they are given as values."""
+        """The values that become black and white; None unless given as values."""
         if self.range is None or isinstance(self.range, str):
             return None
         low, high = self.range
@@ -48,7 +48,7 @@ class ReadingSettings:
 
     @property
     def shares(self) -> tuple[float, float] | None:
-        """The percentiles that become black and white, where they are given as percentiles."""
+        """The percentiles that become black and white; None unless given as percentiles."""
         if not isinstance(self.range, str):
             return None
         low, high = (float(part.rstrip("%")) for part in self.range.split(","))
@@ -56,7 +56,7 @@ class ReadingSettings:
 
     @property
     def places(self) -> tuple[int, ...] | None:
-        """The bands counted from 0, where they are given."""
+        """The bands counted from 0; None unless given."""
         if self.bands is None:
             return None
         return tuple(band - 1 for band in cast("tuple[int, ...]", self.bands))

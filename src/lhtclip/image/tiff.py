@@ -1,4 +1,4 @@
-"""TIFF files that Pillow does not read, or reads wrongly: what they hold, and their values."""
+"""Describe and read TIFF files that Pillow cannot read, or reads wrongly."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _MOST_BYTES = 4 << 30
 
 @dataclass(frozen=True, slots=True)
 class TiffContent:
-    """What the first page of a TIFF holds.
+    """Content of the first page of a TIFF.
 
     Attributes:
         width: Pixels.
         height: Pixels.
-        bands: Values a pixel.
-        bits: Of each value; the most, where bands differ.
-        kind: Of value, in words.
-        separate: Whether each band is stored by itself.
-        colour: Whether its first three bands say that they are red, green and blue.
-        alpha: Whether its last band says that it is transparency.
+        bands: Values per pixel.
+        bits: Bits per value; the maximum if bands differ.
+        kind: Kind of value, in words.
+        separate: Whether each band is stored separately.
+        colour: Whether the first three bands are tagged as red, green and blue.
+        alpha: Whether the last band is tagged as transparency.
     """
 
     width: int
@@ -55,12 +55,12 @@ class TiffContent:
 
     @property
     def read_by_pillow(self) -> bool:
-        """Whether Pillow reads the values right, where it reads them at all."""
+        """Whether Pillow reads the values correctly, if it reads them at all."""
         return not (self.separate and self.bands > 1 and self.bits > 8)
 
 
 def tiff_content(file: BinaryIO) -> TiffContent | None:
-    """Read what a file holds from its tags; None where it is no TIFF or its tags are broken."""
+    """Describe a file from its tags; None if it is not a TIFF or its tags are broken."""
     file.seek(0)
     header = file.read(16)
     if header[:4] not in _MAGIC:
@@ -80,28 +80,28 @@ def tiff_content(file: BinaryIO) -> TiffContent | None:
             colour=tags.get(_PHOTOMETRIC) == _RGB,
             alpha=_numbers(tags.get(_EXTRA, 0))[-1] in (1, 2),
         )
-    except Exception:  # what broken tags raise has no common root
+    except Exception:  # errors of broken tags have no common base class
         return None
 
 
 def can_read_values() -> bool:
-    """Say whether the package for TIFFs of any kind is installed."""
+    """Return whether tifffile is installed."""
     return find_spec("tifffile") is not None
 
 
 def read_tiff_values(
     file: BinaryIO, content: TiffContent, settings: ReadingSettings, *, name: str, max_pixels: int
 ) -> npt.NDArray[Any]:
-    """Read the values of the first page, whatever their type, (height, width, bands).
+    """Read the values of the first page, of any type, (height, width, bands).
 
     Raises:
-        InputError: The package is not installed, the file is damaged or too large, or it does not
+        InputError: tifffile is not installed, the file is damaged or too large, or it does not
             say which of its bands are colours.
     """
     choice = "" if content.bands < 5 or settings.bands else " and --bands to choose three of them"
     if not can_read_values():
         raise InputError(
-            f"{name} is a TIFF of {content}, which Pillow cannot read. Install what can, "
+            f"{name} is a TIFF of {content}, which Pillow cannot read. Install tifffile, "
             f"pip install 'lhtclip[tiff]'{choice}, or save it as 8-bit RGB."
         )
     if content.width * content.height > max_pixels:
@@ -121,7 +121,7 @@ def read_tiff_values(
 def _values(file: BinaryIO, content: TiffContent, name: str) -> npt.NDArray[Any]:
     import tifffile
 
-    logging.getLogger("tifffile").disabled = True  # it tells of every odd tag
+    logging.getLogger("tifffile").disabled = True  # it logs every unusual tag
     file.seek(0)
     try:
         with tifffile.TiffFile(file) as tiff:
@@ -131,9 +131,9 @@ def _values(file: BinaryIO, content: TiffContent, name: str) -> npt.NDArray[Any]
         if values.size == 0 or values.dtype.kind not in "iuf":
             raise ValueError(f"its values are of type {values.dtype}, shape {values.shape}")
         return values.reshape(content.height, content.width, content.bands)
-    except Exception as error:  # decoders raise whatever the damage makes them trip over
+    except Exception as error:  # damaged files make decoders raise errors of any type
         reason = str(error).partition("\n")[0].rstrip(".")
-        raise InputError(f"{name} is damaged, or of a kind that is not read: {reason}.") from error
+        raise InputError(f"{name} is damaged, or an unsupported kind of TIFF: {reason}.") from error
 
 
 def _numbers(value: Any) -> tuple[int, ...]:
