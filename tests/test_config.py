@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -149,6 +150,32 @@ def test_replace_shares_the_weights_and_the_words(segmenter: Segmenter) -> None:
     coarse = segmenter.replace(windows=replace(WINDOWS, stride=48))
     assert coarse.encoder is segmenter.encoder
     assert segmenter.replace(templates="photo").texts is not segmenter.texts
+
+
+def test_keywords_of_from_pretrained_are_settings_with_the_same_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keywords = inspect.signature(Segmenter.from_pretrained).parameters.values()
+    assert len([each for each in keywords if each.kind is each.KEYWORD_ONLY]) <= 12
+    given: list[SegmenterConfig] = []
+    monkeypatch.setattr(Segmenter, "from_config", given.append)
+    Segmenter.from_pretrained()
+    assert given == [SegmenterConfig()]
+    other = SegmenterConfig(
+        *("m", "naclip", False),
+        preset=PRESET,
+        templates=("a {}",),
+        reading=ReadingSettings(bands=(4, 3, 2)),
+        windows=WINDOWS,
+        decoding=DecodeSettings(50.0),
+        engine="compile",
+        device="cpu",
+        dtype="float32",
+        max_pixels=10,
+        text_cache="cache",
+    )
+    Segmenter.from_pretrained(**{each.name: getattr(other, each.name) for each in keywords})
+    assert given[1:] == [other]
 
 
 @pytest.mark.parametrize("name", ["model", "dtype", "windw"])

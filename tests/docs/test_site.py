@@ -59,7 +59,7 @@ def test_the_site_builds_without_a_warning_and_needs_no_network(tmp_path: Path) 
     assert built.returncode == 0, built.stdout + built.stderr
     assert "Warning" not in built.stdout + built.stderr
     api = (tmp_path / "site" / "reference" / "api.html").read_text(encoding="utf-8")
-    assert 'id="lhtclip.segmenter.Segmenter.from_pretrained"' in api
+    assert 'id="lhtclip.segmenter.segmenter.Segmenter.from_pretrained"' in api
     for page in (tmp_path / "site").rglob("*.html"):
         loaded = r"""<(?:script|img|link)\b[^>]*?(?:src|href)=["']?(?:https?:)?//"""
         assert not re.search(loaded, page.read_text(encoding="utf-8")), page

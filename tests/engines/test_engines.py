@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from lhtclip import Segmenter
+from lhtclip import Segmenter, SegmenterConfig
 from lhtclip.clip.config import PixelConfig
 from lhtclip.encoder import DenseEncoder
 from lhtclip.engines import ENGINES, check_engine, run_by
@@ -48,7 +48,9 @@ def test_a_graph_labels_as_torch_does(exported: Exported) -> None:
 
 def test_a_graph_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="There is no graph"):
-        Segmenter.from_pretrained("bundled", engine="onnx", graph=tmp_path / "a.onnx")
+        Segmenter.from_config(
+            SegmenterConfig("bundled", engine="onnx", graph=str(tmp_path / "a.onnx"))
+        )
 
 
 def test_no_place_for_graphs(monkeypatch: pytest.MonkeyPatch) -> None:

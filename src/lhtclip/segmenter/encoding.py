@@ -1,0 +1,85 @@
+"""From images to patch embeddings: read, plan, and encode windows of one shape together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from lhtclip.errors import InputError
+from lhtclip.image.pixels import ImageSource, read_image
+from lhtclip.segmenter.memory import check_encoding
+from lhtclip.segmenter.parts import SegmenterParts
+from lhtclip.segmenter.windows import PlannedImage, in_rows, joined, plan_image, windows_of
+
+Key = TypeVar("Key")
+
+
+def encode_items(
+    parts: SegmenterParts,
+    items: Iterable[tuple[Key, ImageSource]],
+    on_error: Callable[[Key, InputError], None] | None,
+) -> Iterator[tuple[Key, PlannedImage, Tensor]]:
+    """Encode images in order; arguments as for `Segmenter.encode_items`.
+
+    Yields the key, the image with its windows, and their embeddings (window rows, window columns,
+    grid rows, grid columns, E).
+
+    Raises:
+        InputError: An image cannot be read, and there is no `on_error`.
+    """
+    waiting: list[tuple[Key, PlannedImage]] = []
+    for key, source in items:
+        try:
+            planned = _planned(parts, source)
+        except InputError as error:
+            if on_error is None:
+                raise
+            on_error(key, error)
+            continue
+        if waiting and not _fits(planned, [each for _, each in waiting], parts.windows_at_once):
+            yield from _encoded(parts, waiting)
+            waiting = []
+        waiting.append((key, planned))
+    if waiting:
+        yield from _encoded(parts, waiting)
+
+
+def _planned(parts: SegmenterParts, source: ImageSource) -> PlannedImage:
+    """Read an image and decide where its windows lie."""
+    image = read_image(source, max_pixels=parts.max_pixels, settings=parts.reading)
+    config = parts.checkpoint.model.config
+    planned = plan_image(image, parts.windows, patch=config.vision.patch_size)
+    check_encoding(
+        planned, config.vision, width=config.projection_dim, at_once=parts.windows_at_once
+    )
+    return planned
+
+
+def _fits(planned: PlannedImage, waiting: list[PlannedImage], most: int) -> bool:
+    """Whether an image can share a pass of at most `most` windows with those that wait."""
+    windows = planned.plan.count + sum(each.plan.count for each in waiting)
+    return planned.shape == waiting[0].shape and windows <= most
+
+
+def _encoded(
+    parts: SegmenterParts, waiting: list[tuple[Key, PlannedImage]]
+) -> Iterator[tuple[Key, PlannedImage, Tensor]]:
+    embeddings = _embed(parts, [planned for _, planned in waiting])
+    for (key, planned), part in zip(waiting, embeddings, strict=True):
+        yield key, planned, part
+
+
+@torch.inference_mode()
+def _embed(parts: SegmenterParts, images: list[PlannedImage]) -> list[Tensor]:
+    """Run the encoder on the windows of all images; one tensor for each image."""
+    cut = partial(windows_of, checkpoint=parts.checkpoint, most=parts.windows_at_once)
+    if images[1:]:  # together they are no more than fit at once
+        embeddings = parts.runner(torch.cat([part for each in images for part in cut(each)]))
+    else:
+        embeddings = joined(map(parts.runner, cut(images[0])), images[0].plan.count)
+    split = embeddings.split([each.plan.count for each in images])
+    return [in_rows(part, each.plan) for part, each in zip(split, images, strict=True)]

@@ -1,0 +1,98 @@
+"""From patch embeddings and prompts to labels, or to the probabilities behind them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from lhtclip.decoding.decode import decode
+from lhtclip.decoding.probabilities import class_probabilities
+from lhtclip.encoded_image import EncodedImage
+from lhtclip.errors import InputError
+from lhtclip.segmentation import Segmentation, label_dtype
+from lhtclip.segmenter.memory import check_logits
+from lhtclip.segmenter.parts import SegmenterParts
+from lhtclip.segmenter.second_pass import encode_again
+from lhtclip.segmenter.windows import PlannedImage, in_rows, joined, resized_levels, windows_of
+from lhtclip.text.vocabulary import Vocabulary
+
+
+@torch.inference_mode()
+def label(
+    parts: SegmenterParts, encoded: EncodedImage, vocabulary: Vocabulary, threshold: float
+) -> Segmentation:
+    """Give every pixel a class; below the threshold, in [0, 1], it becomes background.
+
+    Raises:
+        InputError: The image was encoded by a model with embeddings of another length, or there
+            are too many prompts for the memory.
+    """
+    decoding = replace(parts.decoding, threshold=threshold)
+    planned = PlannedImage(encoded.image, encoded.plan)
+    check_logits(planned, parts.checkpoint.model.config.vision, prompts=len(vocabulary.queries))
+    cosines = _cosines(parts, encoded, vocabulary)
+    labels, scores = decode(
+        cosines,
+        encoded.plan,
+        encoded.image.shape[:2],
+        vocabulary.class_of_query,
+        len(vocabulary.names),
+        decoding,
+        image=resized_levels(encoded, cosines.device) if decoding.pamr else None,
+    )
+    return Segmentation(
+        labels=labels.astype(label_dtype(len(vocabulary.names))),
+        scores=scores,
+        names=vocabulary.names,
+        image=encoded.image,
+        background=vocabulary.background,
+    )
+
+
+@torch.inference_mode()
+def probabilities(
+    parts: SegmenterParts,
+    encoded: EncodedImage,
+    vocabulary: Vocabulary,
+    size: tuple[int, int],
+    *,
+    rows: slice,
+    columns: slice,
+) -> Tensor:
+    """Return (classes, rows, columns) float32; arguments as for `Segmenter.probabilities`."""
+    return class_probabilities(
+        _cosines(parts, encoded, vocabulary) * parts.decoding.logit_scale,
+        encoded.plan,
+        size,
+        vocabulary.class_of_query,
+        len(vocabulary.names),
+        rows=rows,
+        columns=columns,
+    )
+
+
+def _cosines(parts: SegmenterParts, encoded: EncodedImage, vocabulary: Vocabulary) -> Tensor:
+    """Compare patches with prompts: (window rows, columns, grid rows, columns, prompts)."""
+    texts = parts.texts.encode(vocabulary.queries)
+    if encoded.embeddings.shape[-1] != texts.shape[-1]:
+        raise InputError(
+            f"This image was encoded by another model: its embeddings have length "
+            f"{encoded.embeddings.shape[-1]}, those of the prompts {texts.shape[-1]}."
+        )
+    return _embeddings(parts, encoded, texts) @ texts.T
+
+
+def _embeddings(parts: SegmenterParts, encoded: EncodedImage, texts: Tensor) -> Tensor:
+    """Return the embeddings to compare with texts: those of a second pass, if there is one."""
+    embeddings = encoded.embeddings.to(texts.device)
+    if parts.encoder.method.second_pass is None:
+        return embeddings
+    windows = windows_of(encoded, parts.checkpoint, most=parts.windows_at_once)
+    first = embeddings.flatten(0, 1).split(parts.windows_at_once)
+    again = (
+        encode_again(parts.encoder, pixels, seen, texts)
+        for pixels, seen in zip(windows, first, strict=True)
+    )
+    return in_rows(joined(again, encoded.plan.count), encoded.plan)
