@@ -1,7 +1,7 @@
 """Compare head rankings that need no labels with the labelled one, on models of this repository.
 
 `python -m experiments.label_free_heads.compare --model src/lhtclip/data/bundled --scenes
-runs/ranked --test runs/test` ranks the heads of each model on the pictures of `--scenes`, with
+runs/ranked --test runs/test` ranks the heads of each model on the images of `--scenes`, with
 their labels and without, and scores the SHE of each ranking's first heads on scenes never used,
 all other settings being those of one preset. Folders come from `training.held_out`. Whatever is
 chosen is to be chosen on the first model and the first test.
@@ -28,7 +28,7 @@ from experiments.label_free_heads.resampling import (
     scene_counts,
 )
 from lhtclip.analysis.compare import best_first, overlap, spearman
-from lhtclip.analysis.patches import patch_batches, picture_files, window_batches
+from lhtclip.analysis.patches import image_files, patch_batches, window_batches
 from lhtclip.analysis.survey import survey
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.datasets.dataset import Dataset
@@ -49,7 +49,7 @@ def main() -> None:
     """Print Markdown tables, and write them and a JSON file where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, action="append", required=True)
-    parser.add_argument("--scenes", type=Path, required=True, help="pictures to rank heads on")
+    parser.add_argument("--scenes", type=Path, required=True, help="images to rank heads on")
     parser.add_argument("--test", type=Path, action="append", required=True, help="never used")
     parser.add_argument("--preset", type=Path, default=PRESET, help="settings of the techniques")
     parser.add_argument("--heads", type=int, help="how many SHE takes; by default as the preset")
@@ -104,7 +104,7 @@ class Result:
     """A model's rows by name; the first is the labelled ranking.
 
     preset: Settings of the techniques, its heads aside.
-    reliability: Spearman of the labelled rankings of two halves of the pictures.
+    reliability: Spearman of the labelled rankings of two halves of the images.
     """
 
     model: str
@@ -146,7 +146,7 @@ def compare(
     labelled = labelled_scores(checkpoint, dataset)
     scores = rank_by_all(
         checkpoint.model.vision,
-        window_batches(picture_files(dataset), checkpoint, batch=WINDOWS),
+        window_batches(image_files(dataset), checkpoint, batch=WINDOWS),
         texts=texts.encode(dataset.names),
         progress=lambda done: _say(f"{folder.name}: {done} windows ranked"),
     )

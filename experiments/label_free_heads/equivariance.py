@@ -28,5 +28,5 @@ def score(seen: Observation) -> Tensor:
 
 
 EQUIVARIANCE = Ranking(
-    "equivariance", "What belongs together stays so when the picture is cut and mirrored.", score
+    "equivariance", "What belongs together stays so when the image is cut and mirrored.", score
 )

@@ -1,4 +1,4 @@
-"""What the image tower makes of a batch of pictures that nobody has labelled.
+"""What the image tower makes of a batch of images that nobody has labelled.
 
 All rankings look at the same record, so that a batch goes through the tower twice, as it is and
 moved, however many rankings there are; nothing is kept from one batch to the next.
@@ -32,7 +32,7 @@ class Observation:
         features: (heads, windows, patches, head width) float32, heads in the order of
             `heads_before`.
         moved: The same where windows were cut at the top and the left and mirrored, patches back in
-            the order of the picture: (heads, windows, patches left, head width).
+            the order of the image: (heads, windows, patches left, head width).
         left: Which patches are in `moved`, int64 (patches left,).
         embeddings: In the space of the texts, unit length, (windows, patches, E): the values of the
             last block, as dense methods read them.

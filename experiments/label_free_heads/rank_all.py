@@ -50,11 +50,11 @@ def rank_by_all(
     rankings: Sequence[str] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, dict[Head, float]]:
-    """Score the heads of all layers before the last by all rankings, in one pass over pictures.
+    """Score the heads of all layers before the last by all rankings, in one pass over images.
 
     Memory holds one batch: heads x windows x patches x head width x 6.3 bytes, 0.2 GB for 16
     windows of ViT-B/16. Pairs across windows are compared within a batch, so one should hold
-    windows of several pictures.
+    windows of several images.
 
     Args:
         vision: The image tower.
@@ -70,7 +70,7 @@ def rank_by_all(
 
     Raises:
         UnknownNameError: There is no such ranking.
-        InputError: There are no pictures or words to compare.
+        InputError: There are no images or words to compare.
     """
     chosen = _choose(rankings, texts)
     sums = {name: torch.zeros(0) for name in chosen}
@@ -92,7 +92,7 @@ def rank_by_all(
         if not windows[name]:
             raise InputError(
                 f"The ranking {name!r} found nothing to compare in {done} windows; give batches of "
-                f"{LEAST_WINDOWS} or more, of pictures (and words) that differ."
+                f"{LEAST_WINDOWS} or more, of images (and words) that differ."
             )
         means = (total / windows[name]).tolist()
         found[name] = dict(zip(heads_before(vision), means, strict=True))

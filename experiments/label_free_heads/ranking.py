@@ -1,4 +1,4 @@
-"""What a ranking without labels is: a score for every head, from a batch of pictures."""
+"""What a ranking without labels is: a score for every head, from a batch of images."""
 
 from __future__ import annotations
 

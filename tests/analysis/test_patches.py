@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lhtclip.analysis.discriminability import UNLABELLED
-from lhtclip.analysis.patches import patch_batches, picture_files, window_batches
+from lhtclip.analysis.patches import image_files, patch_batches, window_batches
 from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.checkpoints.hub import resolve
 from lhtclip.datasets import Dataset, open_dataset
@@ -41,7 +41,7 @@ def test_windows_cover_the_picture_and_carry_its_labels() -> None:
 def test_unlabelled_pictures_give_the_same_windows() -> None:
     dataset = scenes(2)
     labelled = torch.cat([batch.pixels for batch in patch_batches(dataset, CHECKPOINT)])
-    unlabelled = torch.cat(list(window_batches(picture_files(dataset), CHECKPOINT)))
+    unlabelled = torch.cat(list(window_batches(image_files(dataset), CHECKPOINT)))
     assert torch.equal(labelled, unlabelled)
 
 

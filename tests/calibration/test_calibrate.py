@@ -66,9 +66,9 @@ def test_sizes_of_the_parts() -> None:
     parts = split(SCENES, images_for_heads=3, limit=10, seed=0)
     assert (len(parts.for_heads.samples), len(parts.for_search.samples)) == (3, 7)
     for_heads, limit = 10, 10
-    with pytest.raises(InputError, match=r"10 pictures .* into 10 .* --images-for-heads"):
+    with pytest.raises(InputError, match=r"10 images .* into 10 .* --images-for-heads"):
         split(SCENES, images_for_heads=for_heads, limit=limit, seed=0)
-    with pytest.raises(InputError, match="1 pictures"):
+    with pytest.raises(InputError, match="1 images"):
         split(SCENES, limit=1, seed=0)
 
 
@@ -142,12 +142,12 @@ def test_the_preset_tells_how_it_was_made(tmp_path: Path) -> None:
     assert preset.atr == AtrSettings(0.4)
     assert preset.she == SheSettings(((2, 1), (3, 1)))
     assert preset.ranking == ((2, 1), (3, 1), (4, 1), (1, 1))
-    assert "4 labelled pictures" in preset.source
+    assert "4 labelled images" in preset.source
     assert "6 others with naclip" in preset.source
     made = preset.made
     assert made["lhtclip"] == __version__
     assert (made["model"], made["method"], made["data"]) == ("X", "naclip", "scenes")
-    assert (made["seed"], made["pictures"]) == (5, {"heads": 4, "search": 6})
+    assert (made["seed"], made["images"]) == (5, {"heads": 4, "search": 6})
     assert made["sparsity_gap"] == 0.4
     assert made["falling_layers"] == [4]
     assert made["heads"] == [0.8, 0.79, 0.7, 0.6]

@@ -52,7 +52,7 @@ def test_scores_never_fall_from_step_to_step_behind_the_first_she() -> None:
         "SHE: heads",
         "SHE: weights",
         "SHE: β",
-        "SSR beside SHE",
+        "SSR with SHE",
     ]
     assert steps[0].chosen == OFF
     assert all(before.score <= after.score for before, after in pairwise(steps))

@@ -1,4 +1,4 @@
-"""Presets from pictures alone: heads by a label-free ranking, all else measured or fixed."""
+"""Presets from images alone: heads by a label-free ranking, all else measured or fixed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lhtclip.calibration.without_labels import (
     BETA,
     HEADS,
     Unlabelled,
-    choose_pictures,
+    choose_images,
     measure_without_labels,
     preset_without_labels,
 )
@@ -32,10 +32,10 @@ HEADS_OF_12 = [(layer, head) for layer in range(1, 12) for head in range(1, 13)]
 
 
 def test_pictures_are_put_into_an_order_of_the_seed() -> None:
-    chosen = choose_pictures(FILES, limit=None, seed=1)
+    chosen = choose_images(FILES, limit=None, seed=1)
     assert sorted(chosen) == sorted(FILES) != chosen
-    assert choose_pictures(FILES, limit=5, seed=1) == chosen[:5]
-    assert choose_pictures(FILES, limit=5, seed=2) != chosen[:5]
+    assert choose_images(FILES, limit=5, seed=1) == chosen[:5]
+    assert choose_images(FILES, limit=5, seed=2) != chosen[:5]
 
 
 def test_scores_are_those_of_the_ranking() -> None:
@@ -68,7 +68,7 @@ def test_the_preset_has_the_first_heads_and_the_papers_layers(tmp_path: Path) ->
     assert preset.she == SheSettings(ranking[:HEADS], BETA, "row", unit_heads=True, centred=True)
     assert preset.ssr == SsrSettings((10, 11), 0.1)
     assert preset.atr == AtrSettings(0.432)
-    assert "30 pictures of photos" in preset.source
+    assert "30 images of photos" in preset.source
     assert "colours" in preset.source
     assert preset.made["labels"] is False
     assert preset.made["heads"] == [scores[head] for head in ranking]

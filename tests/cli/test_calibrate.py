@@ -59,7 +59,7 @@ def test_a_preset_is_made_told_about_and_taken_by_other_commands(
     assert len(preset.ranking) == 2
     assert {layer for layer, _ in preset.ranking} == {1}
     assert preset.made["seed"] == 7
-    assert preset.made["pictures"] == {"heads": 2, "search": 2}
+    assert preset.made["images"] == {"heads": 2, "search": 2}
     assert preset.made["data"] == "garden"
     header, *rows = outcome.out.splitlines()
     assert header.split() == ["step", "compared", "mIoU", "%", "best"]
@@ -67,7 +67,7 @@ def test_a_preset_is_made_told_about_and_taken_by_other_commands(
         *(step["step"] for step in preset.made["steps"]),
         "all",
     ]
-    assert "4/4 looks at pictures that rank heads" in outcome.err
+    assert "4/4 passes over images that rank heads" in outcome.err
     assert f"candidate {CANDIDATES} of at most" in outcome.err
     assert outcome.err.splitlines()[-1] == "lhtclip: Written: made/lht.json"
     assert segment(draw("a.png"), "--preset", "made/lht.json").code == 0
@@ -113,8 +113,8 @@ def test_a_preset_is_not_replaced_unasked(run: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--images-for-heads", 4), "4 pictures cannot be parted into 4"),
-        (("--limit", 2, "--images-for-heads", 2), "2 pictures cannot be parted into 2"),
+        (("--images-for-heads", 4), "4 images cannot be split into 4"),
+        (("--limit", 2, "--images-for-heads", 2), "2 images cannot be split into 2"),
         (("--method", "sclipp"), "Did you mean 'sclip'"),
         (("--data", "gardn"), "Unknown data set 'gardn'"),
         (("--root", "nowhere"), "There is no folder nowhere"),
@@ -135,10 +135,10 @@ def test_what_cannot_be_done_is_said_before_a_model_is_loaded(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Say which labelled images to calibrate on: --data NAME"),
+        ((), "Name the labelled images to calibrate on: --data NAME"),
         (("--images", "garden"), "--no-labels is needed for --images"),
         (("--data", "folder", "--ranking", "clusters"), "--no-labels is needed for --ranking"),
-        (("--no-labels",), "Say which images to rank heads on: --images DIR"),
+        (("--no-labels",), "Name the images to rank heads on: --images DIR"),
         (("--no-labels", "--data", "scenes"), "--no-labels takes no --data"),
         (("--no-labels", "--images-for-heads", 4), "--no-labels takes no --images-for-heads"),
         (("--no-labels", "--images", "nowhere"), "'nowhere' is not an image file"),
@@ -168,7 +168,7 @@ def test_without_labels_pictures_are_enough(
     assert preset.she is not None
     assert preset.she.heads == preset.ranking
     assert preset.made["labels"] is False
-    assert preset.made["pictures"] == 4
+    assert preset.made["images"] == 4
     assert preset.made["ranking"] == "clusters"
     header, *rows = outcome.out.splitlines()
     assert header.split() == ["head", "clusters"]
@@ -193,6 +193,6 @@ def test_a_test_set_of_the_publications_is_called_one(
 ) -> None:
     root = voc_tree(tmp_path / "voc")
     outcome = lhtclip("calibrate", "--model", checkpoint, "--data", "voc20", "--root", root)
-    assert "voc20 as it is read here is what publications test on" in outcome.err
+    assert "voc20 is read as the images that publications test on" in outcome.err
     assert outcome.code == 2  # a picture of 12 pixels ranks no heads
-    assert "1 pictures that rank heads have no patches of one class, or none of two" in outcome.err
+    assert "1 images that rank the heads have no two patches of one class" in outcome.err

@@ -1,4 +1,4 @@
-"""Where visual discriminability falls towards the end of a tower; SSR acts there."""
+"""Find where visual discriminability falls towards the end of a tower; SSR acts there."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Head rankings without labels: what the user's own images say.
+"""Rank heads without labels, from the user's own images.
 
-The paper ranks heads with labelled images (arXiv 2510.23894 §3.3); these need none. Seven were
-compared in docs/reports/label-free-heads.md, which says how near they come; the five others are in
-`experiments/label_free_heads`.
+The paper ranks heads with labelled images (arXiv 2510.23894 §3.3). Seven label-free rankings are
+compared in docs/reports/label-free-heads.md; the other five are in `experiments/label_free_heads`.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from lhtclip.clip.towers import ImageTower
 from lhtclip.errors import InputError, unknown
 from lhtclip.techniques.she import Head
 
-LEAST_WINDOWS = 4  # in a batch; fewer hold too little to compare
-_PATCHES = 512  # most that `consensus` compares, spread over the batch
+LEAST_WINDOWS = 4  # per batch; fewer give too few pairs
+_PATCHES = 512  # maximum that `consensus` compares, spread over the batch
 _PER_WINDOW, _ROUNDS = 2, 15  # clusters, and rounds of k-means
 _PAIRS = 4_000  # of same and of different clusters, from a batch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """A batch of windows as all heads of the layers before the last see them.
+    """A batch of windows as seen by all heads of the layers before the last.
 
     Attributes:
-        features: Of each head, with the angles and lengths of its contribution (`head_features`):
-            (heads, windows, patches, head width) float32, heads in the order of `heads_before`,
-            patches row by row.
-        embeddings: The values of the last block in the space of the texts, as dense methods read
-            them, of unit length, (windows, patches, E).
+        features: Features of each head, with the angles and lengths of its contribution
+            (`head_features`): (heads, windows, patches, head width) float32, heads in the order of
+            `heads_before`, patches row by row.
+        embeddings: The values of the last block projected into the space of the texts, of unit
+            length, (windows, patches, E).
     """
 
     features: Tensor
@@ -64,7 +63,7 @@ def observe(vision: ImageTower, pixels: Tensor) -> Observation:
 
 
 def consensus(features: Tensor) -> Tensor:
-    """Does a head see what most heads see? Each errs in its own way.
+    """Score agreement with the other heads: errors differ between heads, what they share is right.
 
     score = mean over all heads g of CKA(h, g) = <K_h, K_g> / (‖K_h‖ ‖K_g‖), in [0, 1]; K_h are the
     cosines, over patches within and across windows, of head h's contributions less their mean over
@@ -91,7 +90,7 @@ def _kernel(features: Tensor) -> Tensor:
 
 
 def agreement_with_clusters(features: Tensor, embeddings: Tensor) -> Tensor:
-    """Does a head tell apart what the last block, without any text, puts into different groups?
+    """Score how well a head separates the clusters that the last block forms without any text.
 
     score = AUC in [0, 1] of the cosine similarity of head h's contributions predicting "same
     cluster", over pairs of patches within and across the windows of a batch. Clusters are those of
@@ -112,9 +111,9 @@ def agreement_with_clusters(features: Tensor, embeddings: Tensor) -> Tensor:
 
 
 def pseudo_label_auc(features: Tensor, labels: Tensor) -> Tensor:
-    """Return how well each head's similarity tells same from different labels.
+    """Return how well each head's similarity separates pairs of the same and of different labels.
 
-    Pairs are within and across the windows of the batch, drawn as for true labels.
+    Pairs are drawn within and across the windows of the batch, as for true labels.
 
     Args:
         features: As in `Observation`.
@@ -149,7 +148,7 @@ def clusters(points: Tensor, count: int) -> Tensor:
 
 
 def _far_apart(points: Tensor, count: int) -> Tensor:
-    """Return the first point, then each time the one least like all that were taken."""
+    """Return the first point, then repeatedly the one least similar to all chosen so far."""
     taken = [0]
     likeness = points @ points[0]
     for _ in range(count - 1):
@@ -166,10 +165,10 @@ RANKINGS: dict[str, Callable[[Observation], Tensor]] = {
 
 
 def check_ranking(name: str) -> None:
-    """Check that there is such a ranking, before images are read.
+    """Check the name of a ranking before images are read.
 
     Raises:
-        UnknownNameError: There is none.
+        UnknownNameError: There is no such ranking.
     """
     if name not in RANKINGS:
         raise unknown("label-free ranking", name, RANKINGS)
@@ -181,14 +180,14 @@ def rank_without_labels(
 ) -> dict[Head, float]:
     """Score the heads of all layers before the last in one pass over images.
 
-    Memory holds one batch: heads x windows x patches x head width x 4 bytes, 0.13 GB for 16
-    windows of ViT-B/16. Pairs across windows are compared within a batch, so one should hold
+    One batch is in memory: heads x windows x patches x head width x 4 bytes, 0.13 GB for 16
+    windows of ViT-B/16. Pairs across windows are compared within a batch, so a batch should contain
     windows of several images.
 
     Args:
         vision: The image tower.
-        batches: Windows, normalised, (windows, 3, height, width); a batch of fewer than 4, such as
-            the last one may be, is left out.
+        batches: Windows, normalised, (windows, 3, height, width); batches of fewer than 4, such as
+            a short last one, are skipped.
         ranking: A name in `RANKINGS`.
 
     Returns:

@@ -1,7 +1,7 @@
-"""A data set as windows and patch labels, for the measures of `analysis`.
+"""Cut a data set into windows and patch labels, for the measures of `analysis`.
 
 Windows have the size that the tower was trained with, so that positions are used as trained. They
-are adjacent; the last of a row or column is shifted inwards.
+are adjacent; the last one in a row or column is shifted inwards.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def window_batches(
         yield torch.stack(group)
 
 
-def picture_files(dataset: Dataset) -> list[Path]:
+def image_files(dataset: Dataset) -> list[Path]:
     """Return the image files of a data set."""
     return [sample.image for sample in dataset.samples]
 
@@ -100,8 +100,8 @@ def _resized(truth: Truth, size: tuple[int, int]) -> NDArray[np.int32]:
     """Resize labels to the nearest pixel; ignored ones become `UNLABELLED`."""
     height, width = size
     counts = truth != ignored_label(truth.dtype)
-    picture = Image.fromarray(np.where(counts, truth.astype(np.int32), UNLABELLED))
-    return np.array(picture.resize((width, height), Image.Resampling.NEAREST))
+    labels = Image.fromarray(np.where(counts, truth.astype(np.int32), UNLABELLED))
+    return np.array(labels.resize((width, height), Image.Resampling.NEAREST))
 
 
 def _offered(sample: Sample, classes: int) -> Tensor:

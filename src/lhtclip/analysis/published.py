@@ -15,7 +15,7 @@ from typing import Literal
 from lhtclip.analysis.compare import best_first, overlap, spearman
 from lhtclip.techniques.she import Head
 
-# The paper's name of the data, by our data sets with the same images.
+# The paper's names for data, by our data sets with the same images.
 DATA: Mapping[str, str] = {
     "voc21": "VOC",
     "voc20": "VOC",
@@ -27,7 +27,7 @@ DATA: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Tower:
-    """The shape of a tower, to tell whether it can be the one that was measured."""
+    """The shape of a tower, to check whether it can be the measured one."""
 
     layers: int
     heads: int
@@ -123,7 +123,7 @@ CURVES: tuple[Curve, ...] = (
     ),
 )
 
-# AUC of heads of ViT-B/16, the mean over ADE, Context and Stuff: all that can be told apart.
+# AUC of heads of ViT-B/16, mean over ADE, Context and Stuff: all that the figure resolves.
 # 6-3 is a lower bound; 7-3, 7-4 and 6-5 are one point of the figure.
 HEADS: Mapping[Head, float] = {
     (6, 11): 0.776,

@@ -1,4 +1,4 @@
-"""The distribution of Hoyer scores as a histogram: its quantiles, and the gap before its tail.
+"""Histograms of Hoyer scores: quantiles, and the gap before the tail.
 
 Histograms are counts over equal bins of [0, 1], so any number of tokens fits into memory.
 """
@@ -45,15 +45,15 @@ def quantile(counts: Sequence[int], share: float) -> float:
 def sparsity_gap(counts: Sequence[int], *, width: float = 0.05) -> float | None:
     """Find the threshold τ that separates a sparse tail from the bulk of the tokens.
 
-    This is the middle of the least dense stretch above the bulk, behind which tokens are at least
-    twice as dense again, by more than chance; the widest one if several are equally empty.
+    This is the middle of the least dense stretch above the bulk after which tokens are at least
+    twice as dense again, beyond chance; on ties, of the widest such stretch.
 
     Args:
         counts: Tokens over equal bins of Hoyer scores from 0 to 1.
         width: Width of the compared stretches; narrower peaks and gaps are noise.
 
     Returns:
-        In (0, 1); None if there is no tail, so that nothing should be called abnormal.
+        In (0, 1); None if there is no tail, so that no token counts as abnormal.
     """
     tokens = np.asarray(counts, dtype=np.int64)
     span = max(1, round(width * len(tokens)))
@@ -77,7 +77,7 @@ def sparsity_gap(counts: Sequence[int], *, width: float = 0.05) -> float | None:
 def _has_tail_behind(
     total: NDArray[np.int64], seen: NDArray[np.int64], span: int
 ) -> NDArray[np.bool_]:
-    """Return for every stretch whether tokens are clearly denser somewhere behind it."""
+    """Return for every stretch whether tokens are clearly denser somewhere above it."""
     starts = np.arange(len(seen))
     found = np.zeros(len(seen), dtype=bool)
     for scale in _SCALES:
@@ -90,7 +90,7 @@ def _has_tail_behind(
 
 
 def _longest_run(chosen: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return first and last index of the longest run of True, the first one of equals."""
+    """Return first and last index of the longest run of True; on ties, of the first."""
     edges = np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     longest = int((ends - starts).argmax())

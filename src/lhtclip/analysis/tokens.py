@@ -21,7 +21,7 @@ from lhtclip.clip.towers import ImageTower
 from lhtclip.techniques.atr import hoyer
 from lhtclip.techniques.ssr import SsrSettings
 
-CHANNELS = 8  # reported of each layer
+CHANNELS = 8  # reported per layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ class TokenStatistics:
     Attributes:
         layers: One entry per layer, first to last.
         similarity: Mean cosine similarity of an abnormal token of one layer and one of another,
-            over all images and positions; on the diagonal of two different tokens. NaN if there are
-            none.
+            over all images and positions; on the diagonal, of two different tokens of one layer.
+            NaN if there are none.
     """
 
     layers: tuple[LayerTokens, ...]

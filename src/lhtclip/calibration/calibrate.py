@@ -1,7 +1,7 @@
-"""A checkpoint's preset from labelled pictures: some rank heads, on the others settings compete.
+"""Make a checkpoint's preset from labelled images.
 
-On the first ones τ, the layers of SSR and the head ranking are measured (arXiv 2510.23894 §3); on
-the others a search finds α, β, k and the form of SHE by mIoU. Neither may be anybody's test set.
+One part of the images ranks the heads and gives τ and the layers of SSR (arXiv 2510.23894 §3). On
+the other part, a search finds α, β, k and the form of SHE by mIoU. Neither may be a test set.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from lhtclip.techniques.presets import Preset, preset_by_depth
 from lhtclip.techniques.settings import OFF
 from lhtclip.techniques.ssr import SsrSettings
 
-_PICTURES = 8  # surveyed between two reports of progress
+_IMAGES = 8  # surveyed between two reports of progress
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Pictures that rank heads, and others that settings are compared on; none is in both."""
+    """Images that rank the heads, and other images that settings are compared on."""
 
     for_heads: Dataset
     for_search: Dataset
@@ -42,24 +42,24 @@ class Split:
 def split(
     dataset: Dataset, *, images_for_heads: int | None = None, limit: int | None = None, seed: int
 ) -> Split:
-    """Part pictures at random.
+    """Split images at random.
 
     Args:
-        dataset: Pictures that nobody will be tested on.
-        images_for_heads: How many rank heads; None for half of them.
-        limit: Take so many pictures altogether.
-        seed: Decides which are taken, and which of them rank heads; the same on every machine.
+        dataset: Images outside of any test set.
+        images_for_heads: Number of images that rank the heads; None for half of them.
+        limit: Use only this many images in all.
+        seed: Decides which images are used, and how they are split; the same on every machine.
 
     Raises:
-        InputError: Nothing would be left to rank heads on, or to search on.
+        InputError: One of the two parts would be empty.
     """
     chosen = choose_samples(dataset, limit=limit, seed=seed)
     total = len(chosen.samples)
     count = total // 2 if images_for_heads is None else images_for_heads
     if not 1 <= count < total:
         raise InputError(
-            f"{total} pictures cannot be parted into {count} that rank heads and others that "
-            "settings are compared on: give more pictures, or another --images-for-heads."
+            f"{total} images cannot be split into {count} that rank the heads and others that "
+            "settings are compared on. Give more images, or another --images-for-heads."
         )
     return Split(
         replace(chosen, samples=chosen.samples[:count]),
@@ -70,10 +70,12 @@ def split(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """What a tower's layers, heads and tokens are like.
+    """Measurements of an image tower's layers, heads and tokens.
 
-    gap: τ that parts a sparse tail from the tokens entering the last block; None where none is.
-    survey: Visual discriminability of layers and heads, heads after ATR inside them.
+    Attributes:
+        gap: τ that separates a sparse tail of the tokens entering the last block; None if there is
+            no tail.
+        survey: Visual discriminability of layers and heads, with ATR inside the heads.
     """
 
     gap: float | None
@@ -81,14 +83,14 @@ class Measured:
 
     @property
     def falling(self) -> tuple[int, ...]:
-        """The layers from the first great loss of discriminability on, without the last one."""
+        """The layers from the first large loss of discriminability on, without the last one."""
         depth = max(self.survey.layers)
         return falling_layers(
             {layer: found.auc for layer, found in self.survey.layers.items() if layer < depth}
         )
 
     def findings(self, grid: Grid) -> Findings:
-        """Return where a search starts; SSR by depth alone where no layer falls."""
+        """Return where a search starts; SSR's layers follow from the depth if none falls."""
         depth = max(self.survey.layers)
         return Findings(
             depth=depth,
@@ -106,17 +108,17 @@ def measure_heads(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Measured:
-    """Look at labelled pictures twice: at their tokens, then at layers and heads.
+    """Measure tokens, then layers and heads, in two passes over labelled images.
 
     Args:
         checkpoint: Its image tower is measured.
-        dataset: The pictures.
+        dataset: The images.
         seed: Decides which pairs of patches are compared.
-        progress: Called now and then with how many of how many looks at a picture are done.
+        progress: Called with the images done and the images in all, counting both passes.
 
     Raises:
-        InputError: The tower has one layer only, no patches can be compared, or a picture or truth
-            is missing or broken.
+        InputError: The tower has only one layer, no patches can be compared, or an image or its
+            ground truth is missing or broken.
     """
     check_depth(checkpoint)
     vision, total = checkpoint.model.vision, len(dataset.samples)
@@ -132,61 +134,61 @@ def measure_heads(
     found = survey(vision, batches, atr=atr_of(gap), seed=seed)
     if any(math.isnan(estimate.auc) for estimate in found.heads.values()):
         raise InputError(
-            f"The {total} pictures that rank heads have no patches of one class, or none of two: "
-            "give more pictures, or another --seed."
+            f"The {total} images that rank the heads have no two patches of one class, or none of "
+            "different classes. Give more images, or another --seed."
         )
     return Measured(gap, found)
 
 
 def atr_of(gap: float | None) -> AtrSettings:
-    """Return ATR with the sparsity gap as τ, with the paper's τ where there is none."""
+    """Return ATR with the sparsity gap as τ, or with the paper's τ if there is no gap."""
     return AtrSettings() if gap is None else AtrSettings(threshold=round(gap, 3))
 
 
 def check_depth(checkpoint: Checkpoint) -> None:
-    """Check that a tower has layers before the method's own.
+    """Check that a tower has layers before the last one, which belongs to the method.
 
     Raises:
-        InputError: It has not.
+        InputError: It has only one.
     """
     if len(checkpoint.model.vision.blocks) < 2:
         raise InputError(
-            "This model has one layer, which is the method's own: there is nothing to calibrate."
+            "This model has only one layer, which the method replaces: nothing can be calibrated."
         )
 
 
 def _batches(
     checkpoint: Checkpoint, dataset: Dataset, report: Callable[[int], None]
 ) -> Iterator[PatchBatch]:
-    for start in range(0, len(dataset.samples), _PICTURES):
-        samples = dataset.samples[start : start + _PICTURES]
+    for start in range(0, len(dataset.samples), _IMAGES):
+        samples = dataset.samples[start : start + _IMAGES]
         yield from patch_batches(replace(dataset, samples=samples), checkpoint)
         report(start + len(samples))
 
 
 def preset_of(
-    measured: Measured, found: Search, pictures: Split, *, grid: Grid, model: str, method: str
+    measured: Measured, found: Search, images: Split, *, grid: Grid, model: str, method: str
 ) -> Preset:
-    """Write down what was found, and how.
+    """Build the preset, with a record of how it was found.
 
     Args:
-        measured: On the pictures that rank heads.
-        found: On the others.
-        pictures: Both.
-        grid: What was tried.
-        model: As the user calls it.
+        measured: From the images that rank the heads.
+        found: From the others.
+        images: Both parts.
+        grid: The values that were tried.
+        model: The user's name for the model.
         method: Name of the method.
     """
     best, ranking = found.best, measured.survey.ranking()
-    data = pictures.for_heads.name
-    heads, others = len(pictures.for_heads.samples), len(pictures.for_search.samples)
+    data = images.for_heads.name
+    heads, others = len(images.for_heads.samples), len(images.for_search.samples)
     return Preset(
         ssr=best.ssr or SsrSettings(layers=()),
         atr=best.atr or atr_of(measured.gap),
         she=best.she,
         ranking=ranking,
         source=(
-            f"lhtclip calibrate on {data}: heads ranked on {heads} labelled pictures, settings "
+            f"lhtclip calibrate on {data}: heads ranked on {heads} labelled images, settings "
             f"searched on {others} others with {method}"
         ),
         made={
@@ -196,8 +198,8 @@ def preset_of(
             "method": method,
             "data": data,
             "labels": True,
-            "seed": pictures.seed,
-            "pictures": {"heads": heads, "search": others},
+            "seed": images.seed,
+            "images": {"heads": heads, "search": others},
             "sparsity_gap": measured.gap,
             "layers": {
                 str(layer): _rounded(estimate.auc)

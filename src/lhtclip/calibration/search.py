@@ -1,8 +1,8 @@
-"""The search for settings of the techniques, one coordinate after the other.
+"""Search for the settings of the techniques, one coordinate at a time.
 
-A step compares candidates that differ in one thing, and the next step starts from the best of them;
-of equals the first wins, which is the paper's. In the end the best of all that was measured is
-taken, so that a technique that never helped is left out.
+Each step compares candidates that differ in one setting, and the next step starts from the best
+one. On ties the first candidate wins, which is the paper's. The result is the best of everything
+measured, so a technique that never helped is left out.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ Score = Callable[[LhtSettings], float]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What is tried, the paper's value first.
+    """The values to try, the paper's first.
 
-    alphas: α of SSR; none at all is tried, too.
-    more_layers: How many layers more than before SSR acts in, counted back from the last block.
-    heads: k of SHE; more than there are stands for all of them.
-    betas: β of SHE, with the plain cosine and with the mean removed.
+    Attributes:
+        alphas: α of SSR; SSR switched off is tried as well.
+        more_layers: Change in the number of layers that SSR acts in, counted back from the last
+            block.
+        heads: k of SHE; all heads if there are fewer.
+        betas: β of SHE, with the plain cosine and with the mean removed.
     """
 
     alphas: tuple[float, ...] = (0.1, 0.05, 0.2, 0.3)
@@ -36,12 +38,14 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was measured before the search, and it starts from.
+    """Measurements that the search starts from.
 
-    depth: Layers of the tower.
-    ranking: Heads of the layers before the last, best first.
-    layers: In how many layers before the last SSR is tried first.
-    atr: With τ from the sparsity gap.
+    Attributes:
+        depth: Number of layers of the tower.
+        ranking: Heads of the layers before the last, best first.
+        layers: Number of layers before the last in which SSR is tried first.
+        atr: ATR with τ from the sparsity gap.
+        grid: The values to try.
     """
 
     depth: int
@@ -53,7 +57,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of the search and what came first in it: settings and their score."""
+    """A step of the search, with the settings that won and their score."""
 
     name: str
     compared: int
@@ -63,23 +67,23 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """All that was tried: scores by settings, in the order of measurement, and the steps."""
+    """Everything that was tried: scores by settings, in the order of measurement, and the steps."""
 
     scores: Mapping[LhtSettings, float]
     steps: tuple[Step, ...]
 
     @property
     def best(self) -> LhtSettings:
-        """The settings with the highest score; of equals those that were measured first."""
+        """The settings with the highest score; on ties, those measured first."""
         return max(self.scores, key=lambda settings: self.scores[settings])
 
 
 def search(findings: Findings, score: Score) -> Search:
-    """Look for the settings with the highest score.
+    """Find the settings with the highest score.
 
     Args:
         findings: Where to start, and what to try.
-        score: Measures settings, the higher the better; asked once for each.
+        score: Scores settings, higher is better; called once for each.
     """
     scores: dict[LhtSettings, float] = {}
     steps: list[Step] = []
@@ -95,13 +99,13 @@ def search(findings: Findings, score: Score) -> Search:
 
 
 def most_candidates(findings: Findings) -> int:
-    """Return how many settings are measured at most; some come up in two steps."""
+    """Return the maximum number of measurements; some settings occur in two steps."""
     nothing_matters = search(findings, lambda settings: 0.0)
     return sum(step.compared for step in nothing_matters.steps)
 
 
 def brief(settings: LhtSettings) -> str:
-    """Name settings in a few words, such as "ATR 0.5, SSR 10-11 α 0.1, SHE 10 heads β 0.4"."""
+    """Describe settings in a few words, such as "ATR 0.5, SSR 10-11 α 0.1, SHE 10 heads β 0.4"."""
     parts: list[str] = []
     if settings.atr:
         parts.append(f"ATR {settings.atr.threshold:g}")
@@ -175,5 +179,5 @@ _STEPS: Mapping[str, Callable[[Findings, LhtSettings], list[LhtSettings]]] = {
     "SHE: heads": _head_count,
     "SHE: weights": _weights,
     "SHE: β": _beta,
-    "SSR beside SHE": _ssr,
+    "SSR with SHE": _ssr,
 }

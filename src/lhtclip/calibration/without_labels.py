@@ -1,7 +1,7 @@
-"""A checkpoint's preset from pictures that nobody has labelled.
+"""Make a checkpoint's preset from unlabelled images.
 
-Heads are ranked by what the pictures themselves say, and τ is measured; what a search would need
-labels for is fixed beforehand.
+Heads are ranked by a measure that needs no labels, and τ is measured. All settings that only a
+search with labels could find are fixed in advance.
 """
 
 from __future__ import annotations
@@ -30,28 +30,30 @@ BETA = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Unlabelled:
-    """What pictures without labels say about a tower.
+    """Measurements of an image tower on unlabelled images.
 
-    depth: Its layers.
-    gap: τ that parts a sparse tail from the tokens entering the last block; None where none is.
-    scores: Of the heads of the layers before the last, the higher the better.
-    ranking: Name of the ranking that gave them.
-    pictures: How many were looked at.
+    Attributes:
+        depth: Number of layers.
+        gap: τ that separates a sparse tail of the tokens entering the last block; None if there is
+            no tail.
+        scores: Scores of the heads before the last layer, higher is better.
+        ranking: Name of the ranking that gave the scores.
+        images: Number of images.
     """
 
     depth: int
     gap: float | None
     scores: Mapping[Head, float]
     ranking: str
-    pictures: int
+    images: int
 
 
-def choose_pictures(files: Sequence[Path], *, limit: int | None, seed: int) -> list[Path]:
-    """Return the files in a random order, so that a batch holds pictures that differ.
+def choose_images(files: Sequence[Path], *, limit: int | None, seed: int) -> list[Path]:
+    """Return the files in random order, so that a batch contains different images.
 
     Args:
         files: In an order that does not depend on the machine.
-        limit: Keep so many.
+        limit: Keep only this many.
         seed: Decides the order.
     """
     return random.Random(seed).sample(files, len(files))[:limit]
@@ -64,18 +66,17 @@ def measure_without_labels(
     ranking: str = RANKING,
     progress: Callable[[int, int], None] | None = None,
 ) -> Unlabelled:
-    """Look at pictures twice: at their tokens, then at heads.
+    """Measure tokens, then heads, in two passes over unlabelled images.
 
     Args:
         checkpoint: Its image tower is measured.
-        files: The pictures.
+        files: The images.
         ranking: A name in `lhtclip.analysis.label_free.RANKINGS`.
-        progress: Called with how many of how many looks at a picture are done.
+        progress: Called with the images done and the images in all, counting both passes.
 
     Raises:
         UnknownNameError: There is no such ranking.
-        InputError: The tower has one layer only, or a picture is missing
-            or broken.
+        InputError: The tower has only one layer, or an image is missing or broken.
     """
     check_ranking(ranking)
     check_depth(checkpoint)
@@ -95,21 +96,21 @@ def measure_without_labels(
         gap=sparsity_gap(tokens.entering_last.histogram),
         scores=scores,
         ranking=ranking,
-        pictures=len(files),
+        images=len(files),
     )
 
 
 def preset_without_labels(measured: Unlabelled, *, data: str, model: str, seed: int) -> Preset:
-    """Write down what was measured, with fixed settings for what was not.
+    """Build the preset from the measurements; all other settings are fixed.
 
-    SSR acts in the layers and with the α of the paper's rule by depth. In SHE the mean over patches
-    is removed and heads have unit length, so that one β suits towers whose cosines differ in level.
+    SSR follows the paper's rule by depth. SHE removes the mean over patches and scales heads to
+    unit length, so that one β suits towers whose cosines differ in level.
 
     Args:
-        measured: On the pictures.
-        data: What they are, in a word.
-        model: As the user calls it.
-        seed: Of their choice.
+        measured: The measurements.
+        data: Name of the images.
+        model: The user's name for the model.
+        seed: The seed that chose the images.
     """
     ranking = tuple(best_first(measured.scores))
     return replace(
@@ -118,7 +119,7 @@ def preset_without_labels(measured: Unlabelled, *, data: str, model: str, seed: 
         she=SheSettings(ranking[:HEADS], beta=BETA, normalise="row", unit_heads=True, centred=True),
         ranking=ranking,
         source=(
-            f"lhtclip calibrate --no-labels on {measured.pictures} pictures of {data}: heads by "
+            f"lhtclip calibrate --no-labels on {measured.images} images of {data}: heads by "
             f"{measured.ranking}, layers by depth ({measured.depth}), the rest fixed"
         ),
         made={
@@ -128,7 +129,7 @@ def preset_without_labels(measured: Unlabelled, *, data: str, model: str, seed: 
             "data": data,
             "labels": False,
             "seed": seed,
-            "pictures": measured.pictures,
+            "images": measured.images,
             "sparsity_gap": measured.gap,
             "ranking": measured.ranking,
             "heads": [round(measured.scores[head], 4) for head in ranking],

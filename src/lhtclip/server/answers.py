@@ -1,4 +1,4 @@
-"""Results as the service answers them: JSON, a PNG of class indices, an overlay."""
+"""Encode results for the service: JSON, a PNG of class indices, an overlay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lhtclip.output.jpeg import encode_photo
 from lhtclip.segmentation import Segmentation
 from lhtclip.server.schemas import ClassAnswer, Part, SegmentAnswer
 
-_PNG_LEVEL = 1  # labels compress well at any level, and time counts more
+_PNG_LEVEL = 1  # labels compress well at any level; speed matters more
 
 
 def describe(
@@ -25,7 +25,7 @@ def describe(
     identifier: str | None,
     seconds: dict[str, float],
 ) -> SegmentAnswer:
-    """Put a result into the form that is sent."""
+    """Convert a result to the response."""
     height, width = result.labels.shape
     return SegmentAnswer(
         id=identifier,
@@ -51,7 +51,7 @@ def labels_png(labels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
 def polygons(result: Segmentation) -> list[dict[str, Any]]:
     """Return the connected regions, each as rings of (x, y) pixel edges; holes follow the outline.
 
-    The background is no region.
+    The background is not a region.
     """
     regions = result.components()
     return [

@@ -75,11 +75,11 @@ def _page(name: str) -> Callable[[], Awaitable[Response]]:
 
 def _add_probes(app: FastAPI, service: Service) -> None:
     async def healthz() -> dict[str, str]:
-        """Say that the process lives."""
+        """Report that the process is alive."""
         return {"status": "UP"}
 
     async def readyz() -> Response:
-        """Say whether requests are taken."""
+        """Report whether the server accepts requests."""
         text = "ready" if service.ready else "shutting down"
         return JSONResponse({"status": text}, 200 if service.ready else 503)
 
@@ -95,7 +95,7 @@ def _add_probes(app: FastAPI, service: Service) -> None:
 
 
 def _add_problems(app: FastAPI) -> None:
-    """Answer every error as a problem; what nobody expected is logged and stays inside."""
+    """Return every error as a problem; unexpected ones are logged, and their details not sent."""
 
     async def answer(request: Request, error: Exception) -> Response:
         problem = _problem(error)
@@ -124,4 +124,4 @@ def _problem(error: Exception) -> Problem:
         return Problem(422, "parameters", f"{where}: {first['msg']}."[:500])
     if isinstance(error, HTTPException):
         return Problem(error.status_code, "http", str(error.detail), dict(error.headers or {}))
-    return Problem(500, "internal", "Something failed inside the server; its log says what.")
+    return Problem(500, "internal", "Something failed inside the server; see its log.")

@@ -1,4 +1,4 @@
-"""A client of `lhtclip serve`: its calls as typed methods, on the standard library alone."""
+"""A client of `lhtclip serve` with typed methods; it uses only the standard library."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ ClassList = str | Sequence[str | Sequence[str]]
 
 
 class ServerError(LhtClipError):
-    """The server refused, or did not answer.
+    """The server refused a request, or did not answer.
 
     Attributes:
-        status: HTTP status; 0 where there was no answer.
-        retry_after: Seconds after which the server asks to be tried again, or None.
+        status: HTTP status; 0 if there was no answer.
+        retry_after: Seconds after which the server asks for a retry, or None.
     """
 
     def __init__(self, detail: str, *, status: int = 0, retry_after: float | None = None) -> None:
-        """Keep what the server said."""
+        """Store the server's answer."""
         super().__init__(detail)
         self.status, self.retry_after = status, retry_after
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What the server says of an image.
+    """The server's answer for an image.
 
     Attributes:
         labels: Class indices (height, width), uint8 or uint16.
@@ -54,12 +54,12 @@ class Answer:
 
 
 class Client:
-    """Talks to one server; `with Client() as client: client.segment(...)`."""
+    """A connection to one server: `with Client() as client: client.segment(...)`."""
 
     def __init__(
         self, url: str = "http://127.0.0.1:8000", *, token: str | None = None, timeout: float = 120
     ) -> None:
-        """Remember where the server is; nothing is sent yet.
+        """Store the server's address; nothing is sent yet.
 
         Args:
             url: Where the server listens.
@@ -95,7 +95,7 @@ class Client:
         Args:
             image: A path, or the bytes of an image file.
             classes: As in `Segmenter.segment`.
-            background: Prompts for what is none of the classes.
+            background: Prompts for pixels of no class.
             threshold: Pixels whose winner scores less become background.
             method: A method's name; None for the server's own.
             lht: All techniques on or off; None for the server's own setting.
@@ -109,7 +109,7 @@ class Client:
             )
 
     def encode(self, image: str | Path | bytes) -> RemoteImage:
-        """Send an image once, to ask it for classes again and again.
+        """Upload an image once, to label it with any number of class lists.
 
         Raises:
             ServerError: The server refused or cannot be reached.
@@ -123,7 +123,7 @@ class Client:
         return [each["name"] for each in self.call("GET", "/v1/methods")["methods"]]
 
     def ready(self) -> bool:
-        """Return whether the server takes requests."""
+        """Return whether the server accepts requests."""
         try:
             self.call("GET", "/readyz")
         except ServerError:
@@ -149,7 +149,7 @@ class Client:
             raise _refused(error) from None
         except OSError as error:
             raise ServerError(
-                f"No server answers at {self._url}: {error}. Start one with `lhtclip serve`."
+                f"No server responds at {self._url}: {error}. Start one with `lhtclip serve`."
             ) from error
         return json.loads(content) if content else None
 
@@ -159,8 +159,8 @@ class RemoteImage:
     """An image that the server keeps encoded.
 
     Attributes:
-        client: Whose server it is.
-        id: Its name there.
+        client: The client that uploaded it.
+        id: Its id on the server.
         width: Pixels.
         height: Pixels.
     """
@@ -201,7 +201,7 @@ class RemoteImage:
         return {each["name"]: each["probability"] for each in best}
 
     def forget(self) -> None:
-        """Let the server forget the image."""
+        """Make the server forget the image."""
         self.client.call("DELETE", f"/v1/images/{self.id}")
 
     def __enter__(self) -> RemoteImage:
@@ -214,7 +214,7 @@ class RemoteImage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let the server forget the image, unless the server is the trouble."""
+        """Make the server forget the image, unless the server itself failed."""
         if kind is None:
             self.forget()
 

@@ -1,4 +1,4 @@
-"""The batch view: images of one folder on the server's disk, only where it was started with one."""
+"""The batch view: images of one folder on the server's disk, if it was started with --root."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def open_from_folder(request: Request, name: str = Query()) -> ImageAnswer
 
 @router.get("/image", operation_id="folder_image", summary="Return an image of the folder")
 async def folder_image(request: Request, name: str = Query()) -> Response:
-    """Return an image file as it is; its type is found in the file, not in its name."""
+    """Return an image file unchanged; its type comes from its content, not from its name."""
     path = _inside(_root(service_of(request)), name)
     return Response(await asyncio.to_thread(path.read_bytes), media_type="image/*")
 
@@ -92,7 +92,7 @@ def _is_below(root: Path, path: Path) -> bool:
 
 
 def _inside(root: Path, name: str) -> Path:
-    """Return the path of an image of the folder; a link that leads out of it is refused, too."""
+    """Return the path of an image in the folder; links that lead out of it are refused."""
     try:
         path = root / name
         usable = path.suffix.lower() in SUFFIXES and _is_below(root, path)

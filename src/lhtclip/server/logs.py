@@ -1,4 +1,4 @@
-"""The server's log: one line a request on stderr, as text or as JSON."""
+"""The server's log: one line per request on stderr, as text or as JSON."""
 
 from __future__ import annotations
 

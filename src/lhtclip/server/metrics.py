@@ -1,4 +1,4 @@
-"""What the server counts, in Prometheus' form."""
+"""Counters of the server, in Prometheus format."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Metrics:
         """Register every metric."""
         self.registry = CollectorRegistry(auto_describe=True)
         self.requests = self._counter("requests", "Answers by route and status.", "route", "status")
-        self.rejected = self._counter("rejected", "Requests turned away, by reason.", "reason")
+        self.rejected = self._counter("rejected", "Refused requests, by reason.", "reason")
         self.cache_lookups = self._counter("cache_lookups", "Look-ups of images.", "result")
         self.pixels = self._counter("pixels", "Pixels encoded.")
         self.seconds = self._times("request_seconds", "Time to answer.", "route")
         self.stages = self._times("stage_seconds", "Time of a stage.", "stage")
-        self.queue = self._gauge("queue_depth", "Requests that wait for the model.")
+        self.queue = self._gauge("queue_depth", "Requests waiting for the model.")
         self.cache_images = self._gauge("cache_images", "Images kept encoded.")
         self.cache_bytes = self._gauge("cache_bytes", "Bytes of the images kept encoded.")
         self.batch_images = Histogram(

@@ -52,12 +52,12 @@ class Problem(Exception):
 
 
 def busy(detail: str, *, after: int = 1) -> Problem:
-    """Return the answer to a request for which there is no room at present."""
+    """Return the answer to a request for which there is currently no room."""
     return Problem(503, "busy", detail, {"Retry-After": str(after)})
 
 
 def gone(identifier: str) -> Problem:
-    """Return the answer to an id that is not, or no longer, known."""
+    """Return the answer to an id that is unknown or has expired."""
     return Problem(
         404, "image-expired", f"No image has the id {identifier[:64]!r}. Upload it again."
     )

@@ -1,4 +1,4 @@
-"""What every route does with a request: find the service, read the image, notice who has gone."""
+"""Steps shared by all routes: find the service, read the image, notice disconnected clients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def image_bytes(request: Request) -> bytes:
     """Return the image of a request: its body, the form's `file`, or JSON's base64 `image`.
 
     Raises:
-        Problem: 415 or 422, there is none in any of these forms.
+        Problem: 415 or 422 if the request has no image in any of these forms.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind == "application/octet-stream":
@@ -66,14 +66,14 @@ async def _image_in_json(request: Request) -> bytes:
 
 
 async def unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """Await work, but stop waiting when the client has gone; its place becomes free."""
+    """Await work, but stop waiting if the client disconnects, which frees its place."""
     task = asyncio.ensure_future(work)
     watcher = asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise Problem(_CLIENT_GONE, "client-gone", "The client went away.")
+        raise Problem(_CLIENT_GONE, "client-gone", "The client disconnected.")
     finally:
         for each in (task, watcher):
             each.cancel()

@@ -1,4 +1,4 @@
-"""The REST service under /v1: images, what is in them, and what the server can do."""
+"""The REST service under /v1: images, their labels, and the server's capabilities."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         (401, "The token is missing or wrong."),
         (404, "No image has this id, or it has expired."),
         (413, "The body or the image is too large."),
-        (415, "The body has a type that is not read."),
-        (422, "The image or the words cannot be used."),
-        (503, "Too many requests wait; see Retry-After."),
+        (415, "The body has an unsupported type."),
+        (422, "The image or the prompts cannot be used."),
+        (503, "Too many requests are waiting; see Retry-After."),
         (504, "The model was not free in time."),
     )
 }
@@ -96,7 +96,7 @@ async def forget_image(request: Request, identifier: str) -> Response:
     summary="Label every pixel of a kept image",
 )
 async def segment_image(request: Request, identifier: str, asked: SegmentRequest) -> SegmentAnswer:
-    """Label a kept image with the classes; the image tower does not run again."""
+    """Label a kept image with the classes; the encoder does not run again."""
 
     def answer(result: Segmentation, seconds: dict[str, float]) -> SegmentAnswer:
         return describe(result, asked.include, identifier=identifier, seconds=seconds)
@@ -112,7 +112,7 @@ async def segment_image(request: Request, identifier: str, asked: SegmentRequest
     responses={200: {"content": {"image/png": {}}, "description": "Class indices."}},
 )
 async def label_image(request: Request, identifier: str, asked: SegmentRequest) -> Response:
-    """Answer with the class indices alone, as a greyscale PNG."""
+    """Return only the class indices, as a greyscale PNG."""
     png = await _labelled(request, identifier, asked, lambda result, _: labels_png(result.labels))
     return Response(png, media_type="image/png")
 
@@ -163,9 +163,9 @@ async def segment_once(
     threshold: Annotated[float | None, Query(ge=0, le=1)] = None,
     method: Annotated[str | None, Query()] = None,
     lht: Annotated[bool | None, Query()] = None,
-    include: Annotated[str, Query(description="Of labels, overlay, polygons, rle.")] = "labels",
+    include: Annotated[str, Query(description="Any of labels, overlay, polygons, rle.")] = "labels",
 ) -> SegmentAnswer:
-    """Label an image that is not kept; the image is the body, the rest is in the query."""
+    """Label an image without keeping it; the image is the body, everything else is in the query."""
     service = service_of(request)
     parts = [part.strip() for part in include.split(",") if part.strip()]
     try:
@@ -183,7 +183,7 @@ async def segment_once(
         raise Problem(
             422,
             "parameters",
-            f"include is of labels, overlay, polygons, rle; got {include[:100]!r}.",
+            f"include takes labels, overlay, polygons and rle; got {include[:100]!r}.",
         ) from error
     data = await image_bytes(request)
 
@@ -220,7 +220,7 @@ async def list_models(request: Request) -> dict[str, Any]:
 
 @router.get("/examples", operation_id="list_examples", summary="List the bundled scenes")
 async def list_examples() -> dict[str, Any]:
-    """List the scenes that come with the package, with the classes that are in each."""
+    """List the scenes that come with the package, with the classes in each."""
     return {
         "examples": [
             {"name": scene.name, "classes": ["|".join(names) for names in scene.classes]}
@@ -250,7 +250,7 @@ async def _labelled(
     asked: SegmentRequest,
     form: Callable[[Segmentation, dict[str, float]], T],
 ) -> T:
-    """Label a kept image and put the result into the form of the answer."""
+    """Label a kept image and build the response."""
     service = service_of(request)
     stored = service.store.get(identifier)
     vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)

@@ -18,7 +18,7 @@ log = logging.getLogger("lhtclip.server")
 
 
 class _Server(uvicorn.Server):
-    """Refuses new work as soon as a signal comes, before connections are closed."""
+    """Refuses new work as soon as a signal arrives, before connections are closed."""
 
     def __init__(
         self, config: uvicorn.Config, application: Application, on_ready: Callable[[str], None]
@@ -44,12 +44,12 @@ def serve(
     *,
     on_ready: Callable[[str], None] = lambda address: None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; the batch that runs then is finished.
+    """Serve until SIGTERM or Ctrl-C; the running batch is finished first.
 
     Args:
         segmenter: The model, with the method and techniques that are used by default.
         settings: Address, limits and access.
-        on_ready: Called with each address once requests are taken.
+        on_ready: Called with each address once the server accepts requests.
     """
     start_log(as_json=settings.log_json)
     application = create_app(segmenter, settings)

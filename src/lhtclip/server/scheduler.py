@@ -1,7 +1,7 @@
-"""One thread runs the model; requests wait in a bounded queue, images are encoded together.
+"""One thread runs the model; requests wait in a bounded queue, and images are encoded together.
 
-Questions to encoded images are short, so they go before images that are to be encoded. A request
-whose client went away leaves the queue, and a queue that is full refuses at once.
+Questions about encoded images are short, so they run before images that have yet to be encoded. A
+request whose client disconnects leaves the queue. A full queue refuses immediately.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Scheduler:
         """Start the thread.
 
         Args:
-            limit: Most jobs that wait.
-            batch: Most jobs of one key that run together.
+            limit: Maximum number of waiting jobs.
+            batch: Maximum number of jobs of one key that run together.
             delay: Seconds to wait for further jobs of the same key.
-            timeout: Seconds until a job that waits is given up.
+            timeout: Seconds until a waiting job is dropped.
             metrics: Where the queue and the batches are counted.
         """
         self._limit, self._batch, self._delay, self._timeout = limit, batch, delay, timeout
@@ -59,11 +59,11 @@ class Scheduler:
 
     @property
     def waiting(self) -> int:
-        """How many jobs wait."""
+        """Number of waiting jobs."""
         return len(self._short) + len(self._long)
 
     async def call(self, work: Callable[[], T]) -> T:
-        """Run short work on the model's thread, before images that wait to be encoded."""
+        """Run short work on the model's thread, ahead of images waiting to be encoded."""
 
         def alone(items: Sequence[Any]) -> Sequence[T]:
             return [work() for _ in items]
@@ -73,12 +73,12 @@ class Scheduler:
     async def batch(self, key: Hashable, item: Any, work: Work) -> Any:
         """Run `work` on this item together with others of the same key; return its own result.
 
-        `work` gives for every item a result, or the exception that this item's caller gets.
+        For every item, `work` returns a result or the exception to raise for its caller.
         """
         return await self._submit(self._long, key=key, item=item, work=work)
 
     def close(self) -> None:
-        """Refuse what waits and what comes; the batch that runs is finished."""
+        """Refuse waiting and new jobs; the running batch is finished."""
         with self._changed:
             self._open = False
             waiting = [*self._short, *self._long]
@@ -118,7 +118,7 @@ class Scheduler:
             self._drop(job)
 
     def _drop(self, job: _Job) -> None:
-        """Give the place of a job back that nobody waits for any more."""
+        """Free the place of a job that no one is waiting for any more."""
         with self._changed:
             for queue in (self._short, self._long):
                 if job in queue:
@@ -131,7 +131,7 @@ class Scheduler:
                 continue
             try:
                 results = jobs[0].work([job.item for job in jobs])
-            except Exception as error:  # the callers get it; the thread goes on
+            except Exception as error:  # passed to the callers; the thread continues
                 results = [error] * len(jobs)
             for job, result in zip(jobs, results, strict=True):
                 _settle(job, result)
@@ -150,7 +150,7 @@ class Scheduler:
             return jobs
 
     def _gather(self) -> None:
-        """Give further images a moment to arrive, unless there is other work to do."""
+        """Wait briefly for further images, unless there is other work to do."""
         until = time.monotonic() + self._delay
         while len(self._long) < self._batch and self._open and not self._short:
             left = until - time.monotonic()
@@ -178,5 +178,5 @@ def _settle(job: _Job, result: Any) -> None:
 
     try:
         job.loop.call_soon_threadsafe(settle)
-    except RuntimeError:  # the loop has ended: nobody waits any more
+    except RuntimeError:  # the loop has ended: no one is waiting any more
         return

@@ -1,4 +1,4 @@
-"""What clients send and receive, as the OpenAPI document shows it."""
+"""Schemas of requests and responses, as shown in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Techniques(Strict):
 
 
 class Classes(Strict):
-    """The words, and how an image is encoded."""
+    """The classes, and how an image is encoded."""
 
     classes: str | list[str | list[str]] = Field(
         examples=["car, road, person|rider"],
         description="Names with commas between classes and | between synonyms, or a list.",
     )
     background: str | list[str] | None = Field(
-        None, description="Prompts for what is none of the classes; they become class 0."
+        None, description="Prompts for pixels of no class; they become class 0."
     )
     threshold: Share | None = Field(
         None, description="Pixels whose winner scores less become background."
@@ -46,7 +46,7 @@ class Classes(Strict):
 class SegmentRequest(Classes):
     """Ask for the classes of every pixel."""
 
-    include: list[Part] = Field(["labels"], description="What the answer also contains.")
+    include: list[Part] = Field(["labels"], description="What else the answer contains.")
 
     model_config = ConfigDict(
         extra="forbid",
@@ -80,7 +80,7 @@ class ImageAnswer(BaseModel):
     id: str
     width: int
     height: int
-    expires_in: float = Field(description="Seconds after its last use until it is forgotten.")
+    expires_in: float = Field(description="Seconds after its last use until it expires.")
 
 
 class ClassAnswer(BaseModel):

@@ -1,6 +1,6 @@
-"""What is checked before a request is read, and the headers that every answer carries.
+"""Checks that run before a request is read, and headers that are added to every answer.
 
-This is ASGI middleware, since FastAPI would read a whole upload before it looks at the token.
+This is ASGI middleware, because FastAPI would read a whole upload before checking the token.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ class Guard:
         name = urlsplit(f"//{host}").hostname or ""
         if settings.is_local and name not in _LOCAL_NAMES:  # DNS rebinding
             raise Problem(
-                403, "host", f"This server answers for localhost, not for {name[:100]!r}."
+                403,
+                "host",
+                f"This server only answers requests for localhost, not for {name[:100]!r}.",
             )
         origin = headers.get(b"origin", b"").decode("latin-1")
         allowed = origin in settings.cors or urlsplit(origin).netloc == host
@@ -99,7 +101,7 @@ class Guard:
         if length is not None and (not length.isdigit() or int(length) > settings.max_bytes):
             self._metrics.rejected.labels("too_large").inc()
             raise Problem(
-                413, "body-too-large", f"A request may have {settings.max_bytes} bytes at most."
+                413, "body-too-large", f"A request may have at most {settings.max_bytes} bytes."
             )
 
     def _check_token(self, headers: dict[bytes, bytes]) -> None:
@@ -117,13 +119,13 @@ class Guard:
             )
 
     def _bounded(self, receive: Receive) -> Receive:
-        """Stop a body that is too large or that comes too slowly."""
+        """Stop a body that is too large or arrives too slowly."""
         size, until = 0, time.monotonic() + self._settings.body_timeout
         whole = False
 
         async def receive_on() -> Message:
             nonlocal size, whole
-            if whole:  # only a disconnection can follow, and it may take its time
+            if whole:  # only a disconnection can follow, at any time
                 return await receive()
             try:
                 message = await asyncio.wait_for(receive(), max(until - time.monotonic(), 0.001))
@@ -138,7 +140,7 @@ class Guard:
                 raise Problem(
                     413,
                     "body-too-large",
-                    f"A request may have {self._settings.max_bytes} bytes at most.",
+                    f"A request may have at most {self._settings.max_bytes} bytes.",
                 )
             return message
 

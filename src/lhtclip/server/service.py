@@ -1,4 +1,4 @@
-"""What the server does, without HTTP: upload an image, ask it for classes, forget it."""
+"""The service without HTTP: upload an image, label it, forget it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lhtclip.server.variants import Variant, Variants
 from lhtclip.text.vocabulary import Vocabulary
 
 T = TypeVar("T")
-_READERS = 2  # threads that decode uploads and encode answers next to the model
+_READERS = 2  # threads that decode uploads and encode answers while the model runs
 
 
 class Service:
@@ -42,7 +42,7 @@ class Service:
 
         Args:
             segmenter: The server's own.
-            make: Builds a segmenter of another method or other techniques on the same weights.
+            make: Builds a segmenter with another method or other techniques on the same weights.
             settings: Limits.
         """
         self.settings, self.metrics = settings, Metrics()
@@ -71,7 +71,7 @@ class Service:
         """Decode an upload to RGB levels (height, width, 3).
 
         Raises:
-            InputError: It is no image that can be read, or too large.
+            InputError: It cannot be read as an image, or is too large.
         """
         if not data:
             raise InputError("The upload is empty. Send the bytes of an image file.")
@@ -110,7 +110,7 @@ class Service:
     async def label(
         self, encoded: EncodedImage, vocabulary: Vocabulary, request: Classes
     ) -> tuple[Segmentation, dict[str, float]]:
-        """Label every pixel of an encoded image; also return the seconds that it took."""
+        """Label every pixel of an encoded image; also return the seconds this took."""
         started = time.perf_counter()
         with self.metrics.stages.labels("label").time():
             result = await self._scheduler.call(
@@ -119,15 +119,15 @@ class Service:
         return result, {"label": time.perf_counter() - started}
 
     async def ask(self, work: Callable[[], T]) -> T:
-        """Run a short question on the model's thread."""
+        """Run short work on the model's thread."""
         return await self._scheduler.call(work)
 
     def vocabulary(self, request: Classes) -> Vocabulary:
-        """Check the words of a request before it waits for the model.
+        """Check the classes of a request before it waits for the model.
 
         Raises:
             InputError: They cannot be used.
-            Problem: There are too many.
+            Problem: There are too many of them.
         """
         threshold = request.threshold
         if threshold is None:
@@ -153,7 +153,7 @@ class Service:
         return vocabulary
 
     def drain(self) -> None:
-        """Stop taking work: what waits is answered 503, the batch that runs is finished."""
+        """Stop accepting work: waiting requests get 503, the running batch is finished."""
         self.ready = False
         self._scheduler.close()
 
@@ -177,14 +177,14 @@ class Service:
 
 
 def variant_of(method: str | None, lht: bool | Techniques | None) -> Variant:
-    """Return the variant that a request names."""
+    """Return the variant that a request asks for."""
     if isinstance(lht, Techniques):
         return Variant(method, lht.ssr, lht.atr, lht.she)
     return Variant(method, lht, lht, lht)
 
 
 def _each(segmenter: Segmenter, images: Sequence[NDArray[np.uint8]]) -> Sequence[Any]:
-    """Encode images together; where that fails, one by one, so that one cannot harm another."""
+    """Encode images together, or one by one if that fails, so that one cannot affect another."""
     try:
         return list(segmenter.encode_many(images))
     except Exception:

@@ -12,29 +12,29 @@ from lhtclip.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Everything about the server that is not about the model.
+    """All settings of the server except those of the model.
 
     Attributes:
         host: Address to listen on.
         port: TCP port; 0 lets the system choose one.
-        token: Clients must send it as `Authorization: Bearer TOKEN`; None asks for none.
-        no_token: Allow an address that other machines can reach without a token.
+        token: Clients must send it as `Authorization: Bearer TOKEN`; None requires none.
+        no_token: Allow access without a token on an address that other machines can reach.
         cors: Origins whose pages may call the service; none by default.
         label_studio: Address of a Label Studio server whose images may be fetched; None for none.
         label_studio_token: Token for that server.
         root: Folder whose images the page may list and label; None turns the batch view off.
         max_bytes: Largest request body.
         max_pixels: Largest image, height x width.
-        max_classes: Most classes in one request.
-        max_characters: Most characters of all prompts in one request.
-        queue: Most requests that wait for the model; the next one is answered 503.
-        batch_images: Most images that are encoded together.
-        batch_delay: Seconds to wait for further images once one is there.
-        timeout: Seconds until a waiting request is answered 504.
+        max_classes: Maximum number of classes per request.
+        max_characters: Maximum number of characters of all prompts per request.
+        queue: Maximum number of requests waiting for the model; further ones get 503.
+        batch_images: Maximum number of images encoded together.
+        batch_delay: Seconds to wait for further images after the first.
+        timeout: Seconds until a waiting request gets 504.
         body_timeout: Seconds that a client may take to send its body.
-        cache_bytes: Memory for encoded images; the least recently used leave first.
-        idle_seconds: An encoded image that nobody asks for expires after this time.
-        log_json: Write the log as one JSON object a line.
+        cache_bytes: Memory for encoded images; the least recently used are dropped first.
+        idle_seconds: Seconds until an unused encoded image expires.
+        log_json: Write the log as one JSON object per line.
     """
 
     host: str = "127.0.0.1"
@@ -59,7 +59,7 @@ class ServerSettings:
     log_json: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that make no sense and addresses that would be open to all."""
+        """Refuse senseless numbers, and addresses that would be open to everyone."""
         for name in ("max_bytes", "max_pixels", "max_classes", "queue", "batch_images", "timeout"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, got {getattr(self, name)!r}.")

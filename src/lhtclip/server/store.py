@@ -1,4 +1,4 @@
-"""Uploaded images, kept encoded under random ids; the least recently used leave first."""
+"""Uploaded images, kept encoded under random ids; the least recently used are dropped first."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class StoredImage:
     """One uploaded image.
 
     Attributes:
-        id: Random, so that nobody can guess another client's image.
+        id: Random, so that clients cannot guess each other's images.
         image: RGB levels (height, width, 3), uint8.
-        encoded: What the encoders made of it, by variant of the method.
-        used: When it was last asked for, in seconds of the monotonic clock.
+        encoded: The encoded image, by variant of the method.
+        used: Time of its last use, in seconds of the monotonic clock.
     """
 
     id: str
@@ -35,7 +35,7 @@ class StoredImage:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes, in bytes."""
+        """Memory that it occupies, in bytes."""
         return self.image.nbytes + sum(
             each.embeddings.element_size() * each.embeddings.nelement()
             for each in self.encoded.values()
@@ -53,7 +53,7 @@ class ImageStore:
 
     @property
     def idle_seconds(self) -> float:
-        """How long an image stays that nobody asks for."""
+        """Seconds that an unused image is kept."""
         return self._idle
 
     def add(self, image: NDArray[np.uint8]) -> StoredImage:
@@ -68,7 +68,7 @@ class ImageStore:
         """Return an image and note that it was used.
 
         Raises:
-            Problem: 404, no image has this id, or it has expired.
+            Problem: 404 if no image has this id, or it has expired.
         """
         with self._lock:
             self._tidy()
@@ -89,7 +89,7 @@ class ImageStore:
         """Forget an image.
 
         Raises:
-            Problem: 404, no image has this id.
+            Problem: 404 if no image has this id.
         """
         with self._lock:
             if self._images.pop(identifier, None) is None:
@@ -97,7 +97,7 @@ class ImageStore:
             self._tidy()
 
     def _tidy(self, *, keep: str = "") -> None:
-        """Drop what is idle, then the least recently used until the rest fits."""
+        """Drop idle images, then the least recently used until the rest fits."""
         now = time.monotonic()
         for identifier, stored in list(self._images.items()):
             if now - stored.used > self._idle:

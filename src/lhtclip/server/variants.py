@@ -1,4 +1,4 @@
-"""Variants of one segmenter: the same weights and texts under another method or techniques."""
+"""Variants of one segmenter: another method or other techniques on the same weights and texts."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Variant:
 
 
 class Variants:
-    """Segmenters by variant, made when first asked for; safe to use from several threads."""
+    """Segmenters by variant, created on first use; safe to use from several threads."""
 
     def __init__(self, base: Segmenter, make: Callable[[Segmenter, Variant], Segmenter]) -> None:
-        """Take the server's own segmenter, and the function that makes another from it."""
+        """Store the server's own segmenter, and the function that derives others from it."""
         self.base, self._make = base, make
         self._made: dict[Variant, Segmenter] = {Variant(): base}
         self._lock = threading.Lock()

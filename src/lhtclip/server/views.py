@@ -1,4 +1,4 @@
-"""What the techniques see in an encoded image, as maps at the resolution of its patches."""
+"""Maps of what the techniques measure in an encoded image, one value per patch."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lhtclip.techniques.atr import hoyer
 
 @torch.inference_mode()
 def view(encoded: EncodedImage, asked: ViewRequest) -> ViewAnswer:
-    """Return a map of values from 0 to 1, one a patch.
+    """Return a map of values from 0 to 1, one per patch.
 
-    "hoyer" is the sparsity that ATR looks at (arXiv 2510.23894), here of the patch embeddings;
+    "hoyer" is the sparsity that ATR is based on (arXiv 2510.23894), here of the patch embeddings;
     "similarity" is the cosine of the patch at (x, y) to all others.
 
     Raises:
-        InputError: The point lies outside of the image.
+        InputError: The point lies outside the image.
     """
     grid = patch_grid(encoded)  # (rows, columns, E)
     if asked.kind == "hoyer":
@@ -29,7 +29,7 @@ def view(encoded: EncodedImage, asked: ViewRequest) -> ViewAnswer:
         height, width = encoded.image.shape[:2]
         if not (asked.x < width and asked.y < height):
             raise InputError(
-                f"The point ({asked.x}, {asked.y}) lies outside of the image of {width} x {height}."
+                f"The point ({asked.x}, {asked.y}) lies outside the image of {width} x {height}."
             )
         rows, columns = grid.shape[:2]
         values = grid @ grid[asked.y * rows // height, asked.x * columns // width]
@@ -37,7 +37,7 @@ def view(encoded: EncodedImage, asked: ViewRequest) -> ViewAnswer:
 
 
 def patch_grid(encoded: EncodedImage) -> torch.Tensor:
-    """Lay the windows' patches on one grid, the nearest window's where they overlap.
+    """Arrange the windows' patches in one grid; where windows overlap, the nearest one counts.
 
     Returns:
         (rows, columns, E) float32.
@@ -57,7 +57,7 @@ def patch_grid(encoded: EncodedImage) -> torch.Tensor:
 
 
 def _owners(starts: tuple[int, ...], length: int, count: int, patch: int) -> list[int]:
-    """Return for each patch along a side the window whose centre is nearest."""
+    """Return the window with the nearest centre for each patch along a side."""
     centres = np.array(starts) + length / 2
     places = np.arange(count) * patch + patch / 2
     return [int(each) for each in np.abs(places[:, None] - centres).argmin(axis=1)]

@@ -1,4 +1,4 @@
-"""The runs of `lhtclip analyze`: one model, one data set, one of three measures."""
+"""The runs of `lhtclip analyze`: one model, one data set, one of three measurements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from lhtclip.analysis.figures import can_draw, check_can_draw, save_figure
 from lhtclip.analysis.figures_survey import heads_figure, layers_figure
 from lhtclip.analysis.figures_tokens import tokens_figure
-from lhtclip.analysis.patches import patch_batches, picture_files, window_batches
+from lhtclip.analysis.patches import image_files, patch_batches, window_batches
 from lhtclip.analysis.published import VIT_B16, Curve, Tower, compare_heads, published_curves
 from lhtclip.analysis.sparsity import sparsity_gap
 from lhtclip.analysis.survey import Survey, survey
@@ -60,12 +60,13 @@ class _Subject:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What a measure came to.
+    """The result of a measurement.
 
-    rows: Of the CSV file.
-    content: Of the JSON file, beside what is the same for all measures.
-    tables: To be printed.
-    draw: Makes the figure.
+    Attributes:
+        rows: Rows of the CSV file.
+        content: Content of the JSON file, besides what all measurements share.
+        tables: Tables to print.
+        draw: Draws the figure.
     """
 
     measure: str
@@ -76,7 +77,7 @@ class _Outcome:
 
 
 def analyze_layers(options: AnalyzeOptions) -> None:
-    """Measure the layers, with and without SSR, and tell about it.
+    """Measure the layers, with and without SSR, and report the result.
 
     Raises:
         LhtClipError: Settings, model, data or output folder cannot be used.
@@ -107,7 +108,7 @@ def analyze_layers(options: AnalyzeOptions) -> None:
 
 
 def analyze_heads(options: AnalyzeOptions) -> None:
-    """Measure the heads and tell about it.
+    """Measure the heads and report the result.
 
     Raises:
         LhtClipError: Settings, model, data or output folder cannot be used.
@@ -116,7 +117,7 @@ def analyze_heads(options: AnalyzeOptions) -> None:
     if options.compare_paper and subject.tower != VIT_B16:
         raise InputError(
             f"The paper's heads are those of OpenAI's ViT-B/16, a tower of {VIT_B16}; "
-            f"{options.model} is one of {subject.tower}: leave --compare-paper out."
+            f"{options.model} has {subject.tower}. Omit --compare-paper."
         )
     atr = subject.preset.atr if options.atr else None
     found = _survey(subject, atr=atr)
@@ -140,13 +141,13 @@ def analyze_heads(options: AnalyzeOptions) -> None:
 
 
 def analyze_tokens(options: AnalyzeOptions) -> None:
-    """Count abnormal tokens and tell about it.
+    """Count abnormal tokens and report the result.
 
     Raises:
         LhtClipError: Settings, model, data or output folder cannot be used.
     """
     subject = _open(options)
-    checkpoint, files = subject.checkpoint, picture_files(subject.dataset)
+    checkpoint, files = subject.checkpoint, image_files(subject.dataset)
     threshold = options.threshold
     if threshold is None:
         threshold = subject.preset.atr.threshold
@@ -184,7 +185,7 @@ def _open(options: AnalyzeOptions) -> _Subject:
 
 
 def _words(subject: _Subject, templates: str) -> tuple[Tensor, Tensor]:
-    """Embed the words of the classes: (queries, E), and the class of each (queries,)."""
+    """Embed the prompts of the classes: (prompts, E), and the class of each (prompts,)."""
     options, dataset = subject.options, subject.dataset
     vocabulary = protocol_for(options.name, "lht").vocabulary(dataset)
     used = set(queries_of(dataset, vocabulary))
@@ -231,14 +232,14 @@ def _progress(subject: _Subject, note: str = "") -> Progress:
 
 
 def _told(files: Sequence[Path], progress: Progress) -> Iterator[Path]:
-    """Report each picture when it is taken."""
+    """Report each image when it is read."""
     for done, file in enumerate(files, start=1):
         yield file
         progress(done, len(files))
 
 
 def _telling(samples: Sequence[Sample], progress: Progress) -> tuple[Sample, ...]:
-    """Let each picture report itself when its truth is read."""
+    """Report each image when its ground truth is read."""
 
     def telling(done: int, sample: Sample) -> Sample:
         def truth() -> Truth:
@@ -251,7 +252,7 @@ def _telling(samples: Sequence[Sample], progress: Progress) -> tuple[Sample, ...
 
 
 def _finish(subject: _Subject, outcome: _Outcome) -> None:
-    """Write the files, then print what was found and where it is."""
+    """Write the files, then print the results and the paths."""
     options, vision = subject.options, subject.checkpoint.model.vision
     document = tables.json_types(
         {
@@ -280,7 +281,7 @@ def _finish(subject: _Subject, outcome: _Outcome) -> None:
     if options.figures or (options.figures is None and can_draw()):
         written += save_figure(outcome.draw(), stem)
     elif options.figures is None and not options.quiet:
-        say("No figures, for matplotlib is missing: pip install 'lhtclip[analysis]'.")
+        say("No figures, because matplotlib is missing: pip install 'lhtclip[analysis]'.")
     if options.as_json:
         click.echo(text, nl=False)
         return

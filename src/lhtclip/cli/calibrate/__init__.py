@@ -51,12 +51,12 @@ from lhtclip.cli.options import machine_options
 def command(**given: Any) -> None:
     """Find the heads, layers and settings of LHT-CLIP that suit a model, and write a preset.
 
-    Some of the images rank the heads by visual discriminability and show which layers lose it. On
-    the others, settings are searched one after the other by mIoU, with the published protocol. Use
+    Some of the images rank the heads by visual discriminability and show which layers lose it. The
+    others are used to search the settings one by one, by mIoU under the published protocol. Use
     images that you will never test on: the settings are chosen by their score on these images.
 
-    With --no-labels, heads are ranked on unlabelled images. Nothing is searched then: layers follow
-    from the depth, and the other settings are fixed.
+    With --no-labels, heads are ranked on unlabelled images, without a search: layers follow from
+    the depth, and the other settings are fixed.
 
     The preset records how it was made. Use it with --preset, or put it into the checkpoint's folder
     as lht.json. Run an interrupted command again to continue. Prints a table of the search; without

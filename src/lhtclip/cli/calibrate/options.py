@@ -55,6 +55,6 @@ class CalibrateOptions:
                 without = "takes no" if self.no_labels else "is needed for"
                 raise InputError(f"--no-labels {without} --{name}. See `lhtclip calibrate --help`.")
         if self.no_labels and self.images is None:
-            raise InputError("Say which images to rank heads on: --images DIR.")
+            raise InputError("Name the images to rank heads on: --images DIR.")
         if not self.no_labels and self.data is None:
-            raise InputError("Say which labelled images to calibrate on: --data NAME --root DIR.")
+            raise InputError("Name the labelled images to calibrate on: --data NAME --root DIR.")

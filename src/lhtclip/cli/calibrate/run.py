@@ -1,4 +1,4 @@
-"""The run of `lhtclip calibrate`: measure, search, and write down what was found."""
+"""The run of `lhtclip calibrate`: measure, search, write the preset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lhtclip.calibration.calibrate import measure_heads, preset_of, split
 from lhtclip.calibration.search import Grid, Search, brief, most_candidates, search
 from lhtclip.calibration.without_labels import (
     RANKING,
-    choose_pictures,
+    choose_images,
     measure_without_labels,
     preset_without_labels,
 )
@@ -28,14 +28,14 @@ from lhtclip.text.embeddings import TextEncoder
 
 
 def calibrate(options: CalibrateOptions) -> None:
-    """Make a preset from labelled pictures and tell about it.
+    """Make a preset from labelled images and print a summary.
 
     Raises:
         LhtClipError: Model or data cannot be used. Counts so far are kept.
     """
     protocol = protocol_for(str(options.data), publication_of(options.method, lht=True))
     protocol.method_named(options.method)
-    pictures = split(
+    images = split(
         open_dataset(str(options.data), options.root),
         images_for_heads=options.images_for_heads,
         limit=options.limit,
@@ -43,15 +43,13 @@ def calibrate(options: CalibrateOptions) -> None:
     )
     if options.data in DATASETS:
         say(
-            f"{options.data} as it is read here is what publications test on: numbers measured on "
-            "it with this preset are not comparable. Training pictures can be given as --data "
+            f"{options.data} is read as the images that publications test on: numbers measured on "
+            "it with this preset are not comparable. Give training images as --data "
             "folder."
         )
     checkpoint = _load(options)
-    with Progress("looks at pictures that rank heads", quiet=options.quiet) as progress:
-        measured = measure_heads(
-            checkpoint, pictures.for_heads, seed=options.seed, progress=progress
-        )
+    with Progress("passes over images that rank heads", quiet=options.quiet) as progress:
+        measured = measure_heads(checkpoint, images.for_heads, seed=options.seed, progress=progress)
     grid = Grid()
     findings = measured.findings(grid)
     texts = TextEncoder.of(checkpoint, templates=protocol.templates)
@@ -59,7 +57,7 @@ def calibrate(options: CalibrateOptions) -> None:
     def score(settings: LhtSettings, progress: Callable[[Running], None]) -> float:
         evaluation = measure(
             checkpoint,
-            pictures.for_search,
+            images.for_search,
             protocol,
             options.method,
             settings,
@@ -79,7 +77,7 @@ def calibrate(options: CalibrateOptions) -> None:
     preset = preset_of(
         measured,
         found,
-        pictures,
+        images,
         grid=grid,
         model=canonical_name(options.model),
         method=options.method,
@@ -89,19 +87,19 @@ def calibrate(options: CalibrateOptions) -> None:
 
 
 def calibrate_without_labels(options: CalibrateOptions) -> None:
-    """Make a preset from unlabelled pictures and tell about it.
+    """Make a preset from unlabelled images and print a summary.
 
     Raises:
-        LhtClipError: Model or pictures cannot be used.
+        LhtClipError: Model or images cannot be used.
     """
     ranking = options.ranking or RANKING
     check_ranking(ranking)
     files = find_images(str(options.images))
     checkpoint = _load(options)
-    with Progress("looks at pictures", quiet=options.quiet) as progress:
+    with Progress("passes over images", quiet=options.quiet) as progress:
         measured = measure_without_labels(
             checkpoint,
-            choose_pictures(files, limit=options.limit, seed=options.seed),
+            choose_images(files, limit=options.limit, seed=options.seed),
             ranking=ranking,
             progress=progress,
         )
@@ -123,7 +121,7 @@ def _load(options: CalibrateOptions) -> Checkpoint:
 
 
 class _Watched:
-    """Scores candidates and says how far the search is."""
+    """Scores candidates and reports the progress of the search."""
 
     def __init__(
         self,
@@ -138,7 +136,7 @@ class _Watched:
     def __call__(self, settings: LhtSettings) -> float:
         self._count += 1
         place = f"candidate {self._count} of at most {self._at_most}: {brief(settings)}"
-        with Progress(f"pictures, {place}", quiet=self._quiet) as progress:
+        with Progress(f"images, {place}", quiet=self._quiet) as progress:
 
             def report(running: Running) -> None:
                 progress(

@@ -1,8 +1,8 @@
 """Label Studio's ML backend: GET /health, POST /setup, POST /predict.
 
-Images come as data URLs, or as paths of the Label Studio server that this one may trust
-(`--label-studio URL`); nothing else is fetched. A result of the wrong type is accepted by Label
-Studio and then breaks its editor, so the labelling configuration is checked here.
+Images arrive as data URLs, or as paths on the trusted Label Studio server (`--label-studio URL`);
+nothing else is fetched. Label Studio accepts results of the wrong type and then its editor breaks,
+so the labelling configuration is checked here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Predict(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What a labelling configuration says: which tag is filled, for which image, with what.
+    """The parts of a labelling configuration that predictions need.
 
     Attributes:
         from_name: Name of the BrushLabels tag.
@@ -62,13 +62,13 @@ class Control:
 
 @router.get("/health", operation_id="label_studio_health", summary="Label Studio: alive?")
 async def health() -> dict[str, str]:
-    """Say that the backend lives."""
+    """Report that the backend is alive."""
     return {"status": "UP", "model_class": "lhtclip"}
 
 
 @router.post("/setup", operation_id="label_studio_setup", summary="Label Studio: introduce")
 async def setup(request: Request, asked: Setup) -> dict[str, str]:
-    """Name the version of the predictions; Label Studio skips tasks that have it."""
+    """Return the version of the predictions; Label Studio skips tasks that have it."""
     return {"model_version": service_of(request).fingerprint}
 
 
@@ -94,7 +94,7 @@ def control_of(config: str) -> Control:
     """Find the BrushLabels tag of a labelling configuration and its image.
 
     Raises:
-        Problem: The configuration cannot be read, or has no BrushLabels for an Image.
+        Problem: The configuration is unreadable, or has no BrushLabels for an Image.
     """
     if len(config) > 100_000 or "<!" in config.replace("<!--", ""):
         raise Problem(422, "label-config", "The labelling configuration is too long or has a DTD.")
@@ -136,12 +136,12 @@ def _fetch(service: Service, value: str) -> bytes:
         raise Problem(
             422,
             "task",
-            "The task's image lies on a server. Start lhtclip with --label-studio URL to let it "
+            "The task's image is on a server. Start lhtclip with --label-studio URL to let it "
             "fetch images from there.",
         )
     url = urljoin(trusted.rstrip("/") + "/", value)
     if urlsplit(url)[:2] != urlsplit(trusted)[:2]:
-        raise Problem(422, "task", f"The image does not lie on {trusted}; it is not fetched.")
+        raise Problem(422, "task", f"The image is not on {trusted}, so it is not fetched.")
     token = service.settings.label_studio_token
     headers = {"Authorization": f"Token {token}"} if token else {}
     limit = service.settings.max_bytes

@@ -30,11 +30,11 @@ async def models(request: Request) -> dict[str, Any]:
 @router.post(
     "/segment/text",
     operation_id="samgeo_text",
-    summary="samgeo-api: segment by words",
+    summary="samgeo-api: segment by prompt",
     response_class=Response,
 )
 async def segment_text(request: Request) -> Response:
-    """Label a form's `file` by its `prompt`; what is none of the words is background."""
+    """Label a form's `file` by its `prompt`; everything else is background."""
     service = service_of(request)
     async with request.form(max_files=1, max_fields=20) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
@@ -42,10 +42,10 @@ async def segment_text(request: Request) -> Response:
         data = await file.read() if isinstance(file, UploadFile) else None
     prompt, wanted = fields.get("prompt"), fields.get("output_format") or "geojson"
     if data is None or prompt is None:
-        raise Problem(422, "form", "The form needs an image in `file` and words in `prompt`.")
+        raise Problem(422, "form", "The form needs an image in `file` and class names in `prompt`.")
     if wanted not in _FORMATS:
         raise Problem(
-            422, "form", f"output_format is one of {', '.join(_FORMATS)}; got {wanted[:50]!r}."
+            422, "form", f"output_format must be one of {', '.join(_FORMATS)}; got {wanted[:50]!r}."
         )
     threshold = _share(fields.get("confidence_threshold"))
     asked = SegmentRequest.model_validate({"classes": prompt, "threshold": threshold})

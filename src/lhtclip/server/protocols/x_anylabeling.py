@@ -1,7 +1,7 @@
-"""X-AnyLabeling's remote server: GET /v1/models is ours, POST /v1/predict labels one image.
+"""X-AnyLabeling's remote server: POST /v1/predict labels one image; GET /v1/models is shared.
 
-Written from the protocol that its client speaks: a header `Token`, the image as a data URL, the
-answer as polygons. Shapes have no holes there, so a class that surrounds another is drawn first.
+Follows the protocol of its client: a header `Token`, the image as a data URL, the answer as
+polygons. Its shapes have no holes, so a class that surrounds another is drawn first.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from lhtclip.server.requests import service_of, unless_gone
 from lhtclip.server.schemas import SegmentRequest
 
 router = APIRouter(prefix="/v1", tags=["X-AnyLabeling"])
-_LEAST_AREA = 64  # pixels; smaller specks only clutter the annotator's list
+_LEAST_AREA = 64  # pixels; smaller regions only clutter the annotator's list
 
 
 class PredictRequest(BaseModel):
-    """What the client sends; parameters that mean nothing here are ignored."""
+    """The client's request; parameters without a meaning here are ignored."""
 
     model_config = ConfigDict(extra="ignore")
     image: str
@@ -36,7 +36,7 @@ async def predict(request: Request, asked: PredictRequest) -> dict[str, Any]:
     service = service_of(request)
     words = str(asked.params.get("text_prompt") or "").replace(".", ",").strip(" ,")
     if not words:
-        raise Problem(422, "prompt", "Type the classes into the prompt, such as 'car, road'.")
+        raise Problem(422, "prompt", "Type class names into the prompt, such as 'car, road'.")
     threshold = asked.params.get("conf_threshold") or None
     question = SegmentRequest.model_validate({"classes": words, "threshold": threshold})
     try:
