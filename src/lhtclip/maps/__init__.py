@@ -1,7 +1,7 @@
-"""Maps: rasters of any size are labelled in strips and keep their coordinates.
+"""Maps: label rasters of any size in strips and keep their coordinates.
 
-`label_raster` is the way in. The package needs the extra `lhtclip[maps]` (rasterio and friends);
-it calls the library, and nothing in the library imports it.
+`label_raster` is the entry point. The package needs the extra `lhtclip[maps]` (rasterio and
+others); it calls the library, and nothing in the library imports it.
 """
 
 from __future__ import annotations

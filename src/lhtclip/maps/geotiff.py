@@ -1,7 +1,7 @@
-"""The map as a cloud-optimised GeoTIFF, with names and colours where GIS look for them.
+"""Write the map as a cloud-optimised GeoTIFF, with names and colours where GIS expect them.
 
-rasterio cannot write category names, so they go into GDAL's own side file (`.aux.xml`), together
-with a table of classes; QGIS reads a style file (`.qml`) as well.
+rasterio cannot write category names, so they go into GDAL's sidecar file (`.aux.xml`), together
+with a table of classes. QGIS also reads a style file (`.qml`).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _FIELDS = (  # of GDAL's raster attribute table: name, type, usage
 def write_map(
     out: Path, job: Job, parts: Parts, vocabulary: Vocabulary, settings: MapSettings
 ) -> list[Path]:
-    """Put the strips together.
+    """Assemble the strips.
 
     Returns:
-        The files written: the map, its side files, and those of scores and probabilities.
+        The files written: the map, its sidecar files, and those of scores and probabilities.
     """
     names = vocabulary.names
     colours = class_colours(len(names), background=vocabulary.background)
@@ -67,7 +67,7 @@ def write_map(
 
 
 def _scores(strip: Strip) -> NDArray[Any]:
-    assert strip.scores is not None  # the strips' record says that they have them
+    assert strip.scores is not None  # the record of the strips guarantees it
     return strip.scores[None]
 
 
@@ -95,7 +95,7 @@ def _write_cog(
     nodata: int,
     describe: Callable[[Any], None],
 ) -> None:
-    """Write strips into a tiled file, and that as a COG under its final name."""
+    """Write the strips to a tiled file, and convert it to a COG under its final name."""
     rasterio = import_extra("rasterio", purpose="Maps")
     windows = import_extra("rasterio.windows", purpose="Maps")
     copying = import_extra("rasterio.shutil", purpose="Maps")
@@ -140,7 +140,7 @@ def _write_cog(
 def _in_blocks(
     parts: Parts, read: Callable[[Strip], NDArray[Any]]
 ) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Join strips to whole rows of blocks, since a block that is written twice grows the file."""
+    """Join strips into whole rows of blocks, because writing a block twice grows the file."""
     held: list[NDArray[Any]] = []
     top = 0
     for strip in parts:
@@ -156,7 +156,7 @@ def _in_blocks(
 
 @contextmanager
 def _removed(path: Path) -> Generator[Path, None, None]:
-    """Yield a path and remove whatever is there afterwards."""
+    """Yield a path, and remove the file afterwards."""
     try:
         yield path
     finally:

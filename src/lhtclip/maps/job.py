@@ -1,4 +1,4 @@
-"""One map to make: the raster, its windows, and the frame of pixels that is written."""
+"""A mapping job: the raster, its windows, and the frame of pixels to write."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from lhtclip.maps.source import Source
 from lhtclip.maps.strips import Side
 from lhtclip.segmenter import Segmenter
 
-STEPS = 250  # of a probability in a byte
+STEPS = 250  # steps of a probability in a byte
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A raster, its windows, and the frame of the map's grid that is written.
+    """A raster, its windows, and the frame of the map's grid to write.
 
     Attributes:
         source: The open raster.
         plan: Windows over the scaled raster.
-        down: Rows: from windows to the map.
-        across: Columns, in the same way.
+        down: Maps rows of windows to rows of the map.
+        across: The same for columns.
         top: First row of the frame on the map's grid.
         left: First column of the frame on the map's grid.
         height: Rows of the frame.
         width: Columns of the frame.
-        batch: Windows that go through the tower together.
+        batch: Number of windows that are encoded together.
     """
 
     source: Source
@@ -43,7 +43,7 @@ class Job:
 
     @classmethod
     def of(cls, source: Source, segmenter: Segmenter) -> Job:
-        """Lay windows over a raster."""
+        """Place windows on a raster."""
         patch = segmenter.checkpoint.model.config.vision.patch_size
         if min(source.height, source.width) < patch:
             raise InputError(
@@ -72,10 +72,10 @@ class Job:
 
     @property
     def columns(self) -> range:
-        """The columns of windows that the frame needs, filled up to whole batches.
+        """The columns of windows that the frame needs, extended to whole batches.
 
-        Batches are counted from the raster's left edge. What a window goes through the tower with
-        can change its last digits, so a part of a raster must have the batches of the whole.
+        Batches are counted from the raster's left edge. The other windows in a batch can change a
+        window's last digits, so a part of a raster must use the batches of the whole.
         """
         first, behind = self.across.needed(self.left, self.left + self.width)
         whole = -(-behind // self.batch) * self.batch
@@ -91,13 +91,13 @@ class Job:
 
     @property
     def windows(self) -> int:
-        """How many windows the frame needs."""
+        """Number of windows that the frame needs."""
         first, behind = self.down.needed(self.top, self.top + self.height)
         return (behind - first) * len(self.columns)
 
     @property
     def transform(self) -> Any:
-        """From columns and rows of the frame to coordinates."""
+        """The transform from columns and rows of the frame to coordinates."""
         from affine import Affine
 
         data = self.source.dataset
@@ -106,7 +106,7 @@ class Job:
 
 
 def translation(columns: float, rows: float) -> Any:
-    """Return the affine transform that moves by columns and rows."""
+    """Return the affine transform shifted by columns and rows."""
     from affine import Affine
 
     return Affine.translation(columns, rows)

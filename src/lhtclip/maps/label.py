@@ -1,4 +1,4 @@
-"""Label a raster: windows in rows, finished strips to disk, the map and what belongs to it."""
+"""Label a raster: windows row by row, finished strips on disk, then the map and its side files."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from lhtclip.segmentation import label_dtype
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Classes, Vocabulary
 
-_TILE = 512  # columns that are decoded at once
+_TILE = 512  # columns decoded at once
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run of `label_raster` did.
+    """The outcome of `label_raster`.
 
     Attributes:
         out: The map.
         files: All files written, the map first.
-        windows: Windows that went through the tower.
+        windows: Number of windows encoded.
         height: Rows of the map.
         width: Columns of the map.
     """
@@ -63,20 +63,20 @@ def label_raster(
 ) -> Summary:
     """Label every pixel of a raster and write a map with the raster's coordinates.
 
-    Windows are laid over the whole raster, so a part of it gets the labels that it has in the
-    whole. Memory depends on the raster's width, not on its height. A run that was stopped goes on
-    after its last strip.
+    Windows are placed on the whole raster, so a part gets the same labels as in the whole. Memory
+    depends on the raster's width, not on its height. An interrupted run continues after its last
+    strip.
 
     Args:
         segmenter: Model, method and window size.
-        raster: Whatever GDAL reads.
+        raster: Any raster that GDAL can read.
         classes: As in `Segmenter.segment`.
         out: The map, a GeoTIFF (.tif) of class indices.
         settings: Bands, stretch, scale, extent, and what is written.
-        background: Prompts for what is none of the classes; they become class 0.
-        vector: Also write regions: .gpkg, .geojson, .fgb or .parquet.
-        aoi: A vector file; what lies outside of its polygons becomes nodata.
-        overwrite: Replace a map that is there.
+        background: Prompts for pixels of no class; they become class 0.
+        vector: Also write the regions: .gpkg, .geojson, .fgb or .parquet.
+        aoi: A vector file; pixels outside its polygons become nodata.
+        overwrite: Replace an existing map.
         on_progress: Called with windows done and windows in all.
 
     Raises:
@@ -87,7 +87,9 @@ def label_raster(
     settings, out = settings or MapSettings(), Path(out)
     _check_outputs(out, vector, overwrite)
     if segmenter.decoding.pamr is not None:
-        raise InputError("PAMR looks beyond strips and cannot refine a raster. Leave --pamr out.")
+        raise InputError(
+            "PAMR needs pixels beyond a strip, so it cannot refine a raster. Omit --pamr."
+        )
     vocabulary = (
         classes
         if isinstance(classes, Vocabulary)
@@ -159,7 +161,7 @@ def _decode(
     segmenter: Segmenter,
     hidden: NDArray[np.bool_],
 ) -> Strip:
-    """Decode rows of the map from the logits of the windows that reach them."""
+    """Decode rows of the map from the logits of the windows that overlap them."""
     settings, decoding = job.source.settings, segmenter.decoding
     count, height = len(vocabulary.names), rows[1] - rows[0]
     order, down = job.down.shares(*rows)
@@ -197,7 +199,7 @@ def _tiles(tall: Tensor, job: Job) -> Iterator[tuple[slice, Tensor]]:
 
 
 def _class_probabilities(tile: Tensor, vocabulary: Vocabulary) -> Tensor:
-    """Return softmax over queries, the best synonym of each class: (classes, rows, columns)."""
+    """Return the softmax over prompts, of each class the best: (classes, rows, columns)."""
     chances = tile.softmax(dim=0)
     whole = torch.zeros(len(vocabulary.names), *tile.shape[1:])
     for own, chance in zip(vocabulary.class_of_query, chances, strict=True):
@@ -210,7 +212,7 @@ def _steps(probability: Tensor) -> NDArray[np.uint8]:
 
 
 def _visible(job: Job, top: int, bottom: int) -> NDArray[np.bool_]:
-    """Return which pixels of the map's rows show something of the raster."""
+    """Return which pixels of the map's rows contain valid pixels of the raster."""
     left, right = job.left, job.left + job.width
     data = job.source.dataset
     rows = _nearest(range(top, bottom), job.down.final, data.height)

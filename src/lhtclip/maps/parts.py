@@ -1,4 +1,4 @@
-"""Finished strips on disk: each appears whole, so a run that was killed goes on after the last."""
+"""Finished strips on disk: each is written atomically, so a killed run continues after the last."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Strip:
     """Rows of the map.
 
     Attributes:
-        top: First row, counted in the frame that is labelled.
+        top: First row, counted in the frame.
         labels: Class indices (rows, width); the largest value of the type is nodata.
         scores: Winner's probability in steps of 1/250 (rows, width) uint8, 255 is nodata; or None.
         probabilities: The same for every class (classes, rows, width), or None.
@@ -37,13 +37,13 @@ class Strip:
 
 
 class Parts:
-    """The folder that holds the strips of one map until it is put together."""
+    """The folder that holds the strips of one map until they are assembled."""
 
     def __init__(self, out: Path, fingerprint: dict[str, Any], *, overwrite: bool) -> None:
         """Open the folder next to the map.
 
         Raises:
-            InputError: It holds strips of other words, settings or another scene.
+            InputError: It holds strips of another raster, other classes or other settings.
         """
         self.folder = out.with_name(f".{out.name}.strips")
         record = json.loads(json.dumps(fingerprint))
@@ -55,7 +55,7 @@ class Parts:
                 same = False
             if not same and not overwrite:
                 raise InputError(
-                    f"{self.folder} holds strips of other words, settings or another scene. "
+                    f"{self.folder} holds strips of another raster or other settings. "
                     "Choose another --out, or pass --overwrite."
                 )
             if not same:
@@ -65,11 +65,11 @@ class Parts:
             write_atomically(path, json.dumps(record, indent=1).encode())
 
     def done(self) -> set[int]:
-        """Return the first rows of the strips that are there."""
+        """Return the first rows of the finished strips."""
         return {int(path.stem) for path in self.folder.glob("[0-9]*.npz")}
 
     def write(self, strip: Strip) -> None:
-        """Keep a strip."""
+        """Save a strip."""
         arrays: dict[str, NDArray[Any]] = {"labels": strip.labels}
         if strip.scores is not None:
             arrays["scores"] = strip.scores
@@ -91,5 +91,5 @@ class Parts:
                 )
 
     def remove(self) -> None:
-        """Remove the folder once the map is there."""
+        """Remove the folder once the map is written."""
         shutil.rmtree(self.folder, ignore_errors=True)

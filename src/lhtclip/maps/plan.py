@@ -1,4 +1,4 @@
-"""What a map would cost, found without making it: windows, time, memory."""
+"""Estimate the windows, time and memory of a map without making it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lhtclip.maps.source import Source
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
 
-_COPIES = 5  # of a row of windows that reading and resampling hold at once, float32
+_COPIES = 5  # copies of a row of windows that reading and resampling hold at once, float32
 
 
 def describe(
     segmenter: Segmenter, raster: str | Path, vocabulary: Vocabulary, settings: MapSettings
 ) -> str:
-    """Say how many windows a raster has, and estimate time and memory from one batch."""
+    """Return the number of windows, with time and memory estimated from one batch."""
     source = Source(raster, settings)
     try:
         job = Job.of(source, segmenter)
@@ -43,7 +43,7 @@ def describe(
 
 
 def memory(job: Job, vocabulary: Vocabulary) -> int:
-    """Estimate the most memory above the model, in bytes."""
+    """Estimate the peak memory above the model, in bytes."""
     plan, prompts = job.plan, len(vocabulary.queries)
     width = plan.lefts[job.columns[-1]] + plan.window_width - plan.lefts[job.columns[0]]
     reading = _COPIES * plan.window_height * width * 3 * 4

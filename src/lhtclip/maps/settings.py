@@ -1,4 +1,4 @@
-"""How a raster is read, at which scale it is seen, and what is written; one frozen record."""
+"""Settings for reading a raster, its scale, and the files to write, in one frozen record."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ class MapSettings:
     """Settings of `label_raster`.
 
     Attributes:
-        bands: 1-based bands that become red, green and blue; None for the first three, or for the
-            only one.
-        stretch: Values that become black and white, in the raster's own units; None for the type's
-            range where it has 8 bits, otherwise for `percentiles` of the whole scene.
+        bands: 1-based bands for red, green and blue; None for the first three, or for the only
+            one.
+        stretch: Values that become black and white, in the raster's own units; None for the full
+            range of 8-bit types, and for `percentiles` of the whole raster otherwise.
         percentiles: Lower and upper percentile, 0 to 100.
-        scale: Pixels in a window for each pixel of the raster. 1 keeps the raster's own pixels;
-            0.5 shows twice the ground in every window.
-        gsd: Metres on the ground that a pixel in a window covers; sets `scale` from the raster's
-            own resolution.
-        grid: "source" writes one label per pixel of the raster, "windows" one per pixel that the
-            windows saw.
-        bbox: West, south, east, north in the raster's CRS (columns and rows where it has none);
-            only this part is labelled, with the labels that it has in the whole.
-        alpha: "mask" hides what an alpha band marks as transparent, "ignore" does not.
-        scores: Write the winner's probability of every pixel, too.
-        probabilities: Write the probability of every class, too.
+        scale: Pixels in a window per pixel of the raster. 1 keeps the raster's own pixels; 0.5
+            shows twice the ground in every window.
+        gsd: Metres on the ground per pixel in a window; sets `scale` from the raster's own
+            resolution.
+        grid: "source" writes one label per pixel of the raster, "windows" one per pixel of the
+            windows.
+        bbox: West, south, east, north in the raster's CRS (columns and rows without a CRS); only
+            this part is labelled, with the same labels as in the whole.
+        alpha: "mask" hides pixels that an alpha band marks as transparent, "ignore" does not.
+        scores: Also write the winner's probability of every pixel.
+        probabilities: Also write the probability of every class.
         min_area: Regions of fewer pixels are left out of vector files.
         simplify: Tolerance of the simplification of vector files, in pixels; 0 keeps pixel edges.
         cache_mb: Memory that GDAL may use for its own cache.
 
     Raises:
-        InputError: A setting is out of range, or two do not go together.
+        InputError: A setting is out of range, or two contradict each other.
     """
 
     bands: tuple[int, ...] | None = None
@@ -58,7 +58,7 @@ class MapSettings:
     cache_mb: int = 64
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Validate the settings."""
         if self.bands is not None and (
             len(self.bands) not in (1, 3) or any(band < 1 for band in self.bands)
         ):

@@ -1,8 +1,8 @@
-"""A raster as the windows see it: three bands of 8 bits, a mask, rows on demand.
+"""A raster as the windows see it: three 8-bit bands and a mask, with rows on demand.
 
-The stretch is one for the whole scene, so the same ground has the same levels in every strip.
-Rows are resampled by formulas that know positions in the whole raster only, so what is read does
-not depend on how the raster is cut into strips.
+One stretch covers the whole raster, so the same ground has the same levels in every strip. Rows are
+resampled at their positions in the whole raster, so the pixels do not depend on how it is cut into
+strips.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from lhtclip.extras import import_extra
 from lhtclip.maps.settings import MapSettings
 
 _SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
-_SAMPLE_SIDE = 1024  # pixels of the reduced scene that percentiles are taken of
+_SAMPLE_SIDE = 1024  # pixels of the reduced raster that percentiles are taken from
 _METRES_A_DEGREE = 111_320.0
 Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The part of the raster that is labelled, in its own pixels."""
+    """The part of the raster to label, in its own pixels."""
 
     top: int
     left: int
@@ -41,10 +41,10 @@ class Source:
     """An open raster."""
 
     def __init__(self, path: str | Path, settings: MapSettings) -> None:
-        """Open a raster and settle bands, stretch and scale.
+        """Open a raster and choose bands, stretch and scale.
 
         Args:
-            path: Whatever GDAL reads through rasterio.
+            path: Any raster that GDAL can read through rasterio.
             settings: Bands, stretch, scale and box.
 
         Raises:
@@ -74,7 +74,7 @@ class Source:
     def levels(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.uint8]:
         """Read a part of the scaled raster as RGB levels (rows, columns, 3).
 
-        Pixels that are masked have CLIP's mean colour, which says nothing.
+        Masked pixels get CLIP's mean colour, which is neutral.
         """
         rows = Resampling(self.dataset.height, self.height, top, bottom)
         columns = Resampling(self.dataset.width, self.width, left, right)
@@ -83,12 +83,12 @@ class Source:
         return _rounded(columns.apply(rows.apply(values, axis=1), axis=2).transpose(1, 2, 0))
 
     def visible(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.bool_]:
-        """Return which pixels of the raster itself are not masked, (rows, columns)."""
+        """Return which pixels of the raster are not masked, (rows, columns)."""
         window = _window(top, bottom, left, right)
         return self._mask(window)
 
     def seen(self, top: int, bottom: int, spans: Sequence[tuple[int, int]]) -> list[bool]:
-        """Return for spans of columns of the scaled raster whether any pixel is not masked."""
+        """Return whether spans of columns of the scaled raster have any unmasked pixel."""
         rows = Resampling(self.dataset.height, self.height, top, bottom)
         columns = [Resampling(self.dataset.width, self.width, *span) for span in spans]
         left, right = min(each.start for each in columns), max(each.stop for each in columns)
@@ -96,7 +96,7 @@ class Source:
         return [bool(mask[:, each.start - left : each.stop - left].any()) for each in columns]
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what a part that is kept must agree on, in JSON types."""
+        """Return the properties that saved parts must agree on, in JSON types."""
         stat = self.path.stat() if self.path.exists() else None
         return {
             "source": str(self.path.name),
@@ -143,7 +143,7 @@ class Source:
             raise InputError(f"{self.path} holds no bands; name one of its subdatasets.")
         if data.gcps[0] and data.transform.is_identity:
             raise InputError(
-                f"{self.path} has ground control points and no grid. Warp it first: "
+                f"{self.path} has ground control points instead of a grid. Warp it first: "
                 "gdalwarp -t_srs EPSG:4326 IN.tif OUT.tif."
             )
 
@@ -152,7 +152,7 @@ class Source:
         bands = self.settings.bands or ((1, 2, 3) if count >= 3 else (1,))
         if max(bands) > count:
             raise InputError(
-                f"{self.path} has {count} bands; bands {','.join(map(str, bands))} are asked for."
+                f"{self.path} has {count} bands, but --bands asks for {','.join(map(str, bands))}."
             )
         types = {self.dataset.dtypes[band - 1] for band in bands}
         if len(types) > 1 or any(each.startswith("complex") for each in types):
@@ -212,20 +212,20 @@ class Source:
         top, bottom = max(0, math.floor(min(rows))), min(data.height, math.ceil(max(rows)))
         if left >= right or top >= bottom:
             raise InputError(
-                f"The box {box} lies outside of {self.path}, whose bounds are {tuple(data.bounds)}."
+                f"The box {box} lies outside {self.path}, whose bounds are {tuple(data.bounds)}."
             )
         return Frame(top, left, bottom - top, right - left)
 
 
 class Resampling:
-    """Pixels `begin` to `end` of an axis that is resized from `source` to `target` pixels.
+    """Pixels `begin` to `end` of an axis resized from `source` to `target` pixels.
 
-    Bilinear where the axis grows; where it shrinks, the triangle widens so that every source pixel
-    counts, as in Pillow.
+    Enlarging is bilinear. Reducing widens the triangle so that every source pixel counts, as in
+    Pillow.
     """
 
     def __init__(self, source: int, target: int, begin: int, end: int) -> None:
-        """Find the source pixels that are needed and their weights."""
+        """Find the required source pixels and their weights."""
         step = source / target
         reach = max(step, 1.0)
         centres = (np.arange(begin, end) + 0.5) * step - 0.5
@@ -238,7 +238,7 @@ class Resampling:
             self._weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
     def apply(self, values: Rows, *, axis: int) -> Rows:
-        """Resample along one axis of what was read from `start` to `stop`."""
+        """Resample source pixels `start` to `stop` along one axis."""
         if self._same:
             return values
         moved = np.moveaxis(values, axis, -1)
@@ -255,7 +255,7 @@ def _rounded(values: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def expand_sources(given: Sequence[str]) -> list[str]:
-    """List the rasters of files and folders, folders by the suffixes that GDAL knows."""
+    """List the rasters among files and folders; in folders, by suffix."""
     found: list[str] = []
     for each in given:
         path = Path(each)

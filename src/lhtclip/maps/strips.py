@@ -1,7 +1,7 @@
-"""Which window rows finish which rows of the map, and the shares of their patches in each pixel.
+"""Find which window rows complete which rows of the map, and their patches' weights per pixel.
 
-Blending of windows and resizing are linear and separable (see `lhtclip.decoding.decode`), so a row
-of the map needs the window rows that cover it and no others, and finished rows can leave.
+Blending and resizing windows are linear and separable (see `lhtclip.decoding.decode`). So a row of
+the map needs only the window rows that cover it, and finished rows can be written and dropped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lhtclip.decoding.interpolation import bilinear_matrix
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of the raster: its windows, and how they become pixels of the map.
+    """One axis of the raster: its windows, and how they become pixels of the map.
 
     Attributes:
         starts: Where windows begin in the scaled raster, pixels.
@@ -34,12 +34,12 @@ class Side:
     final: int
 
     def needed(self, begin: int, end: int) -> tuple[int, int]:
-        """Return the first and the one after the last window that reach pixels of the map."""
+        """Return the range of windows that reach pixels of the map, first and last + 1."""
         first, last = self._scaled(begin)[0], self._scaled(end - 1)[1]
         return bisect_right(self.starts, first - self.window), bisect_right(self.starts, last)
 
     def finished(self, window: int) -> int:
-        """Return how many pixels of the map are final once a window is done."""
+        """Return how many pixels of the map are final after a window."""
         if window + 1 == len(self.starts):
             return self.final
         limit = self.starts[window + 1]  # the first scaled pixel that a later window touches
@@ -53,11 +53,11 @@ class Side:
         return low
 
     def shares(self, begin: int, end: int) -> tuple[Tensor, Tensor]:
-        """Return the shares of patches in pixels `begin` to `end` of the map.
+        """Return the weights of patches in pixels `begin` to `end` of the map.
 
         Returns:
-            Indices of patches (patches,), counted through the windows from `needed`, in order of
-            place; and their shares, float32 (pixels, patches). Every row sums to 1.
+            Indices of patches (patches,), counted through the windows from `needed`, sorted by
+            position; and their weights, float32 (pixels, patches). Every row sums to 1.
         """
         first, behind = self.needed(begin, end)
         starts = self.starts[first:behind]

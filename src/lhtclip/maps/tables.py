@@ -1,4 +1,4 @@
-"""Areas per class as a table: pixels, share, and square metres where the raster has coordinates."""
+"""Areas per class as a table: pixels, share, and square metres if the raster has coordinates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lhtclip.text.vocabulary import Vocabulary
 def write_areas(out: Path, job: Job, parts: Parts, vocabulary: Vocabulary) -> Path:
     """Write `<map>.areas.csv`: a row per class, and one for nodata.
 
-    Square metres are of the ellipsoid, each row of the map counted with the size of its own pixels.
+    Square metres are measured on the ellipsoid, with the pixel size of each row of the map.
     """
     count = len(vocabulary.names)
     pixels, metres = np.zeros(count + 1, np.int64), np.zeros(count + 1)
@@ -44,7 +44,7 @@ def write_areas(out: Path, job: Job, parts: Parts, vocabulary: Vocabulary) -> Pa
 
 
 def pixel_areas(job: Job, top: int, rows: int) -> NDArray[np.float64]:
-    """Return the area on the ellipsoid of a pixel in the middle of each row, square metres."""
+    """Return the ellipsoidal area of the middle pixel of each row, in square metres."""
     from pyproj import Geod, Transformer
 
     to_degrees = Transformer.from_crs(job.source.dataset.crs, "EPSG:4326", always_xy=True)
@@ -57,7 +57,7 @@ def pixel_areas(job: Job, top: int, rows: int) -> NDArray[np.float64]:
 
 
 def _ring(to_degrees: Any, transform: Any, column: float, row: float) -> tuple[Any, Any]:
-    """Return longitudes and latitudes of a pixel's outline; its middle lies at `column`."""
+    """Return longitudes and latitudes of the outline of the pixel centred at `column`."""
     corners = [
         transform @ (column + x, row + y) for x, y in ((-0.5, 0), (0.5, 0), (0.5, 1), (-0.5, 1))
     ]

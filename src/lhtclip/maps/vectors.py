@@ -1,4 +1,4 @@
-"""Regions of the map as polygons: a coverage without gaps, with class, score and area."""
+"""Write regions of the map as polygons without gaps, with class, score and area."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def read_polygons(path: Path, crs: Any) -> list[Any]:
     geopandas = import_extra("geopandas", purpose="Areas of interest")
     try:
         frame = geopandas.read_file(path)
-    except Exception as error:  # drivers raise what they like
+    except Exception as error:  # drivers raise errors of any type
         raise InputError(f"Cannot read the area of interest {path}: {error}.") from error
     if crs is not None and frame.crs is not None:
         frame = frame.to_crs(crs.to_wkt())
@@ -115,7 +115,7 @@ def _affine(shapes: NDArray[Any], matrix: list[float]) -> NDArray[Any]:
 
 
 def _simplified(shapes: NDArray[Any], tolerance: float) -> NDArray[Any]:
-    """Simplify all edges at once, so that neighbours go on to share them."""
+    """Simplify all edges at once, so that neighbours still share them."""
     import shapely
 
     noded = shapely.transform(shapely.segmentize(shapes, 1.0), np.round)
@@ -125,7 +125,7 @@ def _simplified(shapes: NDArray[Any], tolerance: float) -> NDArray[Any]:
 def _mean_scores(
     shapes: NDArray[Any], parts: Parts, size: tuple[int, int]
 ) -> NDArray[np.float64] | None:
-    """Average the scores of each region's pixels; None where none were kept."""
+    """Average the scores of each region's pixels; None if there are no scores."""
     shapely = import_extra("shapely", purpose="Vector files")
     features = import_extra("rasterio.features", purpose="Maps")
     transforms = import_extra("rasterio.transform", purpose="Maps")
@@ -150,7 +150,7 @@ def _mean_scores(
 
 
 def _square_metres(frame: Any) -> NDArray[np.float64] | None:
-    """Return areas on the ellipsoid; None without coordinates."""
+    """Return ellipsoidal areas; None without coordinates."""
     if frame.crs is None:
         return None
     from pyproj import Geod
@@ -162,7 +162,7 @@ def _square_metres(frame: Any) -> NDArray[np.float64] | None:
 
 
 def _write(frame: Any, path: Path) -> Path:
-    """Write under another name, then rename."""
+    """Write to a temporary name, then rename."""
     new = path.with_name(f".{path.stem}.new{path.suffix}")
     suffix = path.suffix.lower()
     try:

@@ -1,7 +1,7 @@
-"""Rows of windows through the tower, each as logits; rows above that are still needed are kept.
+"""Encode windows row by row, and keep the logits of rows that are still needed.
 
-A row goes through the tower in batches that depend on its own windows only. So the numbers are the
-same whether the raster is labelled at once, in parts, or after an interruption.
+A row is encoded in batches that depend only on its own windows. So the numbers are the same
+whether the raster is labelled at once, in parts, or after an interruption.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lhtclip.segmenter import Segmenter
 
 
 class WindowRows:
-    """Logits of window rows, made in order."""
+    """Logits of window rows, computed in order."""
 
     def __init__(
         self,
@@ -30,13 +30,13 @@ class WindowRows:
         *,
         on_windows: Callable[[int], None] = lambda count: None,
     ) -> None:
-        """Take what all rows share.
+        """Store what all rows share.
 
         Args:
             segmenter: Model and method.
             job: The raster and its windows.
             texts: Unit-length text embeddings (queries, E).
-            on_windows: Called with how many windows were finished.
+            on_windows: Called with the number of windows finished.
         """
         self._segmenter, self._source, self._plan = segmenter, job.source, job.plan
         self._columns, self._batch = job.columns, job.batch
@@ -46,7 +46,7 @@ class WindowRows:
         self._next = None
 
     def get(self, first: int, behind: int) -> Tensor:
-        """Return logits of rows `first` to `behind` - 1; rows before are forgotten.
+        """Return logits of rows `first` to `behind` - 1; earlier rows are dropped.
 
         Returns:
             Cosines (rows, columns, grid rows, grid columns, queries), float32, on the CPU.
@@ -78,7 +78,7 @@ class WindowRows:
         return self._placed(logits, wanted)
 
     def _placed(self, logits: list[Tensor], wanted: list[bool]) -> Tensor:
-        """Put the logits of windows into their columns; windows without pixels have zeros."""
+        """Place the logits of windows in their columns; windows without valid pixels are zero."""
         patch = self._segmenter.checkpoint.model.config.vision.patch_size
         grid = (self._plan.window_height // patch, self._plan.window_width // patch)
         whole = torch.zeros(len(wanted), *grid, len(self._texts))
@@ -87,7 +87,7 @@ class WindowRows:
         return whole
 
     def _levels(self, row: int) -> tuple[NDArray[np.uint8], list[bool]]:
-        """Take a row that was read ahead, and begin to read the one below."""
+        """Return the row read ahead, and start reading the one below."""
         if self._next is None or self._next[0] != row:
             self._next = (row, self._reader.submit(self._read, row))
         result = self._next[1].result()

@@ -1,9 +1,9 @@
 """Label Studio's brush masks: runs of bytes packed bit by bit, the "rle-pack" of thi.ng/umbrella.
 
-A header gives the number of bytes (32 bits), the bits of a byte less one (5), and four run-length
-sizes less one (4 each). A run then is a set bit, which of the sizes its length has (2 bits), its
-length less one, and the byte (8). The bytes are those of an RGBA picture, row by row: 255 inside
-the mask in all four channels, else 0.
+A header gives the number of bytes (32 bits), the bits per byte minus one (5), and four run-length
+sizes minus one (4 each). Each run consists of a set bit, the index of its length's size (2 bits),
+its length minus one, and the byte (8). The bytes are those of an RGBA image, row by row: 255 inside
+the mask in all four channels, otherwise 0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def brush_of_mask(mask: NDArray[np.bool_]) -> list[int]:
 
 
 def _pack(codes: Integers, widths: Integers) -> NDArray[np.uint8]:
-    """Write numbers of some bits each, high bits first, one after the other, into bytes."""
+    """Pack numbers with the given bit lengths into bytes, high bits first."""
     ends = np.cumsum(widths)
     shift = np.repeat(ends, widths) - 1 - np.arange(int(ends[-1]))
     return np.packbits((np.repeat(codes, widths) >> shift & 1).astype(np.uint8))

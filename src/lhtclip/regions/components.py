@@ -38,7 +38,7 @@ class Components:
     label: Labels
 
     def __len__(self) -> int:
-        """Return how many components there are."""
+        """Return the number of components."""
         return len(self.label)
 
     @cached_property
@@ -48,7 +48,7 @@ class Components:
 
     @cached_property
     def bounds(self) -> Integers:
-        """Where the runs of each component begin in `order`, and the end (components + 1,)."""
+        """Start of each component's runs in `order`, and the end (components + 1,)."""
         counts = np.bincount(self.of_run, minlength=len(self))
         return np.concatenate([[0], np.cumsum(counts)])
 
@@ -78,8 +78,8 @@ def components_of(labels: Labels, *, connectivity: int = 4) -> Components:
     """Find the connected components of a label map.
 
     Args:
-        labels: (height, width); every value is a class of its own, "ignored" too.
-        connectivity: 4 joins pixels that share a side, 8 those that share a corner as well.
+        labels: (height, width); every value is a separate class, including "ignored".
+        connectivity: 4 joins pixels that share a side, 8 also those that share a corner.
 
     Raises:
         InputError: Another connectivity.
@@ -113,12 +113,12 @@ def check_connectivity(connectivity: int) -> None:
     """
     if connectivity not in (4, 8):
         raise InputError(
-            f"The connectivity must be 4 (shared sides) or 8 (corners too), got {connectivity}."
+            f"The connectivity must be 4 (sides) or 8 (sides and corners), got {connectivity}."
         )
 
 
 def _flatten(root: Integers) -> None:
-    """Let every entry point at its root directly, in place."""
+    """Make every entry point directly at its root, in place."""
     while True:
         above = root[root]
         if np.array_equal(above, root):

@@ -1,10 +1,10 @@
 """Contours along pixel sides: the exact outline of every region of a label map, traced at once.
 
-A crack is a pixel side between different labels, or at the border of the map. A node is a corner of
-pixels where cracks turn or meet. From node to node cracks are straight, so that the nodes in row
-and column order tell where each straight stretch ends: nothing needs to be searched. Walking with
-the region on the right-hand side, one takes the rightmost crack at each node. Outlines run
-clockwise on the screen, those of holes anticlockwise.
+A crack is a pixel side between different labels, or at the border of the map. A node is a pixel
+corner where cracks turn or meet. Cracks run straight between nodes, so the nodes in row and column
+order give the end of every straight stretch without a search. The walk keeps the region on its
+right-hand side and takes the rightmost crack at each node. Outlines run clockwise on the screen,
+those of holes anticlockwise.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Contours:
         points: Corners in pixels from the upper left corner of the map: x, y (points, 2).
         fixed: Points where more than two outlines meet, or the map's corners (points,).
         turns: Points where the outline turns; others only mark where neighbours meet (points,).
-        bounds: Where each outline begins in `points`, and the end (outlines + 1,).
+        bounds: Start of each outline in `points`, and the end (outlines + 1,).
         inside: Row and column of a pixel of the region of each outline (outlines, 2).
     """
 
@@ -44,9 +44,9 @@ def trace(labels: Labels, *, connectivity: int = 4) -> Contours:
     """Trace the outlines of all connected regions of a label map (height, width).
 
     Args:
-        labels: Every value is a class of its own, "ignored" too.
-        connectivity: Where two pixels of a region share no more than a corner, 4 gives each its
-            outline, 8 one outline around both.
+        labels: Every value is a separate class, including "ignored".
+        connectivity: If two pixels of a region share only a corner, 4 gives each its own outline
+            and 8 one outline around both.
 
     Raises:
         InputError: Another connectivity than 4 or 8.
@@ -100,9 +100,9 @@ def _nodes(labels: Labels) -> tuple[Integers, Integers, NDArray[np.bool_]]:
 def _follow(
     rows: Integers, columns: Integers, cracks: NDArray[np.bool_], labels: Labels | None
 ) -> Integers:
-    """Return for each step (4 · node + direction) the step after it.
+    """Return the successor of each step (4 · node + direction).
 
-    Without `labels` regions that touch at a corner are kept apart, with them they are joined.
+    With `labels`, regions that touch at a corner are joined; without, they are kept apart.
     """
     count = len(rows)
     here = np.arange(count)
@@ -130,7 +130,7 @@ def _follow(
 def _joined(
     rows: Integers, columns: Integers, cracks: NDArray[np.bool_], labels: Labels
 ) -> NDArray[np.bool_]:
-    """Return where two pixels of a label share this corner only (nodes, 2): rising, falling."""
+    """Return where two pixels of a label share only this corner (nodes, 2): rising, falling."""
     crossing = np.flatnonzero(cracks.all(axis=1))
     inner = crossing[
         (rows[crossing] > 0)
@@ -155,10 +155,10 @@ def _walked(
 
 
 def _walk(follow: NDArray[np.int32]) -> tuple[Integers, Integers]:
-    """Follow the steps around; return them outline after outline, and where each begins.
+    """Follow the steps around; return them outline by outline, and the start of each outline.
 
-    A loop in Python over one small array: doubling pointers takes twice as long, for each of its
-    rounds touches everything.
+    This is a Python loop over one small array. Pointer doubling takes twice as long, because each
+    of its rounds touches everything.
     """
     after = array("i", follow.tobytes())
     waiting = bytearray(b"\1") * len(after)
@@ -174,7 +174,7 @@ def _walk(follow: NDArray[np.int32]) -> tuple[Integers, Integers]:
 
 
 def _before(bounds: Integers) -> Integers:
-    """Return for each point the one before it in its outline."""
+    """Return the predecessor of each point in its outline."""
     before = np.arange(-1, int(bounds[-1]) - 1)
     before[bounds[:-1]] = bounds[1:] - 1
     return before

@@ -1,4 +1,4 @@
-"""Connected regions as objects: what annotation formats and detectors call instances."""
+"""Connected regions as objects, which annotation formats and detectors call instances."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instances:
-    """The connected regions of a label map but for those of some labels.
+    """The connected regions of a label map, except those of some labels.
 
     Attributes:
-        labels: The label map (height, width), small regions merged.
+        labels: The label map (height, width) with small regions merged.
         components: Its regions.
-        chosen: The regions that count, ascending indices into `components` (instances,).
-        scores: Mean score of each of these (instances,).
+        chosen: Ascending indices of the instances in `components` (instances,).
+        scores: Mean score of each instance (instances,).
     """
 
     labels: Labels
@@ -54,11 +54,11 @@ class Instances:
     scores: NDArray[np.float64]
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of instances."""
         return len(self.chosen)
 
     def __iter__(self) -> Iterator[Instance]:
-        """Go through them in the column-major order of their first pixels."""
+        """Iterate in the column-major order of first pixels."""
         numbers = self.components.map()
         for index, score in zip(self.chosen.tolist(), self.scores.tolist(), strict=True):
             x, y, width, height = box = tuple(self.components.box[index].tolist())
@@ -67,12 +67,12 @@ class Instances:
             yield Instance(int(label), int(area), box, score, mask)
 
     def texts(self) -> list[str]:
-        """Return COCO's compressed run lengths of each."""
+        """Return COCO's compressed run lengths of each instance."""
         texts = texts_of_components(self.components)
         return [texts[index] for index in self.chosen.tolist()]
 
     def polygons(self, *, tolerance: float = 0.0) -> list[Polygon]:
-        """Return the polygon of each; arguments and errors as for `polygons_of`."""
+        """Return the polygon of each instance; arguments and errors as for `polygons_of`."""
         polygons = polygons_of(self.labels, components=self.components, tolerance=tolerance)
         return [polygons[index] for index in self.chosen.tolist()]
 
@@ -90,10 +90,10 @@ def instances_of(
 
     Args:
         labels: (height, width).
-        scores: Of each pixel (height, width); without them every score is 1.
-        skipped: Labels that are no objects, such as the background's.
+        scores: Score of each pixel (height, width); by default every score is 1.
+        skipped: Labels that are not objects, such as the background's.
         least_area: Smaller regions are merged into their neighbours (`merge_small`).
-        ignored: Label of ignored pixels, which are no objects and take nothing in.
+        ignored: Label of ignored pixels, which are not objects and absorb nothing.
         connectivity: 4 or 8, as in `components_of`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Small regions give way to the neighbour that they share the longest border with."""
+"""Merge small regions into the neighbour with the longest shared border."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from lhtclip.regions.runs import (
 def merge_small(
     labels: Labels, least_area: int, *, ignored: int | None = None, connectivity: int = 4
 ) -> Labels:
-    """Merge regions below an area into their neighbours, the smallest first.
+    """Merge regions below an area into their neighbours, smallest first.
 
-    A region takes the label of the neighbour with the longest shared border; among equals the
-    larger neighbour wins, then the one that comes first in column-major order. A region that
-    touches nothing but ignored pixels stays.
+    A region takes the label of the neighbour with the longest shared border. On ties the larger
+    neighbour wins, then the first in column-major order. A region that touches only ignored pixels
+    stays.
 
     Args:
         labels: (height, width).
-        least_area: Pixels that a region must have to stay.
-        ignored: Label of pixels that neither give way nor take in.
-        connectivity: What makes a region, as in `components_of`.
+        least_area: Smallest number of pixels of a region that stays.
+        ignored: Label of pixels that neither change nor absorb others.
+        connectivity: As in `components_of`.
 
     Raises:
         InputError: Another connectivity than 4 or 8.
@@ -62,9 +62,9 @@ def merge_small(
 def _targets(
     components: Components, borders: Contacts, small: NDArray[np.bool_], ignored: int | None
 ) -> tuple[Integers, Integers]:
-    """Return the small regions whose turn it is, and for each the neighbour that takes it in.
+    """Return the small regions to merge next, and for each the neighbour that absorbs it.
 
-    It is the turn of those that are smaller than each of their small neighbours.
+    These are the regions that are smaller than each of their small neighbours.
     """
     one, other, length = _shared(components, borders)
     area = components.area
@@ -83,7 +83,7 @@ def _targets(
 
 
 def _shared(components: Components, borders: Contacts) -> tuple[Integers, Integers, Integers]:
-    """Return pairs of neighbouring regions in both directions, with the length of their border."""
+    """Return pairs of neighbouring regions, in both directions, with the length of their border."""
     first, second = components.of_run[borders.first], components.of_run[borders.second]
     apart = (first != second) & (borders.border > 0)
     count, first, second = len(components), first[apart], second[apart]

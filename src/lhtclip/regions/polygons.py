@@ -1,4 +1,4 @@
-"""Regions as polygons: an outer outline and the holes in it, along pixel sides."""
+"""Regions as polygons along pixel sides: an outer outline and its holes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Polygon:
     Attributes:
         label: Its class index.
         outer: Points of the outline, clockwise on the screen: x, y in pixels from the upper left
-            corner of the image, where a pixel is a square of side 1 (points, 2).
-        holes: Those of the holes, anticlockwise.
+            corner of the image, with pixels as squares of side 1 (points, 2).
+        holes: Points of each hole, anticlockwise.
         area: Pixels of the region, before any simplification.
         box: x, y, width and height of the region in pixels.
     """
@@ -38,7 +38,7 @@ class Polygon:
     def keyhole(self) -> NDArray[Any]:
         """Return one outline (points, 2) that walks into each hole and back along the same line.
 
-        For formats that know no holes; filled by any rule it covers the same area.
+        For formats without holes; it covers the same area under any fill rule.
         """
         if not self.holes:
             return self.outer
@@ -60,10 +60,10 @@ def polygons_of(
 
     Args:
         labels: (height, width).
-        components: Those of `labels` and `connectivity`, if they are known.
-        tolerance: Largest distance in pixels that an outline may move to have fewer points; at 0
-            the polygons are exact. Neighbours stay neighbours: their common border moves for both.
-        ignored: Label of pixels that are no region.
+        components: Components of `labels` and `connectivity`, if already computed.
+        tolerance: Largest distance in pixels that an outline may move to save points; at 0 the
+            polygons are exact. A common border moves for both neighbours alike.
+        ignored: Label of pixels that belong to no region.
         connectivity: 4 or 8, as in `components_of`.
 
     Raises:

@@ -1,7 +1,8 @@
-"""COCO's run lengths: a mask as counts of pixels outside and inside by turns, down its columns.
+"""COCO's run lengths: a mask as alternating counts of pixels outside and inside, by columns.
 
-The compressed text is that of the COCO API (maskApi.c): from the fourth count on differences to the
-last but one, in groups of 5 bits, low ones first, a sixth bit for "more follows", plus 48.
+The compressed text is that of the COCO API (maskApi.c): from the fourth count on, differences to
+the count before the previous one, in groups of 5 bits, low bits first, with a sixth bit for "more
+follows", plus 48.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from lhtclip.regions.runs import Integers, Runs, runs_of
 
 
 def counts_of_components(components: Components) -> list[Integers]:
-    """Return the run lengths of every component's mask, in their order."""
+    """Return the run lengths of every component's mask, in the order of components."""
     return _split(*_counts(components.runs, components.order, components.bounds))
 
 
 def texts_of_components(components: Components) -> list[str]:
-    """Return the compressed run lengths of every component's mask, in their order."""
+    """Return the compressed run lengths of every component's mask, in the order of components."""
     return _compress(*_counts(components.runs, components.order, components.bounds))
 
 
 def texts_of_labels(runs: Runs, classes: int) -> list[str]:
-    """Return the compressed run lengths of every class's mask, absent classes too."""
+    """Return the compressed run lengths of every class's mask, including absent classes."""
     order = np.argsort(runs.label, kind="stable")
     bounds = np.searchsorted(runs.label[order], np.arange(classes + 1))
     return _compress(*_counts(runs, order[: bounds[-1]], bounds))
@@ -46,12 +47,12 @@ def text_of_mask(mask: NDArray[np.bool_]) -> str:
 
 
 def _counts(runs: Runs, order: Integers, bounds: Integers) -> tuple[Integers, Integers]:
-    """Return the run lengths of many masks one after the other, and where each begins.
+    """Return the concatenated run lengths of many masks, and the start of each.
 
     Args:
-        runs: Of the label map.
-        order: The runs inside the masks, mask after mask, ascending in each.
-        bounds: Where each mask begins in `order`, and the end (masks + 1,).
+        runs: Runs of the label map.
+        order: The runs inside the masks, mask by mask, ascending within each.
+        bounds: Start of each mask in `order`, and the end (masks + 1,).
     """
     pixels, masks = runs.size[0] * runs.size[1], len(bounds) - 1
     start, stop = runs.start[order], runs.stop[order]
@@ -81,7 +82,7 @@ def _split(values: Integers, bounds: Integers) -> list[Integers]:
 
 
 def _compress(counts: Integers, bounds: Integers) -> list[str]:
-    """Compress the run lengths of many masks, one after the other, to one text each."""
+    """Compress the concatenated run lengths of many masks to one text per mask."""
     if not len(counts):
         return []
     place = np.arange(len(counts)) - np.repeat(bounds[:-1], np.diff(bounds))

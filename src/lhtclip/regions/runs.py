@@ -1,6 +1,6 @@
-"""A label map as runs of equal labels down its columns: what all region code works on.
+"""A label map as runs of equal labels down its columns, which all region code works on.
 
-There are far fewer runs than pixels, and COCO's run lengths go down columns too.
+There are far fewer runs than pixels, and COCO's run lengths go down columns as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Labels: TypeAlias = NDArray[np.integer[Any]]
 Integers: TypeAlias = NDArray[np.int64]
 
-_ROWS = 128  # transposed at once: a line of each fits into a cache
+_ROWS = 128  # rows transposed at once: a cache line of each fits into the cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +23,7 @@ class Runs:
 
     Attributes:
         size: Height and width of the label map.
-        start: Place of each run's first pixel, column · height + row; ascending (runs,).
+        start: Position of each run's first pixel, column · height + row; ascending (runs,).
         label: Label of each run (runs,).
     """
 
@@ -33,17 +33,17 @@ class Runs:
 
     @property
     def stop(self) -> Integers:
-        """Place behind each run's last pixel (runs,)."""
+        """Position after each run's last pixel (runs,)."""
         return np.append(self.start[1:], self.size[0] * self.size[1])
 
     def paint(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Give every pixel the value of its run: (runs,) becomes (height, width)."""
+        """Expand one value per run to one per pixel: (runs,) becomes (height, width)."""
         height, width = self.size
         columns = np.repeat(values, self.stop - self.start).reshape(width, height)
         return np.ascontiguousarray(columns.T)
 
     def at(self, rows: Integers, columns: Integers) -> Integers:
-        """Return the index of the run that holds each pixel."""
+        """Return the index of each pixel's run."""
         places = columns * self.size[0] + rows
         return np.searchsorted(self.start, places, side="right") - 1
 
@@ -54,7 +54,7 @@ class Contacts:
 
     Attributes:
         first, second: Indices of the runs; the first comes before the second (pairs,).
-        border: Length of the shared border in pixel sides; 0 where only corners touch (pairs,).
+        border: Length of the shared border in pixel sides; 0 if only corners touch (pairs,).
     """
 
     first: Integers
@@ -63,7 +63,7 @@ class Contacts:
 
 
 def runs_of(labels: Labels) -> Runs:
-    """Cut a label map (height, width) into runs; that of the transposed map runs along rows."""
+    """Cut a label map (height, width) into runs; a transposed map gives runs along rows."""
     height, width = labels.shape
     columns = _down_columns(labels)
     first = np.empty(columns.shape, dtype=np.bool_)
@@ -74,7 +74,7 @@ def runs_of(labels: Labels) -> Runs:
 
 
 def _down_columns(labels: Labels) -> Labels:
-    """Return the pixels in column-major order, a few rows at a time, which is fast."""
+    """Return the pixels in column-major order, copying a few rows at a time for speed."""
     height, width = labels.shape
     columns = np.empty((width, height), dtype=labels.dtype)
     for top in range(0, height, _ROWS):
@@ -87,7 +87,7 @@ def contacts_between_columns(runs: Runs, *, connectivity: int = 4) -> Contacts:
 
     Args:
         runs: Of a label map.
-        connectivity: 4 counts shared sides, 8 counts shared corners as well.
+        connectivity: 4 counts shared sides, 8 also shared corners.
     """
     height, width = runs.size
     start, stop = runs.start, runs.stop

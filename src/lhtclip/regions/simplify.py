@@ -1,8 +1,8 @@
-"""Fewer points on an outline: Douglas and Peucker's rule, for all outlines of a map at once.
+"""Simplify all outlines of a map at once, by the Douglas-Peucker rule.
 
-Points where more than two outlines meet stay, and everything in between is decided by exact
-integers that do not depend on the direction of the walk. Two neighbours therefore keep the same
-points of their common border: nothing gapes or overlaps between them.
+Points where more than two outlines meet stay. Everything in between is decided in exact integers,
+independent of the direction of the walk. So two neighbours keep the same points of their common
+border, without gaps or overlaps.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from lhtclip.regions.runs import Integers
 
 
 def kept_points(contours: Contours, tolerance: float) -> NDArray[np.bool_]:
-    """Return the points (points,) that an outline needs to stay within a distance of itself.
+    """Return which points (points,) keep every outline within a distance of the original.
 
-    An outline that would be turned inside out, or to nothing, keeps all its points, and so do its
-    neighbours along it.
+    An outline that would turn inside out or vanish keeps all its points, and so do its neighbours
+    along it.
 
     Args:
         contours: As traced.
-        tolerance: Largest distance in pixels between a point and the simplified outline; at 0 only
-            points on straight lines go.
+        tolerance: Largest distance in pixels between a point and the simplified outline; at 0,
+            only points on straight lines are dropped.
     """
     if tolerance <= 0:
         return contours.turns
@@ -40,7 +40,7 @@ def kept_points(contours: Contours, tolerance: float) -> NDArray[np.bool_]:
 
 
 def signed_areas(contours: Contours, kept: NDArray[np.bool_]) -> Integers:
-    """Return twice the area within each outline (outlines,); it is below 0 for holes."""
+    """Return twice the area within each outline (outlines,); negative for holes."""
     counts = np.add.reduceat(kept, contours.bounds[:-1])
     bounds = np.append(0, np.cumsum(counts))
     x, y = contours.points[kept].T
@@ -69,7 +69,7 @@ def _kept(
 
 
 def _closed(contours: Contours, fixed: NDArray[np.bool_]) -> tuple[Integers, Integers]:
-    """Return the points of every outline from a fixed one around to itself, and both its ends."""
+    """Return the points of every outline from a fixed point around to itself, and both ends."""
     bounds, many = contours.bounds, np.diff(contours.bounds)
     outline = np.repeat(np.arange(len(many)), many)
     place = np.arange(len(outline)) - bounds[outline]
@@ -85,10 +85,10 @@ def _closed(contours: Contours, fixed: NDArray[np.bool_]) -> tuple[Integers, Int
 def _farthest(
     points: Integers, rank: Integers, kept: NDArray[np.bool_], undecided: Integers, tolerance: float
 ) -> tuple[Integers, NDArray[np.float64], Integers]:
-    """Return the farthest point of each stretch between kept ones, and its distance.
+    """Return the farthest point of each stretch between kept points, and its distance.
 
-    Also the points that are still to be judged: those of stretches that are not done. Among
-    equally far points that of the lowest rank is taken, whatever the direction of the walk.
+    Also returns the undecided points: those of unfinished stretches. On ties the point of the
+    lowest rank is taken, independent of the direction of the walk.
     """
     place = np.cumsum(kept) - 1
     ends = np.flatnonzero(kept)
@@ -100,7 +100,7 @@ def _farthest(
     far = np.where(squared == own, rank[undecided], np.iinfo(np.int64).max)
     lowest = np.minimum.reduceat(far, first)
     is_farthest = far == np.repeat(lowest, np.diff(first, append=len(undecided)))
-    # A point may lie twice in a stretch that passes a corner twice; the first will do.
+    # A stretch that passes a corner twice contains its point twice; use the first.
     candidates = np.flatnonzero(is_farthest)
     _, once = np.unique(stretch[candidates], return_index=True)
     return undecided[candidates[once]], np.sqrt(most), undecided[own > tolerance**2]
