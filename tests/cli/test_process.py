@@ -58,7 +58,13 @@ def test_exit_codes(environment: dict[str, str], tmp_path: Path) -> None:
     assert len(bad.stderr.splitlines()) == 1
 
 
-def test_a_closed_pipe_is_no_error_worth_words(environment: dict[str, str]) -> None:
+def test_shells_complete_commands(environment: dict[str, str]) -> None:
+    asked = {"_LHTCLIP_COMPLETE": "bash_complete", "COMP_WORDS": "lhtclip seg", "COMP_CWORD": "1"}
+    outcome = python("-m", "lhtclip", environment=environment | asked)
+    assert outcome.stdout == "plain,segment\n"
+
+
+def test_a_closed_pipe_ends_as_other_tools_do(environment: dict[str, str]) -> None:
     end, pipe = os.pipe()
     os.close(end)
     try:
@@ -71,7 +77,79 @@ def test_a_closed_pipe_is_no_error_worth_words(environment: dict[str, str]) -> N
         )
     finally:
         os.close(pipe)
-    assert outcome.stderr == b""
+    assert (outcome.returncode, outcome.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("arguments", ["--help", "models", "models --json"])
+def test_a_full_disk_behind_stdout_is_one_line(arguments: str, environment: dict[str, str]) -> None:
+    with open("/dev/full", "wb") as full:
+        outcome = subprocess.run(
+            [sys.executable, "-m", "lhtclip", *arguments.split()],
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=120,
+        )
+    assert outcome.returncode == 2
+    assert outcome.stderr == b"lhtclip: Cannot write to stdout: No space left on device.\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="streams are closed by a POSIX shell")
+def test_closed_streams_are_no_reason_to_stop(
+    environment: dict[str, str], checkpoint: Path, draw: Any, tmp_path: Path
+) -> None:
+    image, out = draw("one.png"), tmp_path / "out"
+    command = f"{sys.executable} -m lhtclip segment {image} --classes cat,sky --model {checkpoint}"
+    sizes = "--templates plain --short-side 32 --window 32 --stride 16"
+    outcome = subprocess.run(
+        f"{command} {sizes} --out {out} <&- >&- 2>&-",
+        shell=True,
+        env=environment,
+        timeout=120,
+    )
+    assert outcome.returncode == 0
+    assert (out / "one.overlay.jpg").is_file()
+
+
+_STOPPED = """
+import os, signal, sys
+import lhtclip.cli.models as models
+from lhtclip.cli import main
+from lhtclip.files.temporaries import temporary_beside
+from pathlib import Path
+
+def work(**_):
+    with temporary_beside(Path("result")) as half:
+        half.write_bytes(b"half")
+        try:
+            os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+        finally:
+            if sys.argv[2] == "twice":
+                os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+
+models.command.callback = work
+sys.exit(main(["models"]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals between processes")
+@pytest.mark.parametrize(
+    ("name", "times", "code", "words"),
+    [
+        ("SIGTERM", "once", 143, "Terminated."),
+        ("SIGINT", "once", 130, "Interrupted."),
+        ("SIGHUP", "once", 129, "Terminated."),
+        ("SIGINT", "twice", 130, "Stopped at once."),
+        ("SIGTERM", "twice", 143, "Stopped at once."),
+    ],
+)
+def test_a_signal_is_one_line_and_leaves_nothing(
+    name: str, times: str, code: int, words: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    outcome = python("-c", _STOPPED, name, times, environment=environment, cwd=tmp_path)
+    assert (outcome.returncode, outcome.stderr) == (code, f"lhtclip: {words}\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_of_ours_keeps_its_traceback(environment: dict[str, str]) -> None:

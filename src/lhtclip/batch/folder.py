@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from lhtclip.batch.entries import HIDDEN, Entries, Entry
 from lhtclip.batch.plan import REMEDY, Job
 from lhtclip.batch.record import RECORD_FILE
-from lhtclip.errors import InputError, OutputError
-from lhtclip.files import remove_temporaries, unwritable
+from lhtclip.errors import InputError
+from lhtclip.files import locks
+from lhtclip.files.temporaries import remove_all
 
 
 @contextmanager
@@ -25,31 +24,24 @@ def locked(out: Path) -> Generator[None, None, None]:
         InputError: It cannot be written to.
     """
     hidden, existed = out / HIDDEN, out.is_dir()
-    lock = FileLock(hidden / "lock", timeout=0)
-    try:
-        hidden.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise OutputError(
-            f"Another run is writing into {out}. {REMEDY}, or wait for it."
-        ) from error
-    except OSError as error:
-        raise unwritable(hidden, error) from error
-    try:
-        yield
-    finally:
-        lock.release()
-        if not (out / RECORD_FILE).exists():  # the run ended before the first result
-            shutil.rmtree(hidden, ignore_errors=True)
-            if not existed and not any(out.iterdir()):
-                out.rmdir()
+    busy = f"Another run is writing into {out}. {REMEDY}, or wait for it."
+    with ExitStack() as lock:
+        lock.enter_context(locks.locked(hidden / "lock", busy=busy))
+        try:
+            yield
+        finally:
+            lock.close()
+            if not (out / RECORD_FILE).exists():  # the run ended before the first result
+                shutil.rmtree(hidden, ignore_errors=True)
+                if not existed and not any(out.iterdir()):
+                    out.rmdir()
 
 
 def sweep(out: Path, folders: Iterable[Path]) -> None:
     """Remove half-written files of killed runs from a locked folder and these subfolders."""
     for folder in {out, out / HIDDEN, Entries(out).folder, *folders}:
         if folder.is_dir():
-            remove_temporaries(folder)
+            remove_all(folder)
 
 
 def remove_results(out: Path, entries: Iterable[Entry]) -> None:

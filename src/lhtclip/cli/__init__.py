@@ -1,21 +1,31 @@
 """The command `lhtclip`: one file per command, loaded when it is called.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 some images failed, 2 input
-that cannot be used, 130 interrupted.
+or output that cannot be used; 130, 141 and 143 as of other tools: interrupted, nobody reads stdout
+any more, terminated.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 
 from lhtclip import __version__
 from lhtclip.cli.console import say, warnings_shown
+from lhtclip.cli.process import (
+    ended,
+    open_standard_streams,
+    signals_stop,
+    stdout_failed,
+)
 from lhtclip.errors import LhtClipError, unknown
+
+_COMPLETION = "_LHTCLIP_COMPLETE"  # where a shell that completes says what it wants
 
 # Each is in the module of its name. The help is here, so that it needs none of them.
 COMMANDS = {
@@ -63,14 +73,6 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; on an interruption print one line and exit."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            say("Interrupted.")
-            ctx.exit(130)
-
 
 @click.group(
     cls=LazyGroup,
@@ -84,16 +86,26 @@ def group() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; without arguments it shows the help."""
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    with warnings_shown():
+    open_standard_streams()
+    if instruction := os.environ.get(_COMPLETION):
+        return shell_complete(group, {}, "lhtclip", _COMPLETION, instruction)
+    with warnings_shown(), signals_stop():
         try:
-            code = group.main(arguments, prog_name="lhtclip", standalone_mode=False)
+            with group.make_context("lhtclip", arguments) as context:
+                group.invoke(context)
+        except click.exceptions.Exit as end:
+            return end.exit_code
         except LhtClipError as error:
             say(str(error))
             return 2
         except click.ClickException as error:
             say(_usage(error))
             return error.exit_code
-    return code if isinstance(code, int) else 0
+        except KeyboardInterrupt as error:
+            return ended(error)
+        except OSError as error:
+            return stdout_failed(error)
+    return 0
 
 
 def _usage(error: click.ClickException) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -16,7 +16,7 @@ import click
 
 def say(text: str) -> None:
     """Write one line to stderr, in the command's name."""
-    click.echo(f"lhtclip: {' '.join(text.splitlines())}", err=True)
+    _to_stderr(f"lhtclip: {' '.join(text.splitlines())}")
 
 
 def print_path(path: Path) -> None:
@@ -99,7 +99,7 @@ class Progress:
         if self._state != self._shown:
             self._write()
         if self._live and self._width:
-            click.echo(err=True)
+            _to_stderr("")
 
     def _write(self) -> None:
         if self._quiet or self._state is None:
@@ -107,10 +107,10 @@ class Progress:
         self._written, self._shown = time.monotonic(), self._state
         text = f"lhtclip: {self._state}"
         if self._live:
-            click.echo("\r" + text.ljust(self._width), err=True, nl=False)
+            _to_stderr("\r" + text.ljust(self._width), end=False)
             self._width = len(text)
         else:
-            click.echo(text, err=True)
+            _to_stderr(text)
 
     def _remaining(self, done: int, total: int, already: int) -> str:
         elapsed = time.monotonic() - self._start
@@ -118,3 +118,9 @@ class Progress:
             return ""
         minutes, seconds = divmod(round(elapsed / (done - already) * (total - done)), 60)
         return f"{minutes}:{seconds:02d} left"
+
+
+def _to_stderr(text: str, *, end: bool = True) -> None:
+    """Write text; where nobody can read it, the work goes on."""
+    with suppress(OSError, ValueError):
+        click.echo(text, err=True, nl=end)

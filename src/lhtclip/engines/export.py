@@ -13,7 +13,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +27,7 @@ from lhtclip.engines.onnx_runtime import open_graph
 from lhtclip.errors import InputError, LhtClipError
 from lhtclip.extras import import_extra
 from lhtclip.files import unwritable
+from lhtclip.files.temporaries import temporary_beside
 
 PIXELS, TEXTS, LOGITS = "pixels", "texts", "logits"
 TOLERANCE = 1e-3  # between the cosines of a graph and of torch
@@ -92,10 +92,10 @@ def export_graph(
     description = GraphDescription.of(encoder, pixels, int8=int8)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as place:
-            whole, rounded = Path(place, "float32"), Path(place, "int8")
+        with temporary_beside(path) as place:
+            whole, rounded = place / "float32", place / "int8"
             for folder in (whole, rounded):
-                folder.mkdir()
+                folder.mkdir(parents=True)
             written = _trace(encoder, whole / path.name, description)
             if int8:
                 written = round_weights(written, rounded / path.name)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
 from lhtclip.errors import InputError, OutputError
+from lhtclip.files.temporaries import temporary_beside
 
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows
-_TEMPORARY = ".lhtclip-"  # prefix of files that are being written
 _OF_THE_FOLDER = frozenset(  # reasons that apply to every other file there
     (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ENODEV)
 )
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> Path:
-    """Write `data` to a temporary file next to `path`, then rename it.
+    """Write `data` to a temporary file beside `path`, then rename it.
 
     An interruption leaves either the old file or the new one, never a part.
 
@@ -30,31 +29,20 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> Path:
         OutputError: The disk is full or read-only, so that nothing else could be written either.
         InputError: This file cannot be written, or its folder cannot be created.
     """
-    temporary = path.with_name(_TEMPORARY + secrets.token_hex(8))
+    parts = (data,) if isinstance(data, bytes) else data
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Mode 0666 is narrowed by the umask, as for any new file. No chmod: some mounts refuse it.
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+        with temporary_beside(path) as temporary:
+            # Mode 0666 is narrowed by the umask, as for any new file. No chmod: some mounts refuse
+            # it.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+            with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
+                for part in parts:
+                    file.write(part)
+            os.replace(temporary, path)
     except OSError as error:
         raise unwritable(path, error) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for part in (data,) if isinstance(data, bytes) else data:
-                file.write(part)
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise unwritable(path, error) from error
-        raise
     return path
-
-
-def remove_temporaries(folder: Path) -> None:
-    """Remove half-written files of killed runs from a folder that no other run writes to."""
-    for path in folder.glob(f"{_TEMPORARY}*"):
-        if path.is_file():
-            path.unlink(missing_ok=True)
 
 
 def unwritable(path: Path, error: OSError) -> InputError:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lhtclip.extras import import_extra
 from lhtclip.files import write_atomically
+from lhtclip.files.temporaries import temporary_beside
 from lhtclip.maps.job import STEPS, Job
 from lhtclip.maps.parts import Parts, Strip
 from lhtclip.maps.settings import MapSettings
@@ -117,13 +118,13 @@ def _write_cog(
         "BIGTIFF": "IF_SAFER",
         "photometric": "MINISBLACK",
     }
-    with _removed(out.with_name(f".{out.name}.tiles.tif")) as tiles:
+    with _temporary_tiff(out) as tiles:
         with rasterio.open(tiles, "w", **profile) as dataset:
             for top, rows in _in_blocks(parts, read):
                 window = windows.Window(0, top, job.width, rows.shape[1])
                 dataset.write(rows, window=window)
             describe(dataset)
-        with _removed(out.with_name(f".{out.name}.new.tif")) as new:
+        with _temporary_tiff(out) as new:
             copying.copy(
                 tiles,
                 new,
@@ -155,13 +156,13 @@ def _in_blocks(
 
 
 @contextmanager
-def _removed(path: Path) -> Generator[Path, None, None]:
-    """Yield a path, and remove the file afterwards."""
-    try:
-        yield path
-    finally:
-        for each in (path, path.with_name(path.name + ".aux.xml")):
-            each.unlink(missing_ok=True)
+def _temporary_tiff(out: Path) -> Generator[Path, None, None]:
+    """Yield an unused path for a GeoTIFF, which is removed with what GDAL notes beside it."""
+    with temporary_beside(out, suffix=".tif") as path:
+        try:
+            yield path
+        finally:
+            path.with_name(path.name + ".aux.xml").unlink(missing_ok=True)
 
 
 def _write_pam(out: Path, names: tuple[str, ...], colours: NDArray[np.uint8]) -> Path:

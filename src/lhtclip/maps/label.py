@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 from lhtclip.maps.geotiff import write_map
 from lhtclip.maps.job import STEPS, Job, translation
-from lhtclip.maps.parts import Parts, Strip
+from lhtclip.maps.parts import Parts, Strip, locked
 from lhtclip.maps.settings import VECTOR_DRIVERS, MapSettings
 from lhtclip.maps.source import Source
 from lhtclip.maps.tables import write_areas
@@ -95,22 +96,20 @@ def label_raster(
         if isinstance(classes, Vocabulary)
         else Vocabulary.of(classes, background=background, threshold=segmenter.decoding.threshold)
     )
-    with rasterio.Env(GDAL_CACHEMAX=settings.cache_mb << 20):
-        source = Source(raster, settings)
-        try:
-            job = Job.of(source, segmenter)
-            fingerprint = _fingerprint(segmenter, vocabulary, source, settings, aoi)
-            parts = Parts(out, fingerprint, overwrite=overwrite)
-            count = _label_strips(segmenter, job, vocabulary, parts, aoi, on_progress)
-            files = write_map(out, job, parts, vocabulary, settings)
-            files.append(write_areas(out, job, parts, vocabulary))
-            if vector is not None:
-                from lhtclip.maps.vectors import write_regions
+    with rasterio.Env(GDAL_CACHEMAX=settings.cache_mb << 20), ExitStack() as stack:
+        source = stack.enter_context(closing(Source(raster, settings)))
+        job = Job.of(source, segmenter)
+        fingerprint = _fingerprint(segmenter, vocabulary, source, settings, aoi)
+        stack.enter_context(locked(out))
+        parts = Parts(out, fingerprint, overwrite=overwrite)
+        count = _label_strips(segmenter, job, vocabulary, parts, aoi, on_progress)
+        files = write_map(out, job, parts, vocabulary, settings)
+        files.append(write_areas(out, job, parts, vocabulary))
+        if vector is not None:
+            from lhtclip.maps.vectors import write_regions
 
-                files.append(write_regions(Path(vector), out, parts, vocabulary, settings))
-            parts.remove()
-        finally:
-            source.close()
+            files.append(write_regions(Path(vector), out, parts, vocabulary, settings))
+        parts.remove()
     return Summary(out, tuple(files), count, job.height, job.width)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lhtclip.errors import InputError
-from lhtclip.files import write_atomically
+from lhtclip.files import locks, write_atomically
 
 _RECORD = "strips.json"
 
@@ -36,6 +37,19 @@ class Strip:
     probabilities: NDArray[np.uint8] | None
 
 
+@contextmanager
+def locked(out: Path) -> Generator[None, None, None]:
+    """Keep other processes from making the same map.
+
+    Raises:
+        OutputError: One does.
+        InputError: Nothing can be written beside the map.
+    """
+    busy = f"Another command is making {out}. Choose another --out, or wait for it."
+    with locks.locked(_folder_of(out) / "lock", busy=busy):
+        yield
+
+
 class Parts:
     """The folder that holds the strips of one map until they are assembled."""
 
@@ -45,7 +59,7 @@ class Parts:
         Raises:
             InputError: It holds strips of another raster, other classes or other settings.
         """
-        self.folder = out.with_name(f".{out.name}.strips")
+        self.folder = _folder_of(out)
         record = json.loads(json.dumps(fingerprint))
         path = self.folder / _RECORD
         if path.exists():
@@ -59,14 +73,15 @@ class Parts:
                     "Choose another --out, or pass --overwrite."
                 )
             if not same:
-                shutil.rmtree(self.folder)
+                for each in (path, *self._strips()):
+                    each.unlink()
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(path, json.dumps(record, indent=1).encode())
 
     def done(self) -> set[int]:
         """Return the first rows of the finished strips."""
-        return {int(path.stem) for path in self.folder.glob("[0-9]*.npz")}
+        return {int(path.stem) for path in self._strips()}
 
     def write(self, strip: Strip) -> None:
         """Save a strip."""
@@ -81,7 +96,7 @@ class Parts:
 
     def __iter__(self) -> Iterator[Strip]:
         """Read the strips from top to bottom, one at a time."""
-        for path in sorted(self.folder.glob("[0-9]*.npz")):
+        for path in self._strips():
             with np.load(path) as arrays:
                 yield Strip(
                     int(path.stem),
@@ -93,3 +108,10 @@ class Parts:
     def remove(self) -> None:
         """Remove the folder once the map is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _strips(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*.npz"))
+
+
+def _folder_of(out: Path) -> Path:
+    return out.with_name(f".{out.name}.strips")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
+from lhtclip.files.temporaries import temporary_beside
 from lhtclip.maps.job import STEPS
 from lhtclip.maps.parts import Parts
 from lhtclip.maps.settings import VECTOR_DRIVERS, MapSettings
@@ -163,9 +164,8 @@ def _square_metres(frame: Any) -> NDArray[np.float64] | None:
 
 def _write(frame: Any, path: Path) -> Path:
     """Write to a temporary name, then rename."""
-    new = path.with_name(f".{path.stem}.new{path.suffix}")
     suffix = path.suffix.lower()
-    try:
+    with temporary_beside(path, suffix=suffix) as new:
         if suffix == ".parquet":
             frame.to_parquet(new, schema_version="1.1.0", write_covering_bbox=True)
         elif suffix == ".geojson":
@@ -174,6 +174,4 @@ def _write(frame: Any, path: Path) -> Path:
         else:
             frame.to_file(new, driver=VECTOR_DRIVERS[suffix], layer=_LAYER)
         os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
     return path
