@@ -97,10 +97,14 @@ def test_demo(lhtclip: Any, checkpoint: Path, scenes: Path, tmp_path: Path) -> N
     assert [row.rsplit(maxsplit=1)[0].strip() for row in table] == ["CLIP", "SCLIP", "SCLIP + LHT"]
     assert all(0 <= float(row.split()[-1]) <= 100 for row in table)
     assert paths == [
-        Path(f"pictures/scene-0{number}.{kind}.png")
-        for number in (1, 2)
-        for kind in ("overlay", "compare")
+        *(
+            Path(f"pictures/scene-0{number}.{kind}.png")
+            for number in (1, 2)
+            for kind in ("overlay", "compare")
+        ),
+        Path("pictures/contact-sheet.png"),
     ]
+    assert "lhtclip serve" in outcome.err
     for path in paths:
         with Image.open(tmp_path / path) as picture:
             picture.load()
@@ -112,6 +116,7 @@ def test_demo_limit(lhtclip: Any, checkpoint: Path, scenes: Path, tmp_path: Path
     outcome = lhtclip("demo", "--model", checkpoint, "--scenes", scenes, "--limit", 1, "--quiet")
     assert outcome.code == 0
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [
+        "contact-sheet.png",
         "scene-01.compare.png",
         "scene-01.overlay.png",
     ]

@@ -35,7 +35,8 @@ def command(
 
     SCLIP is used without the last block's residual connection and MLP, as in the paper. Prints the
     mean IoU in percent over all classes of the scenes, and the paths of the images written: for
-    each scene the result of LHT-CLIP (.overlay.png), and all methods side by side (.compare.png).
+    each scene the result of LHT-CLIP (.overlay.png) and all methods side by side (.compare.png),
+    and all scenes on one sheet (contact-sheet.png).
     """
     from lhtclip.datasets import open_dataset
     from lhtclip.datasets.samples import choose_samples

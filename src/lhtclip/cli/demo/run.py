@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from lhtclip.cli.console import Progress, print_path, print_table
 from lhtclip.datasets import Dataset, Sample, Truth
@@ -13,12 +19,17 @@ from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.confusion import Confusion
 from lhtclip.evaluation.streaming import count_samples
 from lhtclip.files import write_atomically
+from lhtclip.output.contact_sheet import contact_sheet
+from lhtclip.output.overlay import draw_classes
 from lhtclip.output.png import encode_picture
 from lhtclip.output.side_by_side import compare_maps
 from lhtclip.segmentation import Segmentation, ignored_label, label_dtype
 from lhtclip.segmenter import Segmenter
 
 _CHUNK = 8  # scenes per batch
+_THUMBNAIL = 120  # pixels, height of a panel on the contact sheet
+
+LabelMap: TypeAlias = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +58,22 @@ def compare_methods(
         for each in methods.values()
     ]
     written: list[Path] = []
+    panels: list[dict[str, Image.Image]] = []
     with Progress("scenes", quiet=quiet) as progress:
         for done, row in enumerate(zip(*runs, strict=True), start=1):
             for confusion, each in zip(confusions.values(), row, strict=True):
                 confusion.add(each.truth, labels_of_set(each.sample, each.result.labels))
-            written += _draw(tuple(methods), row, out)
+            maps = _maps(tuple(methods), row)
+            written += _draw(row[-1], maps, out)
+            panels.append(_panels(row[-1].result, maps))
             progress(done, len(dataset.samples))
+    sheet = encode_picture(contact_sheet(panels))
+    written.append(write_atomically(out / "contact-sheet.png", sheet))
     _print_scores(confusions)
     for path in written:
         print_path(path)
+    if not quiet:
+        click.echo("Try your own words on a page: lhtclip serve", err=True)
 
 
 def _methods(lht: Segmenter) -> dict[str, Segmenter]:
@@ -76,17 +94,37 @@ def _print_scores(confusions: dict[str, Confusion]) -> None:
     print_table(("method", "mIoU"), rows)
 
 
-def _draw(methods: Sequence[str], row: Sequence[_Labelled], out: Path) -> list[Path]:
-    """Write the overlay of the last method, and a comparison of all methods."""
+def _maps(methods: Sequence[str], row: Sequence[_Labelled]) -> Mapping[str, LabelMap]:
+    """Return the label maps of one scene by title, the ground truth first."""
     last = row[-1]
-    image = last.result.image
-    assert image is not None  # segmenters keep it
-    maps = {"truth": labels_of_sample(last.sample, last.truth)} | {
+    return {"ground truth": labels_of_sample(last.sample, last.truth)} | {
         name: each.result.labels for name, each in zip(methods, row, strict=True)
     }
-    sheet = compare_maps(image, maps, last.result.names, last.result.colours)
-    pictures = {"overlay": last.result.overlay(), "compare": sheet}
+
+
+def _draw(last: _Labelled, maps: Mapping[str, LabelMap], out: Path) -> list[Path]:
+    """Write the overlay of the last method, and a comparison of all methods."""
+    result = last.result
+    sheet = compare_maps(_image(result), maps, result.names, result.colours)
+    pictures = {"overlay": result.overlay(), "compare": sheet}
     return [
         write_atomically(out / f"{last.sample.key}.{kind}.png", encode_picture(picture))
         for kind, picture in pictures.items()
     ]
+
+
+def _panels(result: Segmentation, maps: Mapping[str, LabelMap]) -> dict[str, Image.Image]:
+    """Return the row of one scene on the contact sheet, small enough to keep them all."""
+    image = _image(result)
+    panels = {"image": Image.fromarray(image)} | {
+        title: draw_classes(image, labels, result.colours, opacity=0.6)
+        for title, labels in maps.items()
+    }
+    for panel in panels.values():
+        panel.thumbnail((4 * _THUMBNAIL, _THUMBNAIL))
+    return panels
+
+
+def _image(result: Segmentation) -> NDArray[np.uint8]:
+    assert result.image is not None  # segmenters keep it
+    return result.image
