@@ -13,8 +13,8 @@ from lhtclip.cli import COMMANDS, group
 from lhtclip.cli.segment import command as segment_command
 from lhtclip.datasets.scene_files import save_scenes
 from lhtclip.image.opening import MAX_PIXELS
+from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import METHODS
-from lhtclip.segmenter import WindowSettings
 
 
 @pytest.fixture(autouse=True)
