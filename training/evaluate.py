@@ -41,7 +41,7 @@ def main() -> None:
     texts = TextEncoder.of(checkpoint, cache=False)  # one for all rows: no phrase is encoded twice
     print("| single objects, all names as candidates | top-1 % | top-5 % |\n|---|---|---|")
     for title, styles in (
-        ("artwork styles of training, new pictures", TRAINING_STYLES),
+        ("artwork styles of training, new images", TRAINING_STYLES),
         *((f"{style}, never seen", (style,)) for style in HELD_OUT_STYLES),
     ):
         first, five = zero_shot_accuracy(

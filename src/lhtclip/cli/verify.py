@@ -28,7 +28,7 @@ def command(
 
     Asks each model questions whose answers others published, and prints expected and measured
     values with their source. Where no answer is known it checks that features are finite and that
-    a photo prefers its own name. Exits with 1 if an answer is missed.
+    a photo is most similar to its own name. Exits with 1 if an answer is missed.
     """
     from lhtclip.checkpoints.checkpoint import load_checkpoint  # brings torch
     from lhtclip.image.pixels import read_image

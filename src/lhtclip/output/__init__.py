@@ -1,1 +1,1 @@
-"""Results as files: arrays in, bytes out, and back. Nothing here knows of models or results."""
+"""Encode arrays as files and read them back. This package knows neither models nor results."""

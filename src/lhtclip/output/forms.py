@@ -1,6 +1,6 @@
-"""Forms of a result for other programs and data frames.
+"""Convert a result for other programs and data frames.
 
-The methods only pass on: each form is encoded in a file of its own beside this one.
+The methods only delegate: each form has its own file in this package.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lhtclip.regions.polygons import Polygon
 
 
 class Forms:
-    """What a `Segmentation` can become."""
+    """Conversions of a `Segmentation`."""
 
     __slots__ = ()
 
@@ -29,16 +29,15 @@ class Forms:
     background: int | None
 
     def components(self, *, least_area: int = 0, connectivity: int = 4) -> Instances:
-        """Find the connected regions of all classes but the background.
+        """Find the connected regions of all classes except the background.
 
         Args:
             least_area: Regions of fewer pixels are merged into the neighbour with the longest
                 shared border.
-            connectivity: 4 joins pixels that share a side, 8 those that share a corner too.
+            connectivity: 4 joins pixels that share a side, 8 also those that share a corner.
 
         Returns:
-            Something to iterate over: `Instance` after `Instance`, with label, area, box, score
-            and mask.
+            An iterable of `Instance`, each with label, area, box, score and mask.
 
         Raises:
             InputError: Another connectivity.
@@ -53,11 +52,11 @@ class Forms:
         )
 
     def polygons(self, *, tolerance: float = 0.0, least_area: int = 0) -> list[Polygon]:
-        """Outline the connected regions of all classes but the background, with their holes.
+        """Outline the connected regions of all classes except the background, with their holes.
 
         Args:
-            tolerance: Pixels that an outline may move to have fewer points; at 0 they are exact.
-                Neighbours move together, so that nothing gapes.
+            tolerance: Pixels that an outline may move to save points; at 0 outlines are exact.
+                Neighbours move together, without gaps.
             least_area: As for `components`.
 
         Raises:
@@ -91,7 +90,7 @@ class Forms:
         tolerance: float = 0.0,
         least_area: int = 0,
     ) -> dict[str, Any]:
-        """Describe the regions as LabelMe's JSON; `image_path` is seen from the JSON file."""
+        """Describe the regions as LabelMe's JSON; `image_path` is relative to the JSON file."""
         return labelme.document(
             self.components(least_area=least_area),
             self._classes,
@@ -128,7 +127,7 @@ class Forms:
         return roboflow.detections(self.components(least_area=least_area), self._classes)
 
     def to_fiftyone(self) -> Any:
-        """Return a `fiftyone.Segmentation`; its mask holds class index + 1, for 0 is not shown.
+        """Return a `fiftyone.Segmentation`; its mask holds class index + 1, since 0 is not shown.
 
         Raises:
             MissingDependencyError: fiftyone is not installed.
@@ -136,11 +135,11 @@ class Forms:
         return fiftyone.segmentation(self.labels)
 
     def to_hf(self) -> list[dict[str, Any]]:
-        """Return what `transformers`' pipelines give: {"score", "label", "mask"} a class."""
+        """Return the result of `transformers`' pipelines: {"score", "label", "mask"} per class."""
         return hugging_face.pipeline_list(self.labels, self.names)
 
     def to_dataframe(self) -> Any:
-        """Return a `pandas.DataFrame` with a row a class: pixels, share, mean score, regions.
+        """Return a `pandas.DataFrame` with a row per class: pixels, share, mean score, regions.
 
         Raises:
             MissingDependencyError: pandas is not installed.

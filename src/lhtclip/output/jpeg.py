@@ -1,4 +1,4 @@
-"""Photographs to look at, as JPEG: far quicker to write than PNG, and far smaller."""
+"""Encode images for viewing as JPEG, which is much faster to write than PNG, and smaller."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 from PIL import Image
 
 _QUALITY = 90
-LONGEST_SIDE = 65_500  # pixels; what libjpeg writes
+LONGEST_SIDE = 65_500  # pixels; the limit of libjpeg
 
 
 def encode_photo(picture: Image.Image) -> bytes:

@@ -1,4 +1,4 @@
-"""Results in notebooks: an image small enough to be stored in the file, and Matplotlib axes."""
+"""Show results in notebooks: as an image small enough to store, and on Matplotlib axes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from PIL import Image
 
 from lhtclip.extras import import_extra
 
-LONGEST_SIDE = 1024  # pixels of an image that a notebook stores
+LONGEST_SIDE = 1024  # longer side of the image stored in a notebook, pixels
 
 
 def small(picture: Image.Image) -> Image.Image:
-    """Return the image, reduced to a longer side of 1024 pixels if it is larger."""
+    """Return the image, reduced to at most 1024 pixels on its longer side."""
     if max(picture.size) > LONGEST_SIDE:
         picture = picture.copy()
         picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
@@ -34,15 +34,15 @@ def plot(
     """Draw an image on Matplotlib axes, with a legend of classes and their shares.
 
     Args:
-        picture: The classes over the image.
+        picture: The image with the classes drawn over it.
         shares: Share of each class, by name, in the order of the colours.
         colours: sRGB colours (classes, 3).
-        beside: The image itself (height, width, 3), drawn to the left, on axes of its own.
-        legend: Whether to list the classes present, by falling share.
-        ax: Axes to draw on; by default those of a new figure. With `beside` a pair of axes.
+        beside: The original image (height, width, 3), drawn to the left on its own axes.
+        legend: Whether to list the classes present, largest share first.
+        ax: Axes to draw on; by default those of a new figure. With `beside`, a pair of axes.
 
     Returns:
-        The axes of the picture.
+        The axes of `picture`.
 
     Raises:
         MissingDependencyError: Matplotlib is not installed.

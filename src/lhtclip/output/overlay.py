@@ -1,4 +1,4 @@
-"""Drawing a label map over its image, with outlines and a legend."""
+"""Draw a label map over its image, with outlines and a legend."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lhtclip.errors import InputError
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-_SPELLED = {  # letters that no decomposition turns into ASCII
+_SPELLED = {  # letters that Unicode decomposition does not reduce to ASCII
     **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O"},
     **{"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th"},
     **{"ı": "i", "’": "'", "‘": "'", "–": "-", "—": "-"},  # noqa: RUF001
 }
-_LARGEST_FONT = 96  # pixels; without it the legend of a strip would be larger than the strip
+_LARGEST_FONT = 96  # pixels; otherwise the legend of a narrow image would be larger than the image
 _PAPER, _INK, _LINE = (255, 255, 255), (32, 33, 36), (255, 255, 255)
 
 
@@ -60,7 +60,7 @@ def draw_labels(
     legend: bool = True,
     font: str | Path | None = None,
 ) -> Image.Image:
-    """Draw labels over their image, with a legend of the classes present, by falling share.
+    """Draw labels over their image, with a legend of the classes present, largest share first.
 
     Args:
         image: RGB levels (H, W, 3).
@@ -98,8 +98,8 @@ def add_legend(
         indices: The classes to list, in reading order.
         names: Names of all classes.
         colours: sRGB colours of all classes (classes, 3).
-        font: Font file. Pillow's own font, used otherwise, has ASCII only: accents are dropped,
-            and names in other scripts become "class 7", the number being the index.
+        font: Font file. The default, Pillow's own font, has only ASCII: accents are dropped, and
+            names in other scripts become "class 7", with the class index.
 
     Raises:
         InputError: The font cannot be read.
@@ -133,7 +133,7 @@ def add_legend(
 
 
 def _outlines(labels: npt.NDArray[np.integer[Any]]) -> Image.Image:
-    """Coverage (0 to 255) of soft lines between regions, about 1/350 of the image wide."""
+    """Return the coverage (0 to 255) of soft lines between regions, 1/350 of the image wide."""
     edges = np.zeros(labels.shape, dtype=np.bool_)
     edges[:, 1:] = labels[:, 1:] != labels[:, :-1]
     edges[1:] |= labels[1:] != labels[:-1]
@@ -147,7 +147,7 @@ def _outlines(labels: npt.NDArray[np.integer[Any]]) -> Image.Image:
 
 
 def _grown(edges: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Add all 8 neighbours."""
+    """Set all 8 neighbours of set pixels."""
     wide = edges.copy()
     wide[:, 1:] |= edges[:, :-1]
     wide[:, :-1] |= edges[:, 1:]
@@ -169,7 +169,7 @@ def _font(path: str | Path | None, size: int) -> Font:
 
 
 def _ascii_names(indices: Sequence[int], names: Sequence[str]) -> list[str]:
-    """Write names in ASCII; one that loses a letter, or is like another, shows its index too."""
+    """Return names in ASCII, with the index added to names that lose a letter or collide."""
     plain = {index: _ascii(names[index]) for index in indices}
     counts = Counter(text for text, _ in plain.values())
     return [
@@ -183,7 +183,7 @@ def _ascii_names(indices: Sequence[int], names: Sequence[str]) -> list[str]:
 
 
 def _ascii(name: str) -> tuple[str, bool]:
-    """Return a name without accents, and whether all its letters are still there."""
+    """Return a name without accents, and whether it kept all its letters."""
     spelled = "".join(_SPELLED.get(letter, letter) for letter in name)
     bare = "".join(
         letter

@@ -1,11 +1,10 @@
-"""Colours for class indices: the same index always has the same colour.
+"""Colours for class indices: an index always has the same colour.
 
-The first twenty were picked by computation, each as far as possible from all before it in OKLab, as
-seen with normal, protanopic and deuteranopic vision (Machado et al. 2009). Differences in lightness
-count less than those in hue, because an overlay takes its lightness from the photograph. Of the
-first eight all pairs stay apart for those three kinds of vision; with more classes read the
-outlines and the legend too. From index 20 on a rule holds: hues step by the golden angle, so that
-neighbours lie 137 degrees apart, and dark alternates with light.
+The first twenty were computed, each as far as possible in OKLab from all before it, for normal,
+protanopic and deuteranopic vision (Machado et al. 2009). Lightness counts less than hue, because an
+overlay takes its lightness from the image. The first eight are pairwise distinct for all three
+kinds of vision; with more classes, the outlines and the legend help. From index 20 on, hues step
+by the golden angle, so that neighbours are 137 degrees apart, and dark alternates with light.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ _PICKED = (
 )
 _BACKGROUND = (64, 64, 64)
 _GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
-# Two irrational steps that fill the square evenly (the plastic number's): lightness and chroma.
+# Two irrational steps, from the plastic number, that fill the square evenly: lightness and chroma.
 _LIGHTNESS_STEP, _CHROMA_STEP = 0.7548776662466927, 0.5698402909980532
 
 
 def palette(count: int) -> npt.NDArray[np.uint8]:
-    """Colours of the indices 0 to count - 1, as (count, 3) sRGB levels.
+    """Return the colours of the indices 0 to count - 1 as sRGB levels (count, 3).
 
     A longer palette starts with the shorter one. The first 256 colours are all different.
     """
@@ -34,7 +33,7 @@ def palette(count: int) -> npt.NDArray[np.uint8]:
 
 
 def class_colours(classes: int, *, background: int | None = None) -> npt.NDArray[np.uint8]:
-    """The sRGB colours (classes, 3) of that many classes; the background is dark grey."""
+    """Return the sRGB colours (classes, 3) of classes; the background is dark grey."""
     colours = palette(classes)
     if background is not None:
         colours[background] = _BACKGROUND
@@ -42,7 +41,7 @@ def class_colours(classes: int, *, background: int | None = None) -> npt.NDArray
 
 
 def _ruled_colours(indices: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
-    """Colours (n, 3) of `indices` by the rule, whatever the palette's length."""
+    """Return the colours (n, 3) that the rule gives to `indices`."""
     hue = indices * _GOLDEN_ANGLE
     lift = indices * _LIGHTNESS_STEP % 1
     lightness = np.where(indices % 2 == 0, 0.48 + 0.14 * lift, 0.70 + 0.16 * lift)
@@ -53,7 +52,7 @@ def _ruled_colours(indices: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
 def _srgb(
     lightness: npt.NDArray[np.floating], a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.uint8]:
-    """OKLab (Ottosson, 2020) to sRGB levels, clipped to what a screen can show."""
+    """Convert OKLab (Ottosson, 2020) to sRGB levels, clipped to the gamut."""
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3

@@ -1,7 +1,7 @@
-"""Label maps and masks as PNG files that can be viewed, and whose pixel values are the labels.
+"""Label maps and masks as viewable PNG files whose pixel values are the labels.
 
-Labels of uint8 become palette images (the habit of VOC and CVAT), labels of uint16 become 16-bit
-greyscale ones, which have no colours but every index.
+uint8 labels become palette images, as in VOC and CVAT. uint16 labels become 16-bit greyscale
+images, which have no colours but can hold every index.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ def encode_labels(
     *,
     palette: bool = True,
 ) -> bytes:
-    """Encode labels (H, W), uint8 or uint16, as a PNG file with these very integers as values.
+    """Encode labels (H, W), uint8 or uint16, as a PNG file whose pixel values are the labels.
 
     Args:
         labels: Class indices.
-        colours: The first sRGB colours (n, 3) of the palette; the package's own fill up the rest,
-            and 255, the ignored label, is white unless n is 256. Without meaning for uint16.
-        palette: Give labels of uint8 a palette; without it they are greyscale, which programs that
-            turn palettes into colours read as integers too.
+        colours: The first sRGB colours (n, 3) of the palette; the package's own colours follow,
+            and 255, the ignored label, is white unless n is 256. No effect on uint16.
+        palette: Whether uint8 labels get a palette; without one they are greyscale, for programs
+            that would convert palettes to colours.
 
     Raises:
-        InputError: Labels of another type or shape, or without pixels.
+        InputError: The labels have another type or shape, or no pixels.
     """
     _check_plane(labels, (np.dtype(np.uint8), np.dtype(np.uint16)), "Labels")
     picture = Image.fromarray(labels)
@@ -53,10 +53,10 @@ def encode_labels(
 def decode_labels(source: str | Path | bytes) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """Read the labels (H, W) of a PNG file, given as a path or as its bytes.
 
-    Palette and 8-bit greyscale files give uint8, 16-bit greyscale files uint16.
+    Palette and 8-bit greyscale files give uint8, 16-bit greyscale files give uint16.
 
     Raises:
-        InputError: The file is missing, broken or not of one of these kinds.
+        InputError: The file is missing, broken or of another kind.
     """
     with open_picture(source, formats=("PNG",)) as picture:
         if picture.mode in ("P", "L"):
@@ -72,17 +72,17 @@ def decode_labels(source: str | Path | bytes) -> npt.NDArray[np.uint8] | npt.NDA
 def encode_binary(mask: npt.NDArray[np.bool_]) -> bytes:
     """Encode a mask (H, W) as an 8-bit greyscale PNG file: 255 inside, 0 outside.
 
-    Eight bits rather than one, since that is what annotation tools and pipelines exchange.
+    Annotation tools and pipelines exchange 8-bit masks rather than 1-bit ones.
 
     Raises:
-        InputError: A mask of another type or shape, or without pixels.
+        InputError: The mask has another type or shape, or no pixels.
     """
     _check_plane(mask, (np.dtype(np.bool_),), "A mask")
     return encode_picture(Image.fromarray(mask.astype(np.uint8) * 255))
 
 
 def encode_picture(picture: Image.Image) -> bytes:
-    """Encode an image of any mode that PNG has as a PNG file."""
+    """Encode an image of any mode that PNG supports."""
     file = io.BytesIO()
     picture.save(file, format="PNG")
     return file.getvalue()

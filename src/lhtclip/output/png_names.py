@@ -1,4 +1,4 @@
-"""Class names inside a label PNG: a text chunk that other programs pass over.
+"""Class names inside a label PNG, in a text chunk that other programs ignore.
 
 The chunk is iTXt (PNG specification, 11.3.3.4), uncompressed UTF-8, under the keyword "lhtclip".
 """
@@ -20,12 +20,12 @@ _AFTER_HEADER = 33  # bytes: the signature, and the chunk IHDR
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What the values of a label PNG mean.
+    """The meaning of the values of a label PNG.
 
     Attributes:
         names: The classes in the order of their indices.
         background: Index of the class "none of the others", if there is one.
-        first_index: Value of the first class, 0 or 1; with 1 the value 0 means "ignored".
+        first_index: Value of the first class, 0 or 1; with 1, the value 0 means "ignored".
     """
 
     names: tuple[str, ...]
@@ -36,7 +36,7 @@ class Meaning:
 def with_names(
     png: bytes, names: tuple[str, ...], *, background: int | None = None, first_index: int = 0
 ) -> bytes:
-    """Put class names, in the order of their indices, into a PNG file."""
+    """Insert class names, in the order of their indices, into a PNG file."""
     content = asdict(Meaning(names, background, first_index))
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     body = b"iTXt" + _KEYWORD.encode() + b"\0\0\0\0\0" + text.encode()
@@ -45,10 +45,10 @@ def with_names(
 
 
 def names_in(source: str | Path | bytes) -> Meaning | None:
-    """Read what `with_names` put into a PNG file; None where there is nothing of the kind.
+    """Read the class names that `with_names` inserted; None if there are none.
 
     Raises:
-        InputError: The file is missing, broken or no PNG.
+        InputError: The file is missing, broken or not a PNG.
     """
     with open_picture(source, formats=("PNG",)) as picture:
         text = picture.info.get(_KEYWORD)

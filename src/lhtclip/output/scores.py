@@ -1,7 +1,7 @@
-"""Scores as compressed NumPy files (.npz), half precision, under the name "scores".
+"""Scores as compressed NumPy files (.npz) in half precision, under the name "scores".
 
-Unlike a 16-bit PNG these need no scale to be agreed on, hold any range and any number of classes,
-and open with one line of NumPy. Half precision keeps 3 decimals, which is all a score is worth.
+Unlike 16-bit PNGs, these need no agreed scale, hold any range and any number of classes, and open
+with one line of NumPy. Half precision keeps 3 decimals, which is enough for a score.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 
 def encode_scores(scores: npt.NDArray[np.floating[Any]]) -> bytes:
-    """Encode scores of any shape, (H, W) or (classes, H, W) usually, as an .npz file.
+    """Encode scores of any shape, usually (H, W) or (classes, H, W), as an .npz file.
 
-    Values are rounded to half precision: a relative error of 2^-11 at most, 6e-8 near zero. The
+    Values are rounded to half precision: a relative error of at most 2^-11, or 6e-8 near zero. The
     same scores always give the same bytes.
 
     Raises:
-        InputError: Scores that are not floating-point numbers of a magnitude up to 65504.
+        InputError: The scores are not floating-point numbers of magnitude up to 65504.
     """
     if not np.issubdtype(scores.dtype, np.floating):
         raise InputError(f"Scores must be floating-point numbers, got {scores.dtype}.")
@@ -40,7 +40,7 @@ def decode_scores(source: str | Path | bytes) -> npt.NDArray[np.float32]:
     """Read scores from an .npz file, given as a path or as its bytes.
 
     Raises:
-        InputError: The file is missing, broken or holds no array "scores".
+        InputError: The file is missing, broken or has no array "scores".
     """
     name = "The scores" if isinstance(source, bytes) else str(source)
     try:
@@ -49,5 +49,5 @@ def decode_scores(source: str | Path | bytes) -> npt.NDArray[np.float32]:
             return np.asarray(arrays["scores"], dtype=np.float32)
     except OSError as error:
         raise InputError(f"Cannot read {name}: {error.strerror or error}.") from error
-    except Exception as error:  # zip archives and NumPy raise whatever the damage trips
+    except Exception as error:  # damaged files raise errors of any type
         raise InputError(f'{name} is not an .npz file with an array "scores".') from error

@@ -1,4 +1,4 @@
-"""Pictures side by side on white paper, each under its caption; maps of one image compared."""
+"""Lay out images side by side under captions, to compare label maps of one image."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def compare_maps(
     caption: str = "image",
     opacity: float = 0.6,
 ) -> Image.Image:
-    """Lay an image and label maps drawn over it out in a row, with one legend for all.
+    """Lay out an image and label maps drawn over it in a row, with one legend for all.
 
     Args:
         image: RGB levels (H, W, 3).
         maps: Class indices (H, W) by caption; those without a colour leave the image as it is.
         names: Names of all classes.
         colours: sRGB colours of all classes (classes, 3).
-        caption: Of the image itself.
+        caption: Caption of the image itself.
         opacity: Weight of the colours over the image, in [0, 1].
     """
     panels = {caption: Image.fromarray(image)}
@@ -47,8 +47,8 @@ def side_by_side(
     """Lay images out in a row.
 
     Args:
-        panels: Pictures by caption.
-        height: Height in pixels that every image is scaled to.
+        panels: Images by caption.
+        height: Height of every scaled image, in pixels.
         gap: Pixels between images.
     """
     size = round(height / 13)

@@ -38,7 +38,7 @@ class AtrSettings:
     surrounded: Literal["keep", "zero"] = "keep"
 
     def __post_init__(self) -> None:
-        """Refuse anything but a number, a positive width and a known way."""
+        """Validate the settings."""
         if not is_number(self.threshold):
             raise InputError(f"ATR's threshold must be a number, not {self.threshold!r}.")
         if not (is_number(self.sigma) and self.sigma > 0):
@@ -64,13 +64,13 @@ def hoyer(tokens: Tensor) -> Tensor:
     length = torch.linalg.vector_norm(tokens, dim=-1, dtype=dtype)  # ‖x‖₂
     ratio = total / length.clamp_min(torch.finfo(dtype).tiny)
     score = (root - ratio) / (root - 1)
-    return torch.where(length > 0, score.clamp(0, 1), 0.0)  # rounding may step outside
+    return torch.where(length > 0, score.clamp(0, 1), 0.0)  # rounding may leave the range
 
 
 def replace_abnormal(
     patches: Tensor, grid: tuple[int, int], settings: AtrSettings, *, abnormal: Tensor | None = None
 ) -> Tensor:
-    """Replace abnormal patch tokens by their normal neighbours; all others are returned bitwise.
+    """Replace abnormal patch tokens by their normal neighbours; all others stay bitwise equal.
 
     Args:
         patches: Patch tokens without the class token, (batch, rows * columns, width).

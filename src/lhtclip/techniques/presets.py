@@ -1,7 +1,7 @@
-"""Presets: the settings of the three techniques that fit a checkpoint, and where they come from.
+"""Presets: the settings of the three techniques that suit a checkpoint, and their origin.
 
 Heads are chosen once, offline, with labelled images (arXiv 2510.23894 §3.3); everything else needs
-no labels. A checkpoint folder may carry its own preset as `lht.json`.
+no labels. A checkpoint folder may contain its own preset as `lht.json`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,11 @@ class Preset:
 
     Attributes:
         ssr: Settings of SSR.
-        source: Where the settings come from, one sentence.
+        source: Where the settings come from, in one sentence.
         atr: Settings of ATR.
         she: Settings of SHE; None if no head ranking exists, or SHE does not help.
         ranking: All ranked heads, best first; those of `she` are the first of them.
-        made: The same as `source` for programs, in JSON types: how `lhtclip calibrate` chose these
-            settings.
+        made: The origin for programs, in JSON types: how `lhtclip calibrate` chose the settings.
     """
 
     ssr: SsrSettings
@@ -89,7 +88,7 @@ class Preset:
         """Return the settings that were asked for; see `lhtclip.techniques.settings.Lht`.
 
         Raises:
-            InputError: SHE is insisted on, and the preset has no head ranking.
+            InputError: SHE was requested by name, and the preset has no head ranking.
         """
         if isinstance(lht, LhtSettings):
             return lht
@@ -125,8 +124,8 @@ class Preset:
         """Build a preset from JSON types.
 
         Args:
-            content: What JSON gave.
-            where: What errors call it.
+            content: The parsed JSON.
+            where: Name of its source in errors.
 
         Raises:
             CheckpointError: It is not a preset.
@@ -183,7 +182,7 @@ def preset_for(name: str, directory: Path, *, layers: int) -> Preset:
     Args:
         name: The checkpoint's hub id or folder.
         directory: The folder it was loaded from.
-        layers: Depth of its image tower.
+        layers: Number of layers of its image tower.
     """
     if (directory / PRESET_FILE).is_file():
         return Preset.load(directory / PRESET_FILE)
@@ -195,5 +194,5 @@ def preset_by_depth(layers: int) -> Preset:
     count = max(1, round(layers / 6))
     return Preset(
         ssr=SsrSettings(layers=tuple(range(max(1, layers - count), layers))),
-        source=f"SSR's layers from the depth ({layers}), as in arXiv 2510.23894; no head ranking",
+        source=f"SSR's layers by depth ({layers}), as in arXiv 2510.23894; no head ranking",
     )

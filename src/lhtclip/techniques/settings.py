@@ -31,7 +31,7 @@ class LhtSettings:
 
 OFF = LhtSettings()
 
-# What a user may ask for: all techniques as a preset has them (True) or none (False); exactly these
+# What a user may ask for: all techniques as in the preset (True) or none (False); exactly these
 # settings; or the preset's with changes, such as {"atr": False} or {"ssr": SsrSettings((10, 11))}.
-# True for one of them insists on it: an error where the preset has no settings for it.
+# True for a single technique requires it: an error if the preset has no settings for it.
 Lht: TypeAlias = bool | LhtSettings | Mapping[str, bool | SsrSettings | AtrSettings | SheSettings]

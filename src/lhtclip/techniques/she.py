@@ -1,7 +1,7 @@
 """SHE, selective head enhancement: good heads decide what belongs together (arXiv 2510.23894).
 
-About ten heads of the middle layers tell objects apart on every data set. The similarity of what
-these heads write smooths the patch tokens that enter the last block.
+About ten heads of the middle layers distinguish objects on every data set. The similarity of their
+contributions smooths the patch tokens that enter the last block.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class SheSettings:
 
     Attributes:
         heads: The chosen (layer, head) pairs, 1-based, best first; none from the last layer.
-        beta: β; similarities below it are dropped. The paper gives no value; 0.4 is what related
-            work uses on token similarities.
+        beta: β; similarities below it are dropped. The paper gives no value; related work uses 0.4
+            on token similarities.
         normalise: "column" divides S_β by its column sums, as in the paper; "row" makes each new
             token a weighted mean. S_β is symmetric, so they differ only by a factor per token and
             one per source token.
@@ -48,7 +48,7 @@ class SheSettings:
     centred: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse settings without heads, a negative β, and words that mean nothing."""
+        """Validate the settings."""
         heads = cast("object", self.heads)
         if not isinstance(heads, tuple) or not heads or not all(map(_is_head, heads)):
             raise InputError(
@@ -78,10 +78,10 @@ def _is_head(pair: object) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contributions:
-    """What chosen heads of one layer write to the residual stream, as two factors.
+    """Contributions of the chosen heads of one layer to the residual stream, as two factors.
 
-    X_{l,h} = A_h V_h W_o,h never exists for long: it is ten times as wide as the first factor, and
-    everything linear can be done there.
+    X_{l,h} = A_h V_h W_o,h is never stored: it is ten times as wide as the first factor, and
+    everything linear can be done on that one.
 
     Attributes:
         outputs: A_h V_h of the patches, (batch, heads, patches, head width).
@@ -94,7 +94,7 @@ class Contributions:
     def hoyer(self) -> Tensor:
         """Sparsity of each contribution, (batch, heads, patches).
 
-        One head at a time: a contribution is as large as the residual stream and fits the caches.
+        Heads are processed one at a time, because a single contribution fits into the caches.
         """
         heads = zip(self.outputs.unbind(1), self.projections, strict=True)
         return torch.stack([hoyer(outputs @ projection) for outputs, projection in heads], dim=1)
@@ -106,7 +106,7 @@ class Contributions:
         return (products * outputs).sum(dim=-1, keepdim=True).clamp_min(0).sqrt()
 
     def sum(self) -> Tensor:
-        """Sum over heads, (batch, patches, width): one product with the joined projections."""
+        """Sum over heads, (batch, patches, width), as one product with the joined projections."""
         return self.outputs.transpose(1, 2).flatten(2) @ self.projections.flatten(0, 1)
 
 

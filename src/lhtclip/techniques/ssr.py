@@ -28,7 +28,7 @@ class SsrSettings:
     alpha: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse an α that would reverse updates, and layers that are not numbers."""
+        """Validate the settings."""
         if not (is_number(self.alpha) and -1 < self.alpha < 1):
             raise InputError(f"SSR's alpha must lie between -1 and 1, not {self.alpha!r}.")
         layers = cast("object", self.layers)

@@ -1,1 +1,1 @@
-"""Known answers of public checkpoints: proof that anyone with the weights can run."""
+"""Verify public checkpoints against published answers."""

@@ -1,4 +1,4 @@
-"""Known answers as data: what was asked, what others published, how near we must come."""
+"""Known answers as data: the question, the published answer, the tolerance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FILE = "data/known_answers.json"
 
 @dataclass(frozen=True, slots=True)
 class KnownAnswer:
-    """One question to a checkpoint whose answer is published.
+    """A question to a checkpoint with a published answer.
 
     Attributes:
         what: The question, in a few words.
@@ -37,10 +37,10 @@ class KnownAnswer:
 
 
 def answers_for(name: str) -> tuple[KnownAnswer, ...]:
-    """Return the known answers of a checkpoint, those that need no image first.
+    """Return the known answers of a checkpoint; those that need no image come first.
 
     Args:
-        name: Its name as `lhtclip.checkpoints.hub.canonical_name` gives it.
+        name: Its name as returned by `lhtclip.checkpoints.hub.canonical_name`.
     """
     text = resources.files("lhtclip").joinpath(_FILE).read_text(encoding="utf-8")
     found = [KnownAnswer(**each) for each in json.loads(text).get(name, [])]

@@ -1,6 +1,6 @@
-"""What is measured of a checkpoint, to be compared with a published answer.
+"""Measurements of a checkpoint to compare with published answers.
 
-Inputs are made as the sources made them: constant pixels, seeded noise, or a photo that is resized,
+Inputs are built as in the sources: constant pixels, seeded noise, or a photo that is resized,
 cropped and normalised as in `transformers`.
 """
 
@@ -73,18 +73,18 @@ def photo_logits(checkpoint: Checkpoint, photo: Photo, *, texts: list[str]) -> A
 
 
 def photo_preferred(checkpoint: Checkpoint, photo: Photo, *, texts: list[str]) -> Any:
-    """Return the index of the text that a photo prefers."""
+    """Return the index of the text most similar to a photo."""
     return int(np.argmax(photo_logits(checkpoint, photo, texts=texts)))
 
 
 def scene_preferred(checkpoint: Checkpoint, photo: Photo, *, scene: str, texts: list[str]) -> Any:
-    """Return the index of the text that a bundled scene prefers."""
+    """Return the index of the text most similar to a bundled scene."""
     found = next(each for each in bundled_scenes() if each.name == scene)
     return photo_preferred(checkpoint, read_image(found.image), texts=texts)
 
 
 def shapes_and_finiteness(checkpoint: Checkpoint, photo: Photo) -> Any:
-    """Return the number of features of an image and a text, and whether all are finite."""
+    """Return the number of features of an image and of a text, and whether all are finite."""
     image = checkpoint.model.vision(_noise(checkpoint, 0))
     texts = _texts(checkpoint, ["a photo of a cat"])
     finite = bool(image.isfinite().all() and texts.isfinite().all())

@@ -1,4 +1,4 @@
-"""Ask a checkpoint every question whose answer is known, and compare."""
+"""Compare a checkpoint with every known answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lhtclip.verify.measures import MEASURES
 
 _GENERAL = (
     KnownAnswer(
-        "features of images and texts have one length and are finite",
+        "features of images and texts have the same length and are finite",
         "shapes_and_finiteness",
         {},
         [0, 1],
@@ -26,7 +26,7 @@ _GENERAL = (
     ),
 )
 _PREFERENCE = KnownAnswer(
-    "a photo of two cats prefers its own name",
+    "a photo of two cats is most similar to its own name",
     "photo_preferred",
     {
         "texts": [
@@ -45,12 +45,12 @@ _PREFERENCE = KnownAnswer(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One answer, compared.
+    """The comparison with one answer.
 
     Attributes:
         answer: Question and published answer.
-        measured: Our answer, in JSON types; None where it could not be measured.
-        difference: Largest absolute difference; infinite where shapes differ or a number is NaN.
+        measured: Our answer, in JSON types; None if it could not be measured.
+        difference: Largest absolute difference; infinite if shapes differ or a number is NaN.
         reason: Why it could not be measured.
     """
 
@@ -61,12 +61,12 @@ class Verdict:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the answer is near enough; None where it could not be measured."""
+        """Whether the answer is within the tolerance; None if it could not be measured."""
         return None if self.reason else self.difference <= self.answer.tolerance
 
 
 def questions(name: str) -> tuple[KnownAnswer, ...]:
-    """Return all questions to a checkpoint: general ones, published ones, those about a photo."""
+    """Return all questions to a checkpoint: general ones, published ones, and on the photo."""
     known = answers_for(name)
     seen = any(each.measure.endswith(("_preferred", "photo_logits")) for each in known)
     photo = () if seen else (_PREFERENCE,)
@@ -79,7 +79,7 @@ def verify(checkpoint: Checkpoint, *, photo: Callable[[], NDArray[np.uint8]]) ->
     Args:
         checkpoint: In float32 on the CPU.
         photo: Returns RGB levels (height, width, 3) of the public photo; called once, and only if
-            a question needs it. Raises InputError or OutputError if it cannot be had.
+            a question needs it. Raises InputError or OutputError if the photo is not available.
     """
     levels: NDArray[np.uint8] | None = None
     reason = ""
@@ -98,7 +98,7 @@ def verify(checkpoint: Checkpoint, *, photo: Callable[[], NDArray[np.uint8]]) ->
 
 
 def difference(measured: Any, expected: Any) -> float:
-    """Return the largest absolute difference; infinite for other shapes and for NaN."""
+    """Return the largest absolute difference; infinite for different shapes and for NaN."""
     first, second = np.asarray(measured, dtype=float), np.asarray(expected, dtype=float)
     if first.shape != second.shape:
         return float("inf")

@@ -1,1 +1,1 @@
-"""Encoders for the programs that read our results: labels in, JSON types or bytes out, no files."""
+"""Encode results for other programs: labels to JSON types or bytes, without touching files."""

@@ -1,4 +1,4 @@
-"""How the classes of a run are numbered for other programs, and what is no class for them."""
+"""Number the classes of a run for other programs, without the background."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ClassList:
     """The classes of a run.
 
     Attributes:
-        names: In the order of their indices.
+        names: Names in the order of the indices.
         background: Index of the class "none of the others", if there is one.
     """
 
@@ -29,32 +29,32 @@ class ClassList:
 
     @property
     def objects(self) -> tuple[int, ...]:
-        """Indices of the classes that are something: all but the background."""
+        """Indices of all classes except the background."""
         return tuple(index for index in range(len(self.names)) if index != self.background)
 
     @property
     def number(self) -> dict[int, int]:
-        """The place of each of these among them, from 0, by index."""
+        """Position of each object class among the objects, from 0, by class index."""
         return {index: place for place, index in enumerate(self.objects)}
 
     @property
     def colours(self) -> NDArray[np.uint8]:
-        """The sRGB colour of each class (classes, 3), the background's among them."""
+        """The sRGB colour of each class (classes, 3), including the background."""
         return class_colours(len(self.names), background=self.background)
 
     def with_background_first(self, labels: Labels, *, program: str) -> NDArray[np.uint8]:
-        """Number the objects from 1, and give 0 to the background and 255 to ignored pixels.
+        """Number the objects from 1; the background is 0 and ignored pixels are 255.
 
         Args:
             labels: Class indices (height, width).
-            program: What wants it, for messages.
+            program: Name of the program, for messages.
 
         Raises:
-            InputError: There are more classes than a byte can tell apart.
+            InputError: There are more classes than fit into a byte.
         """
         if len(self.objects) > IGNORED_BYTE - 1:
             raise InputError(
-                f"{program} has room for {IGNORED_BYTE - 1} classes beside the background, got "
+                f"{program} has room for {IGNORED_BYTE - 1} classes besides the background, got "
                 f"{len(self.objects)}. Use fewer classes, or the format coco or panoptic."
             )
         table = np.full(int(np.iinfo(labels.dtype).max) + 1, IGNORED_BYTE, dtype=np.uint8)
@@ -65,7 +65,7 @@ class ClassList:
 
 
 def shifted(labels: Labels, first_index: int) -> NDArray[Any]:
-    """Number classes from 0 or 1; with 1 the value 0 takes the place of "ignored".
+    """Number classes from 0 or 1; with 1, the value 0 means "ignored".
 
     Labels that no longer fit into 8 bits become 16-bit.
     """

@@ -1,8 +1,8 @@
-"""COCO's instances: one annotation for each connected region, as run lengths or as a polygon.
+"""COCO's instances: one annotation per connected region, as run lengths or as a polygon.
 
-Categories count from 1. Run lengths are exact; a polygon is exact too unless it is simplified, but
-COCO's own tools round outlines to a fifth of a pixel. A polygon with holes walks into them along a
-cut, for COCO has no holes. `iscrowd` is 0 with run lengths as well: 1 would have trainers skip it.
+Categories count from 1. Run lengths are exact. Polygons are exact unless simplified, but COCO's own
+tools round outlines to a fifth of a pixel. COCO has no holes, so an outline enters them along a
+cut. `iscrowd` is 0 for run lengths as well, because trainers skip annotations with 1.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from lhtclip.regions.instances import Instances, Shape
 def describe(
     instances: Instances, classes: ClassList, *, shape: Shape = "mask", tolerance: float = 0.0
 ) -> list[dict[str, Any]]:
-    """Describe the regions of one image; ids are left to the document.
+    """Describe the regions of one image; the document assigns the ids.
 
     Args:
         instances: The regions, without the background.
-        classes: What their labels mean.
+        classes: The meaning of their labels.
         shape: "mask" for compressed run lengths, "polygon" for an outline.
-        tolerance: Of the polygons, in pixels.
+        tolerance: Tolerance of the polygons, in pixels.
     """
     height, width = instances.labels.shape
     if shape == "mask":
@@ -64,9 +64,9 @@ def document(
     """Write the file of a data set, piece by piece.
 
     Args:
-        images: File name, width, height and annotations of each; gone through twice.
+        images: File name, width, height and annotations of each image; iterated twice.
         classes: The categories.
-        description: What is said about the file in its "info".
+        description: Description of the file in its "info".
     """
     head: dict[str, Any] = {
         "info": {"description": description},

@@ -1,7 +1,7 @@
-"""CVAT's import format "Segmentation mask 1.1": Pascal VOC's folders with colours of our own.
+"""CVAT's import format "Segmentation mask 1.1": Pascal VOC's folders with our own colours.
 
-`labelmap.txt` gives the colour of each class; black is the background, and so are pixels that are
-ignored: the importer refuses colours that the list does not have.
+`labelmap.txt` gives the colour of each class. The background and ignored pixels are black, because
+the importer refuses colours that are not in the list.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lhtclip.output.annotations.classes import ClassList
 from lhtclip.output.png import encode_picture
 from lhtclip.regions.runs import Labels
 
-_MOST = 256  # classes with colours that all differ
+_MOST = 256  # classes with distinct colours
 
 
 def labelmap(classes: ClassList) -> str:
@@ -25,7 +25,7 @@ def labelmap(classes: ClassList) -> str:
     """
     if len(classes.names) > _MOST:
         raise InputError(
-            f"CVAT's masks tell {_MOST} classes apart, got {len(classes.names)}. Use the format "
+            f"CVAT's masks have room for {_MOST} classes, got {len(classes.names)}. Use the format "
             "coco, which CVAT imports as COCO 1.0."
         )
     for name in classes.names:
@@ -42,7 +42,7 @@ def labelmap(classes: ClassList) -> str:
 
 
 def colour_mask(labels: Labels, classes: ClassList) -> bytes:
-    """Encode class indices (height, width) as an RGB PNG file of the classes' colours."""
+    """Encode class indices (height, width) as an RGB PNG file in the classes' colours."""
     table = np.zeros((len(classes.names) + 1, 3), dtype=np.uint8)
     table[list(classes.objects)] = classes.colours[list(classes.objects)]
     return encode_picture(Image.fromarray(table[np.minimum(labels, len(classes.names))]))

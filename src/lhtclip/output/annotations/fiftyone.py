@@ -20,5 +20,5 @@ def segmentation(labels: Labels) -> Any:
 
 
 def mask_targets(names: tuple[str, ...]) -> dict[int, str]:
-    """Return what the values of the mask mean, for `dataset.default_mask_targets`."""
+    """Return the meaning of the mask's values, for `dataset.default_mask_targets`."""
     return dict(enumerate(names, start=1))

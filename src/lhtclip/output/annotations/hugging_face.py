@@ -1,4 +1,4 @@
-"""Hugging Face's forms: the list that its image-segmentation pipeline gives, and data set lines."""
+"""Hugging Face's forms: the result of its image-segmentation pipeline, and lines of data sets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lhtclip.regions.runs import Labels
 def pipeline_list(labels: Labels, names: tuple[str, ...]) -> list[dict[str, Any]]:
     """List the classes present as `transformers`' semantic segmentation does.
 
-    Each is {"score": None, "label": name, "mask": picture of mode "L", 255 where the class is}.
+    Each is {"score": None, "label": name, "mask": PIL image of mode "L", 255 inside the class}.
     """
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(names))[: len(names)])
     return [
@@ -28,6 +28,6 @@ def pipeline_list(labels: Labels, names: tuple[str, ...]) -> list[dict[str, Any]
 
 
 def metadata_line(image: str, mask: str) -> str:
-    """Return the line of an image in `metadata.jsonl`: its columns become `image` and `mask`."""
+    """Return an image's line in `metadata.jsonl`; its columns become `image` and `mask`."""
     content = {"file_name": image, "mask_file_name": mask}
     return json.dumps(content, ensure_ascii=False) + "\n"

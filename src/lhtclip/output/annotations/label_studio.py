@@ -1,8 +1,8 @@
-"""Label Studio's tasks with predictions, and the labelling interface that they fit.
+"""Label Studio's tasks with predictions, and the matching labelling interface.
 
 Each class present is one brush mask, or each region one polygon in percent of the image. The editor
-shows a prediction only if `from_name`, `to_name`, the type and the labels are those of the
-interface; hence both are made here. It also needs the size of the image.
+shows a prediction only if `from_name`, `to_name`, the type and the labels match the interface, so
+both are built here. It also needs the size of the image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FROM, _TO = "label", "image"
 
 
 def interface(classes: ClassList, *, shape: Shape = "mask") -> str:
-    """Return the labelling interface as XML, to be pasted into the project's settings."""
+    """Return the labelling interface as XML, to paste into the project's settings."""
     labels = "".join(
         f'    <Label value={quoteattr(classes.names[index])} background="#{colour}"/>\n'
         for index in classes.objects
@@ -47,11 +47,11 @@ def task(
 
     Args:
         instances: The regions, without the background.
-        classes: What their labels mean.
+        classes: The meaning of their labels.
         image: Where Label Studio finds the image: a URL, or "/data/local-files/?d=...".
-        model_version: What made the prediction.
+        model_version: The model that made the prediction.
         shape: "mask" for brush masks, "polygon" for polygons.
-        tolerance: Of the polygons, in pixels.
+        tolerance: Tolerance of the polygons, in pixels.
     """
     make = _brushes(instances) if shape == "mask" else _polygons(instances, tolerance)
     height, width = instances.labels.shape

@@ -1,7 +1,7 @@
-"""LabelMe's JSON, one file an image: a "mask" shape or polygons for each connected region.
+"""LabelMe's JSON, one file per image: a "mask" shape or a polygon for each connected region.
 
-A mask is a PNG of its box in base64, and the corners of the box are inclusive. LabelMe reads masks
-since version 5.2; a polygon with holes walks into them along a cut.
+A mask is a base64 PNG of its box, and the corners of the box are inclusive. LabelMe reads masks
+since version 5.2. The outline of a polygon with holes enters them along a cut.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lhtclip.output.annotations.classes import ClassList
 from lhtclip.output.png import encode_picture
 from lhtclip.regions.instances import Instance, Instances, Shape
 
-VERSION = "5.5.0"  # of LabelMe, whose files these are like
+VERSION = "5.5.0"  # version of LabelMe whose layout this is
 
 
 def document(
@@ -31,10 +31,10 @@ def document(
 
     Args:
         instances: The regions, without the background.
-        classes: What their labels mean.
-        image_path: Path of the image, from the folder of the JSON file.
-        shape: "mask", or "polygon".
-        tolerance: Of the polygons, in pixels.
+        classes: The meaning of their labels.
+        image_path: Path of the image, relative to the JSON file.
+        shape: "mask" or "polygon".
+        tolerance: Tolerance of the polygons, in pixels.
     """
     height, width = instances.labels.shape
     if shape == "mask":

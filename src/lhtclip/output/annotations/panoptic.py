@@ -1,7 +1,7 @@
-"""COCO's panoptic pairs: an RGB PNG whose pixels are segment ids, and what the segments are.
+"""COCO's panoptic pairs: an RGB PNG whose pixels are segment ids, and a list of the segments.
 
-Every class is stuff: one segment an image, whose id is its category's, class index + 1. Ids are
-R + 256 G + 65536 B, and 0 is void: pixels that are ignored. The background is a category too.
+Every class is stuff: one segment per image, with the id of its category, class index + 1. Ids are
+R + 256 G + 65536 B, and 0 is void, for ignored pixels. The background is a category too.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from lhtclip.regions.runs import Labels
 
 
 def segment_ids(labels: Labels, classes: int) -> bytes:
-    """Encode class indices (height, width) as an RGB PNG file; others than `classes` are void."""
+    """Encode class indices (height, width) as an RGB PNG file; values without a class are void."""
     ids = np.where(labels < classes, labels.astype(np.uint16) + 1, 0)
     planes = np.stack([ids & 255, ids >> 8, np.zeros_like(ids)], axis=-1).astype(np.uint8)
     return encode_picture(Image.fromarray(planes))
 
 
 def segments(labels: Labels, classes: int) -> list[dict[str, Any]]:
-    """Describe the classes that are present."""
+    """Describe the classes present."""
     found: list[dict[str, Any]] = []
     counts = np.bincount(labels.ravel(), minlength=classes)[:classes]
     for index in np.flatnonzero(counts).tolist():

@@ -1,4 +1,4 @@
-"""Areas as tables: a row for each class of each image, as CSV or Parquet."""
+"""Areas as tables, with a row for each class of each image, as CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ COLUMNS = ("image", "class", "index", "pixels", "share", "mean_score", "regions"
 def rows(
     image: str, labels: Labels, scores: NDArray[np.float32], names: tuple[str, ...]
 ) -> list[tuple[Any, ...]]:
-    """Measure every class of an image; one that is absent has no mean score.
+    """Measure every class of an image; absent classes have no mean score.
 
     Args:
-        image: Its name.
+        image: The image's name.
         labels: Class indices (height, width).
-        scores: Of each pixel's class (height, width).
+        scores: Score of each pixel's class (height, width).
         names: The classes.
     """
     count = len(names)
@@ -48,7 +48,7 @@ def rows(
 
 
 def csv_table(content: Iterable[tuple[Any, ...]]) -> bytes:
-    """Write rows as CSV (RFC 4180, UTF-8), with a line of names first."""
+    """Write rows as CSV (RFC 4180, UTF-8) with a header line."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)

@@ -1,7 +1,8 @@
 """Ultralytics' files: outlines of instances as text, and the YAML that describes a data set.
 
-A line is a class, from 0, and an outline in shares of width and height. There are no holes: an
-outline walks into them along a cut. Larger regions come first, since readers draw in this order.
+A line holds a class, counted from 0, and an outline in fractions of width and height. There are no
+holes, so an outline enters them along a cut. Larger regions come first, because readers draw in
+this order.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ import numpy as np
 from lhtclip.output.annotations.classes import ClassList
 from lhtclip.regions.instances import Instances
 
-DIGITS = 6  # of a share: a thousandth of a pixel at 1000 pixels
+DIGITS = 6  # decimals of a fraction: a thousandth of a pixel at 1000 pixels
 
 
 def outlines(instances: Instances, classes: ClassList, *, tolerance: float = 0.0) -> str:
-    """Describe the regions of one image, a line each.
+    """Describe the regions of one image, one per line.
 
     Args:
         instances: The regions, without the background.
-        classes: What their labels mean.
-        tolerance: Of the outlines, in pixels.
+        classes: The meaning of their labels.
+        tolerance: Tolerance of the outlines, in pixels.
     """
     size = np.array(instances.labels.shape[::-1])
     polygons = sorted(instances.polygons(tolerance=tolerance), key=lambda each: -each.area)
@@ -38,13 +39,13 @@ def _shares(points: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[s
 
 
 def data_yaml(names: list[str], *, masks: str | None = None) -> str:
-    """Describe a data set in the folder of the YAML file, all of it in `images`.
+    """Describe a data set in the folder of the YAML file, with all images in `images`.
 
     Args:
         names: The classes, from 0.
-        masks: Folder of label PNGs, for semantic segmentation; without it outlines are meant.
+        masks: Folder of label PNGs, for semantic segmentation; None for outlines.
     """
-    lines = ["train: images", "val: images  # the same pictures: choose your own to measure on"]
+    lines = ["train: images", "val: images  # the same images; choose your own for validation"]
     lines += [f"masks_dir: {masks}"] if masks else []
     lines += ["names:"]
     lines += [
