@@ -1,3 +1,3 @@
-"""Side-by-side measurements of speed and memory: one program for each question still open."""
+"""Benchmarks of speed and memory, one program per question."""
 
 NAMES = ("tower", "end_to_end", "decode", "text", "folder", "server", "engines", "formats")

@@ -1,4 +1,4 @@
-"""All benchmarks, each in a process of its own: `python -m benchmarks`, or some of them by name."""
+"""Run all benchmarks, or those named, each in its own process: `python -m benchmarks [NAME ...]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks import NAMES
 
 
 def main(arguments: list[str]) -> int:
-    """Run those named first, or all; what follows, such as --quick, goes to each of them."""
+    """Run the named benchmarks, or all; further options, such as --quick, go to each of them."""
     named = [argument for argument in arguments if argument in NAMES]
     others = [argument for argument in arguments if argument not in NAMES]
     failed: list[str] = []

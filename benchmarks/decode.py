@@ -1,6 +1,6 @@
-"""Logits of patches to labels: ours against logits, softmax and argmax at full size.
+"""Decode patch logits to labels: ours against logits, softmax and argmax at full size.
 
-`python -m benchmarks.decode` starts behind the tower, with random logits that both sides share.
+`python -m benchmarks.decode` starts after the encoder, with the same random logits for both sides.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lhtclip.image.windows import WindowPlan, plan_windows
 from lhtclip.text.vocabulary import Vocabulary
 
 BUDGET = 60.0  # seconds
-LARGE = 4e9  # bytes; a run at full size that needs more is done once, in a process of its own
+LARGE = 4e9  # bytes; a run at full size that needs more is done once, in its own process
 PATCH = 16
 OURS, FULL = "ours", "full size"
 
@@ -44,7 +44,7 @@ class Case:
 
     @property
     def full_bytes(self) -> int:
-        """What decoding at full size needs."""
+        """Memory that decoding at full size needs."""
         vocabulary = sclip_protocol(self.dataset).vocabulary()
         queries, classes = len(vocabulary.queries), len(vocabulary.names)
         return decide_bytes(queries, classes, (self.height, self.width))
@@ -125,7 +125,7 @@ def _compare(case: Case, peak: int | None, factor: float | None, results: Result
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """What a decoder gets: logits (window rows, window columns, grid rows, grid columns, Q)."""
+    """Return decoder input: logits (window rows, window columns, grid rows, grid columns, Q)."""
 
     logits: Tensor
     plan: WindowPlan
@@ -149,7 +149,7 @@ class _Problem:
 
 
 def prepare_ours(case: Case, device: torch.device) -> Work:
-    """Return what decodes our way; something small has been decoded before."""
+    """Return our decoder, warmed up on a small input."""
     problem = _Problem.of(case, device)
     words = problem.vocabulary
 
@@ -168,7 +168,7 @@ def prepare_ours(case: Case, device: torch.device) -> Work:
 
 
 def prepare_full(case: Case, device: torch.device) -> Work:
-    """Return what decodes at full size; something small has been decoded before."""
+    """Return a decoder at full size, warmed up on a small input."""
     problem = _Problem.of(case, device)
     plan, protocol = problem.plan, problem.protocol
     places = list(boxes(plan.height, plan.width, plan.window_height, protocol.windows.stride))

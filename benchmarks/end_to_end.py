@@ -1,7 +1,7 @@
-"""From an image file to labels: ours against the usual way, and where our time goes.
+"""From an image file to labels: ours against the usual way, with our time by stage.
 
-`python -m benchmarks.end_to_end` takes the settings of SCLIP's evaluations; both sides have their
-text embeddings. What needs too much memory to run beside the others runs once, alone.
+`python -m benchmarks.end_to_end` uses the settings of SCLIP's evaluations; both sides have cached
+text embeddings. Runs that need too much memory to alternate with the others run once, alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.settings import OFF
 
 BUDGET = 150.0  # seconds
-LARGE = 3e9  # bytes; what needs more is run once, in a process of its own
+LARGE = 3e9  # bytes; a run that needs more is done once, in its own process
 LHT_SPEED = 0.95  # of the speed without the techniques, the goal
 DECODE_SHARE = 0.1  # of the time of an image on a GPU, at most
 OURS, BASE, LHT, USUAL = "ours", "ours, no residual, no MLP", "ours with LHT", "usual way"
@@ -52,7 +52,7 @@ class Case:
 
     @property
     def usual_bytes(self) -> int:
-        """What the usual way needs at least."""
+        """Lower bound of the memory that the usual way needs."""
         vocabulary = sclip_protocol(self.dataset).vocabulary()
         queries, classes = len(vocabulary.queries), len(vocabulary.names)
         return decide_bytes(queries, classes, (self.height, self.width))
@@ -133,7 +133,7 @@ def _ours(case: Case, options: Options, folder: Path, path: Path) -> dict[str, W
 def _usual(
     case: Case, options: Options, folder: Path, path: Path
 ) -> tuple[dict[str, Work], dict[str, Alone | str]]:
-    """Return what is timed beside ours, and what has been run alone."""
+    """Return the runs to time alternately with ours, and the results of those run alone."""
     works: dict[str, Work] = {}
     runs: dict[str, Alone | str] = {}
     first = options.dtypes[0]
@@ -200,7 +200,7 @@ def prepare_ours(
     base: bool = False,
     lht: bool = False,
 ) -> Work:
-    """Return what labels the image our way; something small has been labelled before."""
+    """Return a function that labels the image our way, warmed up on a small image."""
     segmenter = _segmenter(case, options, dtype, folder, base=base, lht=lht)
     vocabulary = sclip_protocol(case.dataset).vocabulary()
     label(segmenter, np.zeros((8, 8, 3), np.uint8), vocabulary)
@@ -233,7 +233,7 @@ def _segmenter(
 def prepare_usual(
     case: Case, options: Options, dtype: torch.dtype, folder: Path, path: Path
 ) -> Work:
-    """Return what labels the image the usual way; something small has been labelled before."""
+    """Return a function that labels the image the usual way, warmed up on a small image."""
     segmenter = _segmenter(case, options, dtype, folder)
     vocabulary = sclip_protocol(case.dataset).vocabulary()
     usual = UsualWay(

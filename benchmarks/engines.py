@@ -1,7 +1,7 @@
 """Engines: torch and ONNX Runtime on the same windows, in float32, bfloat16 and with int8 weights.
 
-`python -m benchmarks.engines` times the image tower with its techniques, and compares what the
-engines label on the bundled scenes with the bundled model.
+`python -m benchmarks.engines` times the image tower with its techniques, and compares the labels of
+the engines on the bundled scenes with the bundled model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lhtclip.engines.int8 import round_weights
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.embeddings import TextEncoder
 
-BUDGET = 60.0  # seconds, beside the exports
+BUDGET = 60.0  # seconds, besides the exports
 WINDOWS = 6
 QUICK_SCENES = 2
 AGREEMENT, SPEED = 0.995, 1.7  # goals for int8: pixels with torch's label, times torch's speed

@@ -1,7 +1,7 @@
-"""A folder of photographs, by `lhtclip segment` and from memory, against the tower alone.
+"""A folder of photographs, with `lhtclip segment` and from memory, against the tower alone.
 
-`python -m benchmarks.folder` writes JPEGs of the sizes found in data sets and labels them with the
-command. Loading the model isn't counted: each round subtracts the time of a run on one photo.
+`python -m benchmarks.folder` writes JPEGs in sizes typical of data sets and labels them with the
+command. Loading the model is not counted: each round subtracts the time of a run on one photo.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _report(
 
 
 def _affordable(per_window: float, options: Options) -> int:
-    """Return how many photos there is time for: a tower and three runs, twice, and the rest."""
+    """Return how many photos fit into the time: the tower and three runs, twice, plus the rest."""
     per_photo = 4.3 * per_window * sum(map(count_windows, SIZES)) / len(SIZES)
     return max(len(SIZES), min(MOST_PHOTOS, int(0.8 * options.clock.left / (2 * per_photo))))
 
@@ -191,7 +191,7 @@ def _segment(
 
 @contextlib.contextmanager
 def _own_cache(place: Path) -> Generator[None, None, None]:
-    """Keep texts of random weights out of the user's cache."""
+    """Keep text embeddings of random weights out of the user's cache."""
     name = "LHTCLIP_CACHE"
     old = os.environ.get(name)
     os.environ[name] = str(place / "cache")

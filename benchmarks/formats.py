@@ -1,7 +1,7 @@
-"""Regions of a large label map: run lengths and polygons beside its PNG file.
+"""Encode the regions of a large label map: run lengths and polygons against its PNG file.
 
-`python -m benchmarks.formats` takes a map of 4000 × 6000 pixels with 171 classes and some 10,000
-regions with ragged borders. All of it runs on one core, and its time is counted, not the clock's.
+`python -m benchmarks.formats` uses a map of 4000 × 6000 pixels with 171 classes and about 10,000
+regions with ragged borders. Everything runs on one core; processor time is measured, not wall time.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main(given: list[str] | None = None) -> Results:
 
 
 def ragged_map(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Make a label map: the nearest of random points, seen through a wavy glass."""
+    """Make a label map: the nearest of random points, with wavy distortion."""
     random = np.random.default_rng(0)
     height, width = size
     count = height * width // PIXELS

@@ -1,9 +1,9 @@
-"""Everything that needs a GPU, in one command of at most 9 minutes.
+"""Run everything that needs a GPU, in one command of at most 9 minutes.
 
-`python -m benchmarks.gpu` runs tests/test_gpu.py, then the benchmarks, each in a process of its own
-with a time limit, and writes one dated table with the card's name into docs/reports/performance.md.
-`--train MINUTES` then trains the bundled model from its last checkpoint. `--rehearse` does all of
-it on the CPU with the bundled model, in under 3 minutes. In a checkout that isn't installed, run
+`python -m benchmarks.gpu` runs tests/test_gpu.py, then the benchmarks, each in its own process with
+a time limit, and writes a dated table with the card's name into docs/reports/performance.md.
+`--train MINUTES` then trains the bundled model from its last checkpoint. `--rehearse` does the same
+on the CPU with the bundled model, in under 3 minutes. In a checkout that is not installed, run
 `PYTHONPATH=src python -m benchmarks.gpu`.
 """
 
@@ -24,7 +24,7 @@ from benchmarks.results import Results
 
 MINUTES = 9.0
 REHEARSAL = 3.0  # minutes
-START_UP = 20.0  # seconds beside a benchmark's budget: imports, models, CUDA itself
+START_UP = 20.0  # seconds besides a benchmark's budget: imports, models, CUDA itself
 OUT = Path("runs/gpu")
 
 
@@ -54,7 +54,7 @@ def main(given: list[str] | None = None) -> int:
     rehearse: bool = found.rehearse
     clock = Clock(60 * (REHEARSAL if rehearse else found.minutes))
     if not rehearse and not torch.cuda.is_available():
-        print("torch sees no GPU here. Use --rehearse on a CPU.", file=sys.stderr)
+        print("torch finds no GPU. Use --rehearse on a CPU.", file=sys.stderr)
         return 2
     for old in found.out.glob("*.json"):
         old.unlink()
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _tests(out: Path, *, rehearse: bool) -> bool:
-    """Run the tests that need a GPU and keep their result; on a CPU they skip themselves."""
+    """Run the tests that need a GPU and keep their result; on a CPU they are skipped."""
     device = torch.device("cpu" if rehearse else "cuda")
     options = Options(device, (torch.float32,), Clock(60), rehearse, "bundled", out)
     results = Results("gpu", options)
@@ -132,7 +132,7 @@ def _write(out: Path, page: Path) -> None:
 
 
 def _train(found: argparse.Namespace, *, rehearse: bool, clock: Clock) -> bool:
-    """Train in the time that is left, but no longer than asked for."""
+    """Train in the remaining time, but no longer than requested."""
     minutes = 0.1 if rehearse else min(found.train, (clock.left - START_UP) / 60)
     device = "cpu" if rehearse else "cuda"
     print(f"\n===== training, {minutes:.1f} minutes", flush=True)

@@ -1,6 +1,6 @@
-"""Callables side by side in one process: warmed up, interleaved, medians with their spread.
+"""Time callables in one process: warmed up, interleaved, with medians and their spread.
 
-Other load on the machine hits everything in a round, so speeds are compared round by round.
+Other load on the machine affects everything in a round, so speeds are compared round by round.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Options:
     device: torch.device
     dtypes: tuple[torch.dtype, ...]  # to measure, the baseline first
     clock: Clock
-    quick: bool  # leave out what takes long: the run only shows that everything works
+    quick: bool  # leave out slow parts: the run only shows that everything works
     model: str  # "bundled", or a published shape with random weights
     out: Path  # folder of the results
 
@@ -73,10 +73,10 @@ def read_options(
 
     Args:
         about: The benchmark's module docstring.
-        budget: Seconds that it may take by default.
+        budget: Default time budget in seconds.
         dtypes: Default of `--dtypes`.
         given: The arguments; None for those of the process.
-        more: Adds the benchmark's own options, returned in the second value.
+        more: Adds the benchmark's own options; they are in the second value returned.
     """
     parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="only check that everything works")
@@ -111,7 +111,7 @@ def add_only(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long something took in every round that counts."""
+    """Durations of one callable in every round that counts."""
 
     seconds: tuple[float, ...]
     cold: bool = False  # whether the first run counts, because there was no time for a second
@@ -137,12 +137,12 @@ def measure(
     device: torch.device,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Times]:
-    """Time callables in turn, round after round, each round in the opposite order of the last.
+    """Time callables in turn, in rounds of alternating order.
 
     The first round warms up and is dropped, unless there is no time for another.
 
     Args:
-        works: What to time, by name.
+        works: The callables, by name.
         budget: Seconds for everything; one round always runs.
         device: Synchronised before the clock is read.
         clock: Returns seconds.
@@ -160,14 +160,14 @@ def measure(
 
 
 def ratio(slow: Times, fast: Times) -> float:
-    """How many times as long `slow` took: the median over rounds, if both were measured in one."""
+    """Return how many times as long `slow` took: the median over rounds that measured both."""
     if len(slow.seconds) != len(fast.seconds):
         return slow.median / fast.median
     return statistics.median(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True))
 
 
 def wait(device: torch.device) -> None:
-    """Wait until a device has done everything that it was given."""
+    """Wait until a device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

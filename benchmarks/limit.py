@@ -24,7 +24,7 @@ class Product:
     columns: int
 
     def __str__(self) -> str:
-        """Name it by its sizes."""
+        """Describe the product by its sizes."""
         return f"{self.rows} × {self.inner} × {self.columns}"
 
     @property
@@ -33,7 +33,7 @@ class Product:
         return 2 * self.rows * self.inner * self.columns
 
     def work(self, dtype: torch.dtype, device: torch.device) -> Work:
-        """Return what multiplies random matrices of these shapes."""
+        """Return a function that multiplies random matrices of these shapes."""
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(self.rows, self.inner, generator=generator).to(device, dtype)
         weight = torch.randn(self.columns, self.inner, generator=generator).to(device, dtype)

@@ -1,6 +1,6 @@
-"""What is measured on: models of published shapes, cached text embeddings, photographs.
+"""Inputs of the benchmarks: models of published shapes, cached text embeddings, photographs.
 
-Speed depends on shapes alone, so weights, texts and photographs are random, and always the same.
+Speed depends only on shapes, so weights, texts and photographs are random, from fixed seeds.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from lhtclip.text.embeddings import TextEncoder
 from lhtclip.text.templates import fill, resolve_templates
 from lhtclip.text.vocabulary import Vocabulary, shipped_classes
 
-ABNORMAL_SHARE = 0.03  # of patches; in published CLIPs a few in a hundred are
+ABNORMAL_SHARE = 0.03  # share of patches; in published CLIPs it is a few percent
 TEMPLATES = "imagenet80"
 _START, _END = "<start>", "<end>"
 _PRESETS = {"ViT-B-16": "openai/clip-vit-base-patch16", "ViT-L-14": "openai/clip-vit-large-patch14"}
@@ -71,9 +71,9 @@ def checkpoint_of(
 
 
 def clip_of(checkpoint: Checkpoint) -> Clip:
-    """Return its model, which is a CLIP here and not a SigLIP."""
+    """Return the checkpoint's model, which must be a CLIP and not a SigLIP."""
     if not isinstance(checkpoint.model, Clip):
-        raise TypeError("The usual way is written down for CLIPs only.")
+        raise TypeError("The usual way is implemented only for CLIP.")
     return checkpoint.model
 
 
@@ -85,9 +85,9 @@ def preset_of(model: str) -> Preset:
 
 
 def put_abnormal_tokens(model: Clip) -> None:
-    """Let a few patches carry large activations in two channels, as those of trained CLIPs do.
+    """Give a few patches large activations in two channels, as in trained CLIPs.
 
-    Random weights alone have no abnormal token, and ATR would have nothing to replace.
+    Random weights alone produce no abnormal token, so ATR would have nothing to replace.
     """
     vision = model.vision
     patches = len(vision.positions) - vision.class_tokens
@@ -108,11 +108,11 @@ def abnormal_share(model: Clip, pixels: Tensor) -> float:
 
 
 def write_tokenizer(path: Path, *, end: int) -> Path:
-    """Write a BPE trained on the prompts of COCO-Stuff: about as many tokens a prompt as CLIP's.
+    """Write a BPE trained on COCO-Stuff's prompts, with about as many tokens per prompt as CLIP.
 
     Args:
-        path: Where to.
-        end: Id of the end token, above all others; that of the start token is one less.
+        path: The file to write.
+        end: Id of the end token, above all others; the start token's id is one less.
     """
     raw = RawTokenizer(models.BPE())
     raw.normalizer = normalizers.Lowercase()
@@ -138,7 +138,7 @@ def write_tokenizer(path: Path, *, end: int) -> Path:
 
 
 def known_texts(checkpoint: Checkpoint, queries: Sequence[str], folder: Path) -> TextEncoder:
-    """Return a text encoder whose cache on disk holds random embeddings of the queries already."""
+    """Return a text encoder whose disk cache already holds random embeddings of the prompts."""
     width, dtype = checkpoint.model.config.projection_dim, checkpoint.model.text.positions.dtype
     cache = open_text_cache(
         folder / "cache",
@@ -162,7 +162,7 @@ def segmenter_of(
     vocabulary: Vocabulary,
     folder: Path,
 ) -> Segmenter:
-    """Return a segmenter with a protocol's settings that knows the words already."""
+    """Return a segmenter with a protocol's settings and cached text embeddings."""
     texts = known_texts(checkpoint, vocabulary.queries, folder)
     texts.encode(vocabulary.queries)
     return Segmenter(
@@ -171,17 +171,17 @@ def segmenter_of(
 
 
 def label(segmenter: Segmenter, image: ImageSource, vocabulary: Vocabulary) -> Segmentation:
-    """Go the whole way from an image to its labels."""
+    """Label an image from start to finish."""
     return segmenter.encode(image).segment(vocabulary)
 
 
 def sclip_protocol(dataset: str) -> Protocol:
-    """Return SCLIP's settings for a data set: the ones that most of the field shares."""
+    """Return SCLIP's settings for a data set, which most publications share."""
     return protocol_for(dataset, "sclip")
 
 
 def photo(height: int, width: int, *, seed: int = 0) -> NDArray[np.uint8]:
-    """Return smooth blobs under a little noise, (height, width, 3): as large a JPEG as a photo."""
+    """Return smooth blobs with a little noise, (height, width, 3), as large in JPEG as a photo."""
     generator = np.random.default_rng(seed)
     blobs = generator.integers(0, 256, (max(2, height // 48), max(2, width // 48), 3))
     smooth = Image.fromarray(blobs.astype(np.uint8)).resize(
@@ -192,7 +192,7 @@ def photo(height: int, width: int, *, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def save_photo(path: Path, height: int, width: int, *, seed: int = 0) -> Path:
-    """Write such a picture as JPEG."""
+    """Write such an image as JPEG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(photo(height, width, seed=seed)).save(path, quality=90)
     return path

@@ -1,7 +1,7 @@
-"""One run in a process of its own: how long it takes and how much memory it needs at most.
+"""Measure the time and the peak memory of one run in its own process.
 
-Memory counts from what the process holds before the run, models included, to the highest during
-the run. On a GPU it is what torch allocates there.
+Memory is the peak during the run minus the memory before it, when models are loaded. On a GPU it is
+the memory that torch allocates.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.harness import Work, wait
 
-_LONGEST = 300.0  # seconds, after which a run is given up
+_LONGEST = 300.0  # seconds, after which a run is stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,16 @@ class Alone:
 def run_alone(
     prepare: Callable[[], Work], device: torch.device, *, needs: float = 0
 ) -> Alone | str:
-    """Run once what `prepare` returns, in a fresh process; or return why that wasn't possible.
+    """Run the result of `prepare` once in a fresh process; or return why that was not possible.
 
     Args:
-        prepare: Called there. It loads the model and runs something small, so that whatever torch
-            loads and allocates once isn't counted. It has to be picklable.
-        device: What to synchronise.
-        needs: Bytes of memory that the run needs on a CPU; it isn't tried without them.
+        prepare: Called in that process. It loads the model and runs something small, so that
+            one-time allocations of torch are not counted. It must be picklable.
+        device: The device to synchronise.
+        needs: Bytes of memory that the run needs on a CPU; it is skipped if they are not free.
 
     Raises:
-        RuntimeError: The run failed, but not for lack of memory.
+        RuntimeError: The run failed for another reason than lack of memory.
     """
     free = free_memory()
     if device.type == "cpu" and free is not None and needs > free:
@@ -89,7 +89,7 @@ def _child(
 
 
 def _held(device: torch.device, *, peak: bool) -> int | None:
-    """Return the bytes held now; `peak` returns the highest since the last call without it."""
+    """Return the bytes in use; with `peak`, the maximum since the last call without it."""
     if device.type == "cuda":
         if peak:
             return torch.cuda.max_memory_allocated(device)

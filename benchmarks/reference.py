@@ -1,9 +1,9 @@
 """The usual way: the published evaluation pipeline, as docs/reference/protocols.md has it.
 
-One window at a time, logits of every word at full size, a softmax over all words, synonyms joined
-by a product with a one-hot table, prompts padded to the whole context. It is there to be compared
-with, so it is written as the publications' code works, and as well as that form allows. Its numbers
-are those of SCLIP: correlative attention in the last block, residual connection and MLP kept.
+One window at a time, logits of every prompt at full size, a softmax over all prompts, synonyms
+merged by a product with a one-hot table, prompts padded to the whole context. It serves as the
+baseline, so it works like the publications' code, as fast as that form allows. It computes SCLIP:
+correlative attention in the last block, with residual connection and MLP.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class UsualTower:
     """CLIP's image tower with SCLIP's last block; tokens come first, then the batch."""
 
     def __init__(self, model: Clip) -> None:
-        """Take a model's weights; norms are kept in float32, as CLIP's own code keeps them."""
+        """Copy a model's weights; norms stay in float32, as in CLIP's own code."""
         vision = model.vision
         self.vision, self.dtype = vision, vision.positions.dtype
         side, width = vision.config.patch_size, vision.config.hidden_size
@@ -70,7 +70,7 @@ class UsualTower:
 
 
 def _whole_attention(attention: Attention, x: Tensor) -> Tensor:
-    """What `torch.nn.MultiheadAttention` computes without being asked for the weights."""
+    """Compute `torch.nn.MultiheadAttention` without returning the weights."""
     return F.multi_head_attention_forward(
         x,
         x,
@@ -91,7 +91,7 @@ def _whole_attention(attention: Attention, x: Tensor) -> Tensor:
 
 
 def _correlative_attention(attention: Attention, x: Tensor) -> Tensor:
-    """SCLIP's: every weight is there, of all heads."""
+    """Compute SCLIP's attention with all weights of all heads in memory."""
     tokens, batch, width = x.shape
     heads, head_width = attention.heads, attention.head_width
     queries, keys, values = (
@@ -107,7 +107,7 @@ def _correlative_attention(attention: Attention, x: Tensor) -> Tensor:
 
 
 class UsualWay:
-    """From an image file to its labels, texts being embedded already."""
+    """Labels image files, with texts embedded in advance."""
 
     def __init__(
         self,
@@ -118,13 +118,13 @@ class UsualWay:
         windows: WindowSettings,
         decoding: DecodeSettings,
     ) -> None:
-        """Bind a model, whose dtype everything but the sums over windows is computed in.
+        """Store a model; everything except the sums over windows is computed in its dtype.
 
         Args:
-            model: Its weights.
+            model: The model.
             texts: (queries, E), of unit length.
-            class_of_query: The class of each.
-            windows: How images are resized and cut; `batch` means nothing here.
+            class_of_query: The class of each query.
+            windows: How images are resized and cut; `batch` is ignored.
             decoding: How logits become labels; without PAMR.
         """
         self.tower = UsualTower(model)
@@ -188,8 +188,8 @@ def averaged(parts: Iterator[tuple[Box, Tensor]], size: tuple[int, int]) -> Tens
     """Add up padded windows and divide by how many lie over each pixel.
 
     Args:
-        parts: Places and logits (1, queries, window height, window width).
-        size: Of the resized image.
+        parts: Positions and logits (1, queries, window height, window width).
+        size: Size of the resized image.
     """
     height, width = size
     total = count = None
@@ -200,7 +200,7 @@ def averaged(parts: Iterator[tuple[Box, Tensor]], size: tuple[int, int]) -> Tens
         total += F.pad(logits, (left, width - right, top, height - bottom))
         count[:, :, top:bottom, left:right] += 1
     if total is None or count is None or bool((count == 0).any()):
-        raise ValueError("The windows leave pixels out.")
+        raise ValueError("The windows do not cover all pixels.")
     return total / count
 
 
@@ -228,12 +228,12 @@ def decide_windows(
     class_of_query: Tensor,
     decoding: DecodeSettings,
 ) -> Tensor:
-    """Label every pixel of an image from the patches' logits: steps 7 to 10 alone.
+    """Label every pixel of an image from the patches' logits: only steps 7 to 10.
 
     Args:
         logits: Cosines (windows, grid rows, grid columns, queries).
-        places: Where the windows lie in the resized image.
-        resized: Height and width of that.
+        places: Positions of the windows in the resized image.
+        resized: Height and width of the resized image.
         size: Height and width of the original.
         class_of_query: The class of each query.
         decoding: How logits become labels.
@@ -247,9 +247,9 @@ def decide_windows(
 
 
 def decide_bytes(queries: int, classes: int, size: tuple[int, int]) -> int:
-    """Return roughly what `decide` holds at once, bytes: the logits twice, the scores, the product.
+    """Return the approximate peak of `decide` in bytes: logits twice, the scores, the product.
 
-    The maximum over synonyms keeps an index of 8 bytes beside each value.
+    The maximum over synonyms stores an 8-byte index with each value.
     """
     pixels = size[0] * size[1]
     joined = classes * pixels * (4 * queries + 12) if classes != queries else 0

@@ -1,7 +1,7 @@
-"""The results as the tables of docs/reports/performance.md.
+"""Write the results as the tables of docs/reports/performance.md.
 
 `python -m benchmarks.report` writes the results in runs/bench/ between that page's marks for the
-device they were measured on, and leaves the rest of the page as it is.
+device they were measured on, and leaves the rest of the page unchanged.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main(given: list[str] | None = None) -> int:
 
 
 def load(folder: Path) -> list[Result]:
-    """Read all results, in the order in which benchmarks run."""
+    """Read all results, in the order of the benchmarks."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
     order = list(TITLES)
     known = [result for result in found if result.get("benchmark") in order]

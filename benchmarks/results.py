@@ -1,4 +1,4 @@
-"""What a benchmark found: printed as it comes, saved as JSON with the machine it was found on."""
+"""Results of a benchmark: printed as they arrive, saved as JSON with the machine's description."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from lhtclip.files import write_atomically
 
 
 class Results:
-    """Collects what one benchmark finds on one device."""
+    """Collects the results of one benchmark on one device."""
 
     def __init__(self, name: str, options: Options) -> None:
-        """Note when and where, before the benchmark itself loads the machine."""
+        """Record the time and the machine, before the benchmark itself loads it."""
         self._name, self._options = name, options
         self._load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         self._date = datetime.now(timezone.utc)
@@ -40,10 +40,10 @@ class Results:
         """Add a goal and print it.
 
         Args:
-            what: Names the quantity.
-            target: The least, or the most, that it should be; "-" where there is no goal.
-            measured: What it is, or why that is not known.
-            reached: None where it is not known.
+            what: Name of the quantity.
+            target: Its required minimum or maximum; "-" if there is no goal.
+            measured: The measured value, or why it is missing.
+            reached: Whether the goal was reached; None if unknown.
         """
         self._goals.append(
             {"what": what, "target": target, "measured": measured, "reached": answer(reached)}
@@ -51,7 +51,7 @@ class Results:
         print(f"\n{what}: {measured} (goal: {target}, reached: {answer(reached)})", flush=True)
 
     def note(self, text: str) -> None:
-        """Add a sentence, such as what was left out and why, and print it."""
+        """Add a note, such as which part was skipped and why, and print it."""
         self._notes.append(text)
         print(f"\n{text}", flush=True)
 
@@ -75,7 +75,7 @@ class Results:
 
 
 def commit() -> str | None:
-    """Return the commit that is checked out, with a "+" where the code differs from it."""
+    """Return the current commit, with a "+" if the code differs from it."""
     try:
         head = _git("rev-parse", "--short", "HEAD")
         return head + ("+" if _git("status", "--porcelain", "--", "src", "benchmarks") else "")
@@ -91,7 +91,7 @@ def _git(*arguments: str) -> str:
 
 
 def answer(reached: bool | None) -> str:
-    """Return "yes", "no", or "-" where it is not known."""
+    """Return "yes", "no", or "-" if unknown."""
     return {True: "yes", False: "no", None: "-"}[reached]
 
 
@@ -115,7 +115,7 @@ def spread(times: Times) -> str:
 
 
 def size(count: float | None) -> str:
-    """Return bytes as "123 MB" or "1.2 GB", of 10⁶ and 10⁹ bytes; "-" where it is not known."""
+    """Return bytes as "123 MB" or "1.2 GB" (10⁶ and 10⁹ bytes); "-" if unknown."""
     if count is None:
         return "-"
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

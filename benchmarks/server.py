@@ -1,7 +1,7 @@
-"""The server's micro-batches: how requests a second grow with the clients that ask at once.
+"""Measure the server's micro-batches: requests per second by number of concurrent clients.
 
-`python -m benchmarks.server` goes through the server's scheduler without HTTP: each client sends
-its next image when the last one is labelled.
+`python -m benchmarks.server` uses the server's scheduler without HTTP: each client sends its next
+image when the last one is labelled.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _directly(segmenter: Segmenter, vocabulary: Vocabulary, images: Images) -> N
 
 
 def _serve(segmenter: Segmenter, vocabulary: Vocabulary, images: Images, clients: int) -> None:
-    """Start a scheduler as the server does, and let clients share the images."""
+    """Start a scheduler as the server does, and distribute the images over the clients."""
     settings = ServerSettings()
     scheduler = Scheduler(
         limit=max(settings.queue, clients),

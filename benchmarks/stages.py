@@ -1,4 +1,4 @@
-"""Where the time of one image goes: read, resize, tower, texts, decode, write."""
+"""Measure the time of one image by stage: read, resize, tower, texts, decode, write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOWER, DECODE = "tower", "decode"
 
 @torch.inference_mode()
 def stages_of(segmenter: Segmenter, path: Path, vocabulary: Vocabulary) -> dict[str, Work]:
-    """Return every stage as a callable that gets what the stage before it returned.
+    """Return every stage as a callable on the result of the previous stage.
 
     Args:
         segmenter: Its text embeddings are cached.

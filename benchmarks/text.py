@@ -1,7 +1,7 @@
-"""Texts: prompts cut at the longest of a batch, the usual padding, and the cache on disk.
+"""Embed texts: prompts padded to the longest of a batch, to the whole context, or from the cache.
 
-`python -m benchmarks.text --names 16` embeds 16 of COCO-Stuff's 171 names with 80 prompts each; all
-171 come from the cache.
+`python -m benchmarks.text --names 16` embeds 16 of COCO-Stuff's 171 names with 80 prompts each; the
+cache provides all 171.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _report(times: dict[str, Times], counts: dict[str, int], title: str, results
 
 
 def spaced(names: Sequence[str], count: int) -> list[str]:
-    """Return this many names at even distances: short ones and long ones."""
+    """Return this many names at even distances, so that short and long ones are included."""
     count = min(count, len(names))
     return [names[index * len(names) // count] for index in range(count)]
 

@@ -1,7 +1,7 @@
-"""The image tower against the machine's limit, and what the techniques and compilers change.
+"""Measure the image tower against the machine's limit, with and without techniques and compilers.
 
 `python -m benchmarks.tower` encodes batches of windows in float32 and bfloat16, with LHT off and
-on, beside `transformers`' tower with the same weights. `--compile` adds torch.compile and, on a
+on, and with `transformers`' tower on the same weights. `--compile` adds torch.compile and, on a
 GPU, CUDA graphs.
 """
 

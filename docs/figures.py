@@ -66,7 +66,7 @@ def analyzed(measure: str) -> dict[str, Any]:
 
 
 def steps_of(preset: Preset) -> dict[str, tuple[LhtSettings, Segmenter]]:
-    """Return what labels with more and more of the techniques; "CLIP" is the plain model."""
+    """Return segmenters with more and more of the techniques; "CLIP" is the plain model."""
     whole = Segmenter.from_pretrained(BUNDLED, device="cpu", dtype="float32", preset=preset)
     steps = {
         "no technique": LhtSettings(),
@@ -86,7 +86,7 @@ def steps_of(preset: Preset) -> dict[str, tuple[LhtSettings, Segmenter]]:
 
 
 def draw_scenes(segmenters: dict[str, tuple[LhtSettings, Segmenter]], preset: Preset) -> str:
-    """Draw the scenes and tell how many of their pixels are labelled right."""
+    """Draw the scenes and report how many of their pixels are labelled correctly."""
     _, plain = segmenters["CLIP"]
     steps = [
         Step(title, lht, segmenter)
@@ -107,7 +107,7 @@ def draw_scenes(segmenters: dict[str, tuple[LhtSettings, Segmenter]], preset: Pr
 
 
 def about_layers(document: dict[str, Any]) -> str:
-    """Say what the layer curves show."""
+    """Describe the layer curves."""
     rows = {row["layer"]: row for row in document["layers"]}
     best = max(rows, key=lambda layer: rows[layer]["discriminability"])
     ssr = document["ssr"]
@@ -124,7 +124,7 @@ def about_layers(document: dict[str, Any]) -> str:
 
 
 def about_heads(heads: dict[str, Any], layers: dict[str, Any], preset: Preset) -> str:
-    """Say what the head bars show."""
+    """Describe the head bars."""
     candidates = [row for row in heads["heads"] if row["candidate"]]
     last = max(row["layer"] for row in layers["layers"])
     aucs = {row["layer"]: row["discriminability"] for row in layers["layers"][: last - 1]}
@@ -142,7 +142,7 @@ def about_heads(heads: dict[str, Any], layers: dict[str, Any], preset: Preset) -
 
 
 def about_tokens(document: dict[str, Any]) -> str:
-    """Say what the Hoyer scores show."""
+    """Describe the Hoyer scores."""
     entering = document["layers"][-2]
     abnormal, normal = (entering[kind]["count"] for kind in ("abnormal", "normal"))
     found = "none is" if not abnormal else f"{abnormal} are"

@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def filled(page: str, name: str, body: str) -> str:
-    """Replace what stands between the marks of a table."""
+    """Replace the text between the marks of a table."""
     marks = f"<!-- {name}: by docs.results -->", f"<!-- end of {name} -->"
     pattern = re.escape(marks[0]) + ".*?" + re.escape(marks[1])
     return re.sub(pattern, lambda _: f"{marks[0]}\n{body}\n{marks[1]}", page, flags=re.DOTALL)

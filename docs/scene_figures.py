@@ -1,4 +1,4 @@
-"""What the techniques see in an image and change in it, drawn for "How it works"."""
+"""Draw what the techniques measure and change in an image, for "How it works"."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ _CHANNELS, _LARGE = (5, 77, 101), 60.0
 
 
 class Watcher:
-    """A method that keeps what it is given."""
+    """A method that stores its input."""
 
     def __init__(self) -> None:
         self.last: LastBlock | None = None
 
     def __call__(self, last: LastBlock) -> Tensor:
-        """Keep the last block; return something of the right shape."""
+        """Store the last block, and return something of the right shape."""
         self.last = last
         return last.normed
 
 
 def watch(segmenter: Segmenter, image: NDArray[np.uint8], lht: LhtSettings) -> LastBlock:
-    """Return what the last block knows of a whole picture where these techniques act."""
+    """Return the last block of a whole image under these techniques."""
     watcher = Watcher()
     method = Method("watch", watcher, residual=False, mlp=False, source="this page")
     levels, windows = segmenter.checkpoint.pixels, segmenter.windows
@@ -84,7 +84,7 @@ def similarity_map(tokens: Tensor, grid: tuple[int, int], anchor: Anchor) -> NDA
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A column of a figure: its title, the techniques that act, and what labels with them."""
+    """A column of a figure: its title, the active techniques, and their segmenter."""
 
     title: str
     lht: LhtSettings
@@ -96,17 +96,17 @@ class Step:
 def scene_figure(
     scene: Scene, steps: list[Step], plain: Segmenter, *, anchor: tuple[float, float]
 ) -> tuple[Figure, dict[str, float]]:
-    """Draw a scene: what its patches look like to the last block, and the labels that follow.
+    """Draw a scene as the last block sees it, and the resulting labels.
 
     Args:
-        scene: Picture and truth.
+        scene: Image and ground truth.
         steps: One column each.
-        plain: Labels as CLIP does.
-        anchor: Where the patch is that all others are compared with, as shares of the height and
-            the width.
+        plain: The segmenter of plain CLIP.
+        anchor: Position of the patch that all others are compared with, as shares of height and
+            width.
 
     Returns:
-        The figure, and the share of pixels labelled right by title.
+        The figure, and the share of correctly labelled pixels by title.
     """
     image, truth, vocabulary = read_image(scene.image), scene.truth(), Vocabulary.of(scene.classes)
     colours = class_colours(len(vocabulary.names), background=None)
@@ -119,7 +119,7 @@ def scene_figure(
 
     figure = _roomy(canvas(2.15 * (2 + len(steps)), 3.75))
     axes = figure.subplots(2, 2 + len(steps))
-    _show(axes[0, 0], image, "picture, anchor +", cross=_in_pixels(place, grid, image))
+    _show(axes[0, 0], image, "image, anchor +", cross=_in_pixels(place, grid, image))
     _show(axes[0, 1], score_map(entering(blocks[0]), grid), "Hoyer scores", limits=(0, 0.5))
     for column, (step, last) in enumerate(zip(steps, blocks, strict=True), start=2):
         values = similarity_map(entering(last), grid, place)
@@ -136,7 +136,7 @@ def scene_figure(
 def planted_figure(
     scene: Scene, segmenter: Segmenter, atr: AtrSettings, *, anchor: tuple[float, float]
 ) -> Figure:
-    """Draw what ATR would do if some tokens were abnormal, by putting false ones in."""
+    """Draw what ATR would do to abnormal tokens, by planting false ones."""
     image = read_image(scene.image)
     last = watch(segmenter, image, LhtSettings(atr=atr))
     plain = entering(watch(segmenter, image, LhtSettings()))
@@ -153,7 +153,7 @@ def planted_figure(
     }
     figure = _roomy(canvas(2.15 * (1 + len(panels)), 1.85))
     axes = figure.subplots(1, 1 + len(panels))
-    _show(axes[0], image, "picture, false tokens o", cross=_in_pixels(place, grid, image))
+    _show(axes[0], image, "image, false tokens o", cross=_in_pixels(place, grid, image))
     for token in _PLANTED:
         y, x = _in_pixels(token, grid, image)
         axes[0].plot(x, y, "o", color="white", fillstyle="none", markersize=7, markeredgewidth=2)

@@ -1,9 +1,9 @@
-"""Let the last block of a trained model say in the words of captions what its values hold.
+"""Align the values of a trained model's last block with captions.
 
 `python -m training.align --artwork node_modules --start runs/bundled --out runs/aligned` draws
-scenes at full size and runs all blocks but the last over each of them once. Then the last block,
-both read-outs and the temperature learn, from captions alone: of the class token as it is, and of
-the class token without the last block's skip and MLP, which dense methods leave out, too.
+scenes at full size and runs all blocks except the last on each of them once. Then the last block,
+both read-outs and the temperature learn from captions: with the ordinary class token, and with the
+class token without the last block's residual connection and MLP, which dense methods also omit.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PHASE = Phase(
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Scenes as the last block meets them, and what their captions say."""
+    """Scenes as input of the last block, with their captions."""
 
     streams: Tensor  # bfloat16 (scenes, 1 + patches, width)
     ends: Tensor  # (scenes, text width): what enters the text tower's final norm
@@ -79,7 +79,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def look(model: Clip, world: World, library: Library) -> Tensor:
-    """Return what enters the last block, bfloat16 (scenes, 1 + patches, width)."""
+    """Return the input of the last block, bfloat16 (scenes, 1 + patches, width)."""
     vision = copy.deepcopy(model.vision).to(torch.bfloat16)
     mean, std = (torch.tensor(x)[:, None, None] for x in (CLIP_MEAN, CLIP_STD))
     generator = np.random.default_rng(4)
@@ -116,8 +116,8 @@ def learn(model: Clip, seen: Seen, *, steps: int, rate: float) -> None:
 
     Args:
         model: The CLIP; all its other weights stay.
-        seen: What to learn from.
-        steps: Of `PHASE.batch` scenes, each with half of its patches.
+        seen: The training data.
+        steps: Number of steps, each on `PHASE.batch` scenes with half of their patches.
         rate: The highest learning rate; it falls to zero.
     """
     vision, text = model.vision, model.text

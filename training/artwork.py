@@ -1,4 +1,4 @@
-"""Loads the artwork styles as sprites of one size, the same things in the same order."""
+"""Load the artwork styles as sprites of one size, with the same things in the same order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STYLES: dict[str, str] = {
 
 
 def load_sprites(root: Path, *, style: str, size: int) -> Tensor:
-    """Load one drawing of each thing; drawn once, then read from a file beside the packages.
+    """Load one drawing of each thing; rendered once, then read from a file next to the packages.
 
     Args:
         root: The `node_modules` folder that the packages were installed in.
@@ -58,8 +58,8 @@ def load_sprites(root: Path, *, style: str, size: int) -> Tensor:
 def fit_sprite(drawing: Image.Image, *, size: int) -> NDArray[np.uint8]:
     """Crop a drawing to what is visible and centre it in a square that its longer side fills.
 
-    The colours are resampled premultiplied with alpha: else the colour of invisible pixels,
-    mostly black, would bleed into the rim.
+    Colours are resampled premultiplied with alpha; otherwise the colour of invisible pixels, mostly
+    black, would bleed into the rim.
 
     Args:
         drawing: An image with at least one pixel that is not fully transparent.

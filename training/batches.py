@@ -1,7 +1,7 @@
-"""What training steps learn from: patches of scenes, and a library of captions to match them with.
+"""Training data: patches of scenes, and a library of captions to match them with.
 
-The library is drawn once a phase. A scene is drawn for a caption, so that what a caption says is
-seen in many styles; captions of no scene at hand are what it must not be taken for.
+The library is drawn once per phase. Each scene is drawn for a caption, so that a caption occurs in
+many styles; the other captions of the library serve as negatives.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Captions, what scenes to draw for them, and which of them mention the same."""
+    """Captions, the scenes to draw for them, and which captions mention the same things."""
 
     topics: list[tuple[int, tuple[int, ...]]]
     captions: list[str]
-    kinds: Tensor  # int64 (captions,): equal where captions mention the same
+    kinds: Tensor  # int64 (captions,): equal if captions mention the same things
 
     @classmethod
     def write(cls, recipe: Recipe, phase: Phase, drawn: np.ndarray) -> Library:
@@ -70,16 +70,16 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one step of one rank learns from."""
+    """Training data of one step of one rank."""
 
     patches: Tensor  # normalised, (batch, kept, 3 side²)
     rows: Tensor  # of the position table, (batch, kept)
     own: Tensor  # int64 (batch,): the captions of the scenes, as numbers of the library
-    offered: Tensor  # int64 (captions,): those that they are told from, own ones first
+    offered: Tensor  # int64 (captions,): all candidates, the scenes' own first
 
 
 class Batches:
-    """Makes the batch of any step; no pixel's label is ever drawn."""
+    """Makes the batch of any step, without ever drawing pixel labels."""
 
     def __init__(self, recipe: Recipe, world: World, *, rank: int, ranks: int) -> None:
         self.recipe, self.world, self.rank, self.ranks = recipe, world, rank, ranks
@@ -91,7 +91,7 @@ class Batches:
         self.seen: tuple[tuple[Phase, int], Tensor, Tensor] | None = None
 
     def __call__(self, step: int, library: Library) -> Batch:
-        """Return what a 0-based step learns from."""
+        """Return the batch of a 0-based step."""
         phase, recipe = self.recipe.phase_at(step), self.recipe
         draw, view = divmod(step, phase.views)
         if self.seen is None or self.seen[0] != (phase, draw):

@@ -1,4 +1,4 @@
-"""What a person might write under a scene: names, synonyms, background words, several phrasings."""
+"""Captions of scenes: names, synonyms, background words, several phrasings."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def caption(
 
     Args:
         generator: Source of all randomness.
-        material: What lies behind.
-        things: What there is to see in front of it.
-        grounds: Share of captions that mention the material beside things; one always does where
-            there is nothing else.
+        material: The background.
+        things: The things in front of it.
+        grounds: Share of captions that mention the material in addition to things; a scene without
+            things always mentions it.
 
     Returns:
-        The caption, and the plain names of all that it mentions: captions of a batch that mention
-        the same count as equal.
+        The caption, and the plain names of everything it mentions: captions in a batch that mention
+        the same things count as equal.
     """
     shown = [THINGS[thing] for thing in things]
     order = generator.permutation(len(shown))

@@ -1,7 +1,7 @@
-"""Where the bundled model errs: the fate of things' pixels, and how sparse its tokens are.
+"""Analyse the bundled model's errors: labels of things' pixels, and the sparsity of its tokens.
 
-`python -m training.diagnose --artwork node_modules --model src/lhtclip/data/bundled` looks at 24 of
-the scenes that the preset was chosen on, with `sclip` without residual, MLP and techniques.
+`python -m training.diagnose --artwork node_modules --model src/lhtclip/data/bundled` uses 24 of the
+scenes that the preset was chosen on, with `sclip` without residual, MLP and techniques.
 """
 
 from __future__ import annotations

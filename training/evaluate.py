@@ -1,4 +1,4 @@
-"""Measure the bundled model on scenes and pictures that neither training nor calibration saw.
+"""Measure the bundled model on scenes and images that neither training nor calibration saw.
 
 `python -m training.evaluate --artwork node_modules --model src/lhtclip/data/bundled` prints the
 tables of the model card. Segmentation runs at the default settings.

@@ -1,6 +1,6 @@
 """Other finishes of the same drawings: outlined, as line art, in few colours.
 
-A model that also meets these learns shapes rather than the hand of the few styles it is shown.
+A model that also sees these learns shapes rather than the strokes of a few styles.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def with_finishes(sprites: Tensor) -> Tensor:
 
 
 def outlined(rgba: Tensor) -> Tensor:
-    """Put a dark rim around what is visible: float (n, 4, S, S) to the same."""
+    """Draw a dark rim around visible pixels: float (n, 4, S, S) to the same shape."""
     colour, cover = rgba[:, :3], rgba[:, 3:]
     wider = F.max_pool2d(cover, 5, stride=1, padding=2)
     return torch.cat([colour * cover / wider.clamp(min=1e-6), wider], dim=1)
 
 
 def line_art(rgba: Tensor) -> Tensor:
-    """Keep dark lines where colours change, on pale fillings."""
+    """Reduce a drawing to dark lines where colours change, on pale fillings."""
     colour, cover = rgba[:, :3], rgba[:, 3:]
     seen = torch.cat([colour * cover + (1 - cover), 1 - cover], dim=1)
     spread = F.max_pool2d(seen, 3, 1, 1) + F.max_pool2d(-seen, 3, 1, 1)

@@ -1,4 +1,4 @@
-"""Under which names icon sets keep the things: the sets are named by Unicode, old ones by hand."""
+"""Names of the things in icon sets: from Unicode, or written by hand for old sets."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
 
 
 def icon_names(thing: Thing, unicode_names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return all names under which a set may keep a thing, the best first.
+    """Return all names that a set may use for a thing, best first.
 
     Args:
-        thing: What is drawn.
+        thing: The thing.
         unicode_names: Names of its code points in sets that list them.
     """
     plain = [word.replace(" ", "-") for word in (thing.name, *thing.synonyms)]

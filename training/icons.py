@@ -1,4 +1,4 @@
-"""Reads drawings of things from Iconify's npm packages, which hold a set's SVG in one JSON file."""
+"""Read drawings of things from Iconify's npm packages, which hold a set's SVG in one JSON file."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ DRAWN_WIDTH = 192  # pixels
 
 
 class ArtworkError(LhtClipError):
-    """The drawings are not where they were looked for."""
+    """The drawings cannot be found or read."""
 
 
 def draw_icon(root: Path, icon_set: str, thing: Thing) -> Image.Image | None:
-    """Draw one thing, or return None where the set does not have it.
+    """Draw one thing; None if the set does not have it.
 
     Args:
-        root: A folder with one folder for each set, as below `@iconify-json`.
+        root: A folder with one folder per set, such as `@iconify-json`.
         icon_set: Name of the set.
-        thing: What to draw.
+        thing: The thing.
 
     Raises:
         ArtworkError: A package is missing, or resvg-py is.

@@ -1,4 +1,4 @@
-"""One model in training: weights in float32, a copy in bfloat16 that works, their optimiser."""
+"""One model in training: float32 weights, a bfloat16 working copy, the optimiser."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ENCODED_AT_ONCE = 256  # captions
 
 
 class Learner:
-    """Takes steps; every rank holds the same weights, gradients are added up over all.
+    """Takes steps; every rank holds the same weights, and gradients are summed over all ranks.
 
-    Of a text tower that has learned already only the final norm and the projection go on, so that
-    a library runs through its blocks only once.
+    If the text tower is already trained, only its final norm and projection keep learning, so a
+    library runs through its blocks only once.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Learner:
         # one block at a time: all but the last are alike, so there is little to compile
         self.run = torch.compile(run_block, dynamic=False) if compiled else run_block
         self.rows: list[list[int]] = []
-        self.read_out: Tensor | None = None  # what enters the final norm, (captions, width)
+        self.read_out: Tensor | None = None  # input of the final norm, (captions, width)
         self.kinds = torch.empty(0, dtype=torch.int64)
 
     def read(self, library: Library) -> None:
-        """Take in the captions that the next steps choose from."""
+        """Set the captions that the next steps choose from."""
         self._hand_over()
         device = self.model.logit_scale.device
         self.rows, self.kinds = self.tokenizer.encode(library.captions), library.kinds.to(device)
@@ -68,7 +68,7 @@ class Learner:
             rate: The learning rate.
 
         Returns:
-            The loss, and the share of scenes whose nearest caption on offer mentions the same.
+            The loss, and the share of scenes whose nearest candidate caption mentions the same.
         """
         self._hand_over()
         if self.read_out is None:  # captions cost as much as scenes: only the scenes' own
@@ -92,17 +92,17 @@ class Learner:
         return float(loss.detach()), float(equal.gather(1, best).float().mean())
 
     def state(self) -> dict[str, Any]:
-        """Return all that a later run needs to go on."""
+        """Return everything that a later run needs to continue."""
         return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on where another run's `state` was taken."""
+        """Continue from another run's `state`."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
 
     @torch.no_grad()
     def _hand_over(self) -> None:
-        """Copy the weights to the worker and forget its gradients."""
+        """Copy the weights to the worker and clear its gradients."""
         for worker, weight in zip(self.worker.parameters(), self.model.parameters(), strict=True):
             worker.copy_(weight)
             worker.grad = None
@@ -132,10 +132,10 @@ class Learner:
 
 @torch.no_grad()
 def end_tokens(text: TextTower, rows: Sequence[list[int]], end: int) -> Tensor:
-    """Return what a text tower's blocks make of the end tokens of many captions.
+    """Return the end tokens of many captions after a text tower's blocks.
 
     Args:
-        text: The tower; what it returns has its dtype and lies on its device.
+        text: The tower; the result has its dtype and device.
         rows: Token ids of each caption, the end token last.
         end: The id of the end token.
 
@@ -158,7 +158,7 @@ def _end_tokens(text: TextTower, rows: Sequence[list[int]], end: int) -> Tensor:
 
 
 def _optimizer(model: Clip, recipe: Recipe) -> torch.optim.AdamW:
-    """Return AdamW for all that learns; vectors do not decay."""
+    """Return AdamW for all trained parameters; vectors have no weight decay."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     groups = [
         {"params": [w for w in weights if w.ndim > 1], "weight_decay": recipe.weight_decay},

@@ -1,7 +1,7 @@
-"""Paints the backgrounds of the training scenes: procedural textures with everyday names.
+"""Paint the backgrounds of the training scenes: procedural textures with everyday names.
 
-Every painter takes its colours, scale, direction and phase from the generator, so that a material
-is known by what its pictures share. Sizes are in pixels and chosen for patches of 16 pixels.
+Every painter draws its colours, scale, direction and phase from the generator, so that a material
+is defined by what its images have in common. Sizes are in pixels, chosen for patches of 16 pixels.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ Painter = Callable[[np.random.Generator, int, int], Picture]
 
 
 def paint(name: str, generator: np.random.Generator, height: int, width: int) -> Picture:
-    """Paint one picture of a material.
+    """Paint one image of a material.
 
     Args:
-        name: a key of `MATERIAL_PAINTERS`.
-        generator: source of the variety; the same state gives the same picture.
-        height: in pixels.
-        width: in pixels.
+        name: A key of `MATERIAL_PAINTERS`.
+        generator: Source of all variety; the same state gives the same image.
+        height: In pixels.
+        width: In pixels.
 
     Returns:
         uint8 (height, width, 3), RGB.
 
     Raises:
-        UnknownNameError: there is no such material.
+        UnknownNameError: There is no such material.
     """
     if name not in MATERIAL_PAINTERS:
         raise unknown("material", name, MATERIAL_PAINTERS)

@@ -1,4 +1,4 @@
-"""A fresh CLIP and its training forward: the package's own towers, with gradients."""
+"""A new CLIP and its forward pass for training: the package's own towers, with gradients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lhtclip.clip.vision import VisionTower
 
 
 def fresh_clip(config: ClipConfig, *, seed: int) -> Clip:
-    """Return a CLIP initialised as in arXiv 2103.00020's published code."""
+    """Return a CLIP initialised as in the published code of arXiv 2103.00020."""
     torch.manual_seed(seed)
     model = Clip(config)
     for tower in (model.vision, model.text):
@@ -72,16 +72,16 @@ def image_features(
     rows: Tensor,
     run: Callable[[Block, Tensor], Tensor] = run_block,
 ) -> tuple[Tensor, Tensor]:
-    """Return class-token features twice: as CLIP's, and without the last block's skip and MLP.
+    """Return class-token features twice: as in CLIP, and without the last block's skip and MLP.
 
-    What the second lacks, dense methods leave out, too; as the class token has to make do with
-    what the last block's values hold, these learn to speak the language of captions.
+    Dense methods omit these parts as well. Because the second feature contains nothing but the last
+    block's values, the values learn to match captions.
 
     Args:
         vision: The image tower in training.
         patches: normalised, (batch, kept, 3 side²).
         rows: Of the position table, (batch, kept).
-        run: `run_block`, or what became of it by compilation.
+        run: `run_block`, possibly compiled.
 
     Returns:
         Two of (batch, E), not normalised.
@@ -95,14 +95,14 @@ def image_features(
 
 
 def last_features(vision: VisionTower, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both features of `image_features` from what enters the last block."""
+    """Return both features of `image_features` from the input of the last block."""
     last = vision.blocks[-1]
     x, update = _attend(last, x, 1)
     return vision.project(_think(last, x)[:, 0]), vision.project(update[:, 0])
 
 
 def _attend(block: Block, x: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
-    """Return the first tokens after attention, and what it added to them.
+    """Return the first tokens after attention, and the update that it added.
 
     Plain products: on a CPU the backward pass of fused attention is several times slower.
     """
@@ -128,7 +128,7 @@ def _think(block: Block, x: Tensor) -> Tensor:
 
 
 def caption_loss(images: Tensor, texts: Tensor, scale: Tensor, equal: Tensor) -> Tensor:
-    """Return the cross-entropy of scenes over captions; all that mention the same are right.
+    """Return the cross-entropy of scenes over captions; all that mention the same are correct.
 
     Args:
         images: unit length, (batch, E).

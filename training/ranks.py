@@ -1,4 +1,4 @@
-"""Several processes that train one model together, one for each core of a CPU."""
+"""Processes that train one model together, one per CPU core."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def join(rank: int, ranks: int, meeting_place: Path) -> None:
-    """Meet the other processes at a file that does not exist yet; alone, do nothing."""
+    """Join the other processes through a file that does not exist yet; do nothing if alone."""
     if ranks > 1:
         dist.init_process_group(
             "gloo", init_method=f"file://{meeting_place}", rank=rank, world_size=ranks
@@ -39,7 +39,7 @@ def add_up(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def agree(number: int) -> int:
-    """Return the smallest number that any rank gives."""
+    """Return the minimum over all ranks."""
     if not dist.is_initialized():
         return number
     tensor = torch.tensor(number)

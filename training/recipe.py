@@ -1,7 +1,7 @@
 """The recipe of the bundled model: its shape, its curriculum, its optimiser; one frozen record.
 
-Beside it the recipes of two siblings, trained for a fifth as long, only so that what is said about
-heads rests on more than one model.
+It also has recipes of two siblings, trained for a fifth as long, so that findings about heads do
+not rest on a single model.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TILES = 24  # painted tiles of each material
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of training at one scene size; objects keep their size in pixels throughout."""
+    """A phase of training at one scene size; objects keep their size in pixels throughout."""
 
     side: int  # pixels; a scene is a random crop of the model's full grid of positions
     objects: tuple[int, int]
@@ -39,13 +39,13 @@ class Phase:
     scenes: int
     kept: int  # patch tokens that a step sees of a scene, as in FLIP (arXiv 2212.00794)
     batch: int = 256
-    grounds: float = 0.2  # share of captions that mention the material, too
+    grounds: float = 0.2  # share of captions that also mention the material
     views: int = 2  # steps that learn from the same pixels, each from other patches
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides the result of a training run; not yet run to its end."""
+    """Everything that decides the result of a training run; this one has not run to its end yet."""
 
     model: ClipConfig = field(
         default_factory=lambda: ClipConfig(

@@ -1,6 +1,6 @@
-"""Turns scenes into pixels and labels, on the device of the sprites.
+"""Render scenes to pixels and labels, on the device of the sprites.
 
-Each object is drawn into a small box of its own, boxes of like size at once, and pasted.
+Each object is drawn into its own small box, boxes of similar size at once, and pasted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def render(
 def render_pixels(
     scenes: Sequence[Scene], sprites: Tensor, backgrounds: Tensor, *, height: int, width: int
 ) -> Tensor:
-    """Draw scenes as `render` does, but without any labels: that is all that training sees."""
+    """Draw scenes like `render`, but without labels; training sees nothing else."""
     return _paint(scenes, sprites, backgrounds, None, height=height, width=width)
 
 
@@ -57,7 +57,7 @@ def _paint(
     height: int,
     width: int,
 ) -> Tensor:
-    """Return the pixels, and put what covers them into `labels`."""
+    """Return the pixels, and write the covering objects to `labels`."""
     pixels = torch.stack([_background(scene, backgrounds, height, width) for scene in scenes])
     placements = [(i, p) for i, scene in enumerate(scenes) for p in scene.objects]
     boxes = _draw_all([p for _, p in placements], sprites, height, width)
@@ -80,7 +80,7 @@ def _background(scene: Scene, backgrounds: Tensor, height: int, width: int) -> T
 def _draw_all(
     placements: Sequence[Placement], sprites: Tensor, height: int, width: int
 ) -> list[tuple[Tensor, int, int]]:
-    """Return of each object its box, and the box's left and top.
+    """Return each object's box, with its left and top.
 
     A box is (5, rows, columns): red, green, blue, all premultiplied, cover, and 1 - cover.
     """

@@ -1,4 +1,4 @@
-"""Scenes of emoji on painted backgrounds: what is where, drawn from a seeded generator.
+"""Compose scenes of emoji on painted backgrounds, from a seeded generator.
 
 `training.rendering` turns them into pixels and labels. Label i < len(THINGS) is a thing;
 len(THINGS) + j is material j.
@@ -24,13 +24,13 @@ FINISHED_SHARE = 0.25  # objects that do not keep the finish of their style
 
 
 def held_out_pair(first: int, second: int) -> bool:
-    """Whether two things are kept apart in training, so that tests can show them together."""
+    """Return whether two things never meet in training, so that tests can show them together."""
     return (first + second) % 10 == HELD_OUT_REMAINDER
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One object: which sprite, where its centre lies, how large, turned and tinted."""
+    """One object: its sprite, centre, size, rotation and tint."""
 
     thing: int
     style: int
@@ -71,7 +71,7 @@ def sample_scene(
     unseen_pairs: bool = False,
     topic: tuple[int, tuple[int, ...]] | None = None,
 ) -> Scene:
-    """Draw what a scene holds.
+    """Draw the content of a scene.
 
     Args:
         generator: Source of all randomness.
@@ -84,8 +84,8 @@ def sample_scene(
         empty_share: How often to show the background alone.
         varied: Stretch, shear and recolour objects, so that shapes count more than styles.
         finishes: Finishes there are of each style; see `training.finishes`.
-        unseen_pairs: Only pairs that training keeps apart, instead of only those it does not.
-        topic: What the scene shows, instead of a `sample_topic` of its own.
+        unseen_pairs: Use only pairs that never meet in training, instead of only the others.
+        topic: The content of the scene; by default a new `sample_topic`.
     """
     material, things = topic or sample_topic(
         generator, objects, drawn, empty_share=empty_share, unseen_pairs=unseen_pairs
@@ -190,7 +190,7 @@ def _free_centre(
     width: int,
     placed: Sequence[Placement],
 ) -> tuple[float, float]:
-    """Try a few places and take the one that overlaps least with what is there already."""
+    """Try a few positions and take the one with the least overlap."""
     margin = 0.3 * size
     left, top = min(margin, width / 2), min(margin, height / 2)
     best, least = (width / 2, height / 2), float("inf")

@@ -1,4 +1,4 @@
-"""What the painters of materials are made of: noise, directions, pebbles, colours.
+"""Building blocks of the painters of materials: noise, directions, pebbles, colours.
 
 Sizes are in pixels; values are about -1 to 1 unless said otherwise.
 """
@@ -123,7 +123,7 @@ def two_colours(generator: np.random.Generator) -> tuple[Colour, Colour]:
 
 
 def finish(generator: np.random.Generator, colours: Field, *, strength: float = 1.0) -> Picture:
-    """Light the picture unevenly and round it to uint8."""
+    """Light the image unevenly and round it to uint8."""
     height, width, _ = colours.shape
     x, _ = axes(generator, height, width, generator.uniform(0, 2 * np.pi))
     slope = (x - x.mean()) / max(height, width)

@@ -1,7 +1,7 @@
-"""What the image tower makes of a batch of images that nobody has labelled.
+"""Features of the image tower on a batch of unlabelled images.
 
-All rankings look at the same record, so that a batch goes through the tower twice, as it is and
-moved, however many rankings there are; nothing is kept from one batch to the next.
+All rankings use the same record, so a batch runs through the tower twice, unchanged and moved, for
+any number of rankings. Nothing is kept between batches.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Observation:
         grid: Rows and columns of patches.
         features: (heads, windows, patches, head width) float32, heads in the order of
             `heads_before`.
-        moved: The same where windows were cut at the top and the left and mirrored, patches back in
+        moved: The same for windows cut at the top and the left and mirrored, with patches back in
             the order of the image: (heads, windows, patches left, head width).
-        left: Which patches are in `moved`, int64 (patches left,).
+        left: The patches in `moved`, int64 (patches left,).
         embeddings: In the space of the texts, unit length, (windows, patches, E): the values of the
             last block, as dense methods read them.
-        texts: Embeddings of the user's words, unit length, (words, E); None where there are none.
+        texts: Embeddings of the user's words, unit length, (words, E), or None.
     """
 
     pixels: Tensor
@@ -49,7 +49,7 @@ class Observation:
 
 
 def observe(vision: ImageTower, pixels: Tensor, *, texts: Tensor | None = None) -> Observation:
-    """Run a batch through the tower, as it is and moved.
+    """Run a batch through the tower, unchanged and moved.
 
     Args:
         vision: The image tower.

@@ -22,12 +22,12 @@ from lhtclip.techniques.she import Head
 
 CLUSTERS = Ranking(
     "clusters",
-    "What the last block holds for one kind of thing mostly is one.",
+    "Patches that the last block groups together usually belong to one class.",
     lambda seen: agreement_with_clusters(seen.features, seen.embeddings),
 )
 CONSENSUS = Ranking(
     "consensus",
-    "Heads err each in its own way; what many see is more likely there.",
+    "Errors differ between heads; what many heads see is more likely real.",
     lambda seen: consensus(seen.features),
 )
 RANKINGS: dict[str, Ranking] = {

@@ -1,4 +1,4 @@
-"""What a ranking without labels is: a score for every head, from a batch of images."""
+"""A label-free ranking: a score for every head, from a batch of images."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Ranking:
     Attributes:
         name: As in `RANKINGS`.
         reason: Why good heads should score high, in one line.
-        score: Scores of all heads on a batch, float32 (heads,), higher is better; nan where the
-            batch has nothing to compare.
+        score: Scores of all heads on a batch, float32 (heads,), higher is better; NaN if the batch
+            has nothing to compare.
         needs_words: Whether it reads the user's words.
     """
 

@@ -1,4 +1,4 @@
-"""How far a mean IoU would have moved with other scenes: scenes drawn again, with replacement."""
+"""Estimate how far a mean IoU would change with other scenes, by bootstrap resampling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are neighbours more alike to a head than patches at shuffled places?
+"""Are neighbouring patches more similar to a head than patches at shuffled positions?
 
 score = mean over windows of (mean of S_h over neighbours - mean over all pairs) / spread over all
 pairs; S_h is the cosine similarity of head h's contributions less their mean over the window,
