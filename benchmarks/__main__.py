@@ -1,4 +1,4 @@
-"""Run all benchmarks, or those named, each in its own process: `python -m benchmarks [NAME ...]`."""
+"""Run all benchmarks, or some by name, each in its own process: `python -m benchmarks [NAME]`."""
 
 from __future__ import annotations
 
