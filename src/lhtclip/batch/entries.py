@@ -62,6 +62,7 @@ class Entry:
         coverage: Share of each class.
         formats: The results by format: {"files": {path: digest}, "part": what its file about the
             whole run needs}.
+        chunk: Digest of the chunk that it was labelled in.
     """
 
     image: str
@@ -72,6 +73,7 @@ class Entry:
     height: int
     coverage: dict[str, Any]
     formats: dict[str, Any]
+    chunk: str = ""
 
     @property
     def name(self) -> ImageName:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from lhtclip.batch.folder import folders_of, locked, sweep
+from lhtclip.batch.chunks import Shard, chunks_of
+from lhtclip.batch.folder import folders_of, forget_shards, joined, locked, sweep
 from lhtclip.batch.plan import Job, check_folder, plan_jobs
 from lhtclip.batch.record import describe
 from lhtclip.batch.run import Progress, Run, Workers
+from lhtclip.batch.shards import Plan, ShardState, write_state
 from lhtclip.batch.summary import LabelledImage, RunSummary
 from lhtclip.config import SegmenterConfig
 from lhtclip.errors import InputError
@@ -31,6 +33,7 @@ def label_files(
     formats: str | Sequence[str] = ("labels",),
     options: OutputOptions | None = None,
     overwrite: bool = False,
+    shard: Shard | None = None,
     on_image: Callable[[LabelledImage], None] | None = None,
     on_progress: Progress | None = None,
 ) -> RunSummary:
@@ -49,6 +52,7 @@ def label_files(
         formats: Names in `lhtclip.formats.SINKS`.
         options: Choices about the files.
         overwrite: Label all images again, and replace results of other classes or settings.
+        shard: Label only this share of the images; `merge_shards` ends the run.
         on_image: Called for each image, once its files are written or it has failed.
         on_progress: Called now and then with "prompts" or "images", the number done, and the
             total; for images, the first call has the number done in earlier runs.
@@ -71,6 +75,7 @@ def label_files(
         config=config,
         segmenter=segmenter,
         overwrite=overwrite,
+        shard=shard,
         on_image=on_image,
         on_progress=on_progress,
     )
@@ -85,6 +90,7 @@ def label_jobs(
     config: SegmenterConfig,
     segmenter: Segmenter | None = None,
     overwrite: bool = False,
+    shard: Shard | None = None,
     on_image: Callable[[LabelledImage], None] | None = None,
     on_progress: Progress | None = None,
 ) -> RunSummary:
@@ -93,10 +99,16 @@ def label_jobs(
     Raises:
         LhtClipError: Settings, model or output folder cannot be used.
     """
+    if shard and overwrite:
+        raise InputError(
+            "A shard cannot drop what other shards have done (--overwrite): choose another output "
+            "folder (--out), or remove this one."
+        )
     record = describe(vocabulary, config.resolved(), sinks)
+    chunks = chunks_of(jobs)
     with Workers() as workers:
         run = Run(
-            jobs,
+            shard.of(chunks) if shard else chunks,
             vocabulary,
             out,
             sinks,
@@ -110,12 +122,24 @@ def label_jobs(
         run.find_done()
         images = iter(run.read(config))
         first = next(images, None)
-        if first is not None or run.can_assemble:
+
+        def label() -> None:
+            if first is not None:  # a model is needed only now
+                run.prepare(segmenter or Segmenter.from_config(config))
+                run.label(chain([first], images))
+
+        if shard:
+            plan = Plan.of(jobs, vocabulary, sinks)
+            with joined(out, shard, plan, jobs):
+                run.check()
+                write_state(out, ShardState(shard, plan.digest))
+                label()
+                write_state(out, ShardState(shard, plan.digest, True, run.failed))
+        elif first is not None or run.can_assemble:
             with locked(out):
                 sweep(out, folders_of(out, jobs))
                 run.check()
-                if first is not None:  # a model is needed only now
-                    run.prepare(segmenter or Segmenter.from_config(config))
-                    run.label(chain([first], images))
+                forget_shards(out)
+                label()
                 run.assemble()
     return run.summary()

@@ -5,31 +5,27 @@ Threads read files ahead and write them behind, so that the encoder need not wai
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lhtclip.batch.entries import Digest, Entries, Entry, FormatParts
+from lhtclip.batch.chunks import Chunk
+from lhtclip.batch.entries import Digest, Entries, Entry
 from lhtclip.batch.folder import remove, remove_results
 from lhtclip.batch.plan import Job
 from lhtclip.batch.prefetch import in_order
+from lhtclip.batch.reading import Content, Source, read, sources_of
 from lhtclip.batch.record import check_record, means_the_same, read_record, write_record
 from lhtclip.batch.summary import LabelledImage, RunSummary
+from lhtclip.batch.writing import Writer, assemble, failed
 from lhtclip.config import SegmenterConfig
-from lhtclip.errors import InputError, OutputError
-from lhtclip.files import write_atomically
+from lhtclip.errors import InputError
 from lhtclip.formats.sink import Sink
-from lhtclip.image.pixels import read_image
-from lhtclip.image.settings import ReadingSettings
-from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
 
@@ -38,14 +34,7 @@ _IN_FLIGHT = 4  # how many images they may be ahead of the encoder, or behind it
 _logger = getLogger("lhtclip")
 
 Progress = Callable[[str, int, int], None]  # "prompts" or "images", number done, total
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A job whose image has been read, and the digest of its file."""
-
-    job: Job
-    digest: Digest
+Images = Iterable[tuple[Source, Content]]
 
 
 class Workers(ThreadPoolExecutor):
@@ -65,7 +54,7 @@ class Run:
 
     def __init__(
         self,
-        jobs: Sequence[Job],
+        chunks: Sequence[Chunk],
         vocabulary: Vocabulary,
         out: Path,
         sinks: Mapping[str, Sink],
@@ -77,12 +66,13 @@ class Run:
         on_progress: Progress | None,
     ) -> None:
         """Prepare a run; the arguments are as for `label_files`."""
-        self._jobs, self._vocabulary, self._out, self._sinks = jobs, vocabulary, out, sinks
+        self._chunks, self._vocabulary, self._out, self._sinks = chunks, vocabulary, out, sinks
+        self._jobs = [job for chunk in chunks for job in chunk.jobs]
         self._record, self._overwrite, self._workers = record, overwrite, workers
         self._on_image, self._on_progress = on_image, on_progress
-        self._entries = Entries(out)
+        self._entries, self._writer = Entries(out), Writer(out, sinks)
         self._images: dict[Path, LabelledImage] = {}
-        self._waiting: list[Job] = list(jobs)
+        self._done: dict[Path, str] = {}  # the chunk that each image was labelled in
         self._stale: list[Entry] = []
         self._files: list[Path] = []
 
@@ -93,12 +83,7 @@ class Run:
             InputError: They may not.
         """
         if not self._overwrite:
-            own = (
-                path
-                for job in self._jobs
-                for paths in self._outputs(job).values()
-                for path in paths
-            )
+            own = (path for job in self._jobs for path in self._files_of(job))
             whole = (self._out / file for sink in self._sinks.values() for file in sink.run_files())
             check_record(self._out, self._record, chain(own, whole))
 
@@ -108,23 +93,32 @@ class Run:
             found = self._workers.map(self._entry_of, self._jobs)
             for job, (entry, done) in zip(self._jobs, found, strict=True):
                 if entry and done:
-                    self._images[job.source] = _told(job, self._outputs(job), entry, skipped=True)
+                    self._done[job.source] = entry.chunk
+                    self._images[job.source] = self._writer.done(job, entry, skipped=True)
                 elif entry:
                     self._stale.append(entry)
-            self._waiting = [job for job in self._jobs if job.source not in self._images]
         self._tell_progress()
 
-    def read(self, config: SegmenterConfig) -> Iterator[tuple[Source, NDArray[np.uint8]]]:
+    def read(self, config: SegmenterConfig) -> Iterator[tuple[Source, Content]]:
         """Read the remaining images ahead, and skip those that cannot be read."""
-        futures = (
-            self._workers.submit(_read, job, config.max_pixels, config.reading)
-            for job in self._waiting
-        )
-        for job, found in zip(self._waiting, in_order(futures, most=_IN_FLIGHT), strict=True):
-            if isinstance(found, str):
-                self._finish(LabelledImage(job.source, {}, error=found))
-            else:
-                yield found
+        submitted: deque[Source] = deque()
+
+        def reading() -> Iterator[Future[Content | str]]:
+            for chunk in self._chunks:
+                if any(job.source not in self._done for job in chunk.jobs):
+                    for source in sources_of(chunk, self._done, readable):
+                        submitted.append(source)
+                        yield self._workers.submit(read, source.job, config)
+
+        def readable(job: Job) -> bool:
+            return isinstance(read(job, config), Content)
+
+        for found in in_order(reading(), most=_IN_FLIGHT):
+            source = submitted.popleft()
+            if isinstance(found, Content):
+                yield source, found
+            elif source.wanted:
+                self._finish(LabelledImage(source.job.source, {}, error=found))
 
     def prepare(self, segmenter: Segmenter) -> None:
         """Check the resolved settings, remove results that are out of date, and write the record.
@@ -141,9 +135,9 @@ class Run:
         elif self._overwrite:
             self._stale = list(self._entries)
         if self._overwrite:
-            again = (self._entries.read(job.name.path) for job in self._waiting)
+            again = (self._entries.read(job.name.path) for job in self._jobs)
             self._stale += [entry for entry in again if entry]
-            for job in self._waiting:
+            for job in self._jobs:
                 for path in self._files_of(job):
                     remove(path)
         elif self._stale:
@@ -154,7 +148,7 @@ class Run:
         remove_results(self._out, self._stale)
         write_record(self._out, self._record)
 
-    def label(self, images: Iterable[tuple[Source, NDArray[np.uint8]]]) -> None:
+    def label(self, images: Images) -> None:
         """Label images in this thread; other threads write their files.
 
         Raises:
@@ -176,12 +170,13 @@ class Run:
         Raises:
             InputError: One cannot be written.
         """
-        for format, sink in self._sinks.items():
-            paths = [self._out / file for file in sink.run_files()]
-            if paths:
-                contents = sink.assemble(FormatParts(self._entries, format))
-                for path, content in zip(paths, contents, strict=True):
-                    self._files.append(write_atomically(path, content))
+        self._files += assemble(self._out, self._sinks)
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why images could not be labelled, by their paths."""
+        found = ((job, self._images[job.source].error) for job in self._jobs)
+        return {job.name.path.as_posix(): error for job, error in found if error is not None}
 
     def summary(self) -> RunSummary:
         """Return the summary."""
@@ -198,33 +193,24 @@ class Run:
             return entry, False
         return (entry, True) if entry.has(job.name, self._sinks) else (None, False)
 
-    def _writing(
-        self, images: Iterable[tuple[Source, NDArray[np.uint8]]]
-    ) -> Iterator[Future[LabelledImage]]:
-        for source, encoded in self._segmenter.encode_items(images):
-            result = encoded.segment(self._vocabulary)
-            yield self._workers.submit(self._write, source, result)
+    def _writing(self, images: Images) -> Iterator[Future[LabelledImage]]:
+        def refuse(key: tuple[Source, Digest], error: InputError) -> None:
+            source, _ = key
+            if source.wanted:
+                self._finish(failed(source.job, error))
 
-    def _write(self, source: Source, result: Segmentation) -> LabelledImage:
-        """Write an image's files, then its entry, without which they do not count."""
-        job = source.job
-        try:
-            made = {
-                format: (sink.files(job.name), [*sink.encode(job.name, result)])
-                for format, sink in self._sinks.items()
-            }
-            before = self._entries.read(job.name.path)
-            entry = _entry(source, result, self._sinks, made, before)
-            for files, contents in made.values():
-                for file, content in zip(files, contents, strict=True):
-                    write_atomically(self._out / file, content)
-            self._entries.write(entry)
-        except OutputError:
-            raise
-        except (InputError, OSError, MemoryError) as error:
-            reason = str(error) or "there is not enough memory"
-            return LabelledImage(job.source, {}, error=f"{job.source}: {reason}")
-        return _told(job, self._outputs(job), entry, skipped=False)
+        for _, chunk in groupby(images, key=lambda image: image[0].chunk):
+            items = (((source, content.digest), content.pixels) for source, content in chunk)
+            for (source, digest), encoded in self._segmenter.encode_items(items, on_error=refuse):
+                if source.wanted:
+                    try:
+                        result = encoded.segment(self._vocabulary)
+                    except InputError as error:
+                        self._finish(failed(source.job, error))
+                    else:
+                        yield self._workers.submit(
+                            self._writer.write, source.job, digest, source.chunk, result
+                        )
 
     def _finish(self, image: LabelledImage) -> None:
         self._images[image.image] = image
@@ -237,35 +223,14 @@ class Run:
         if self._on_progress:
             self._on_progress("images", len(self._images), len(self._jobs))
 
-    def _outputs(self, job: Job) -> dict[str, tuple[Path, ...]]:
-        return {
-            format: tuple(self._out / file for file in sink.files(job.name))
-            for format, sink in self._sinks.items()
-        }
-
     def _files_of(self, job: Job) -> list[Path]:
-        return [path for paths in self._outputs(job).values() for path in paths]
+        return [path for paths in self._writer.files_of(job).values() for path in paths]
 
     def _readable(self) -> bool:
         try:
             return read_record(self._out) is not None
         except InputError:
             return False
-
-
-def _read(
-    job: Job, max_pixels: int, settings: ReadingSettings
-) -> tuple[Source, NDArray[np.uint8]] | str:
-    """Return an image, or the reason why it cannot be read."""
-    try:
-        if not job.source.is_file():
-            return f"{job.source} is no regular file."
-        digest = Digest.of_file(job.source)
-        return Source(job, digest), read_image(job.source, max_pixels=max_pixels, settings=settings)
-    except InputError as error:
-        return str(error)
-    except OSError as error:
-        return f"Cannot read {job.source}: {error.strerror or error}."
 
 
 def _listed(names: Sequence[str], *, most: int = 3) -> str:
@@ -279,43 +244,3 @@ def _is_of(entry: Entry, job: Job) -> bool:
         return entry.name == job.name and entry.digest == Digest.of_file(job.source)
     except OSError:
         return False
-
-
-def _entry(
-    source: Source,
-    result: Segmentation,
-    sinks: Mapping[str, Sink],
-    made: Mapping[str, tuple[Sequence[Any], Sequence[bytes]]],
-    before: Entry | None,
-) -> Entry:
-    """Describe the results of an image, and keep those of other formats."""
-    name = source.job.name
-    formats = {
-        format: {
-            "files": {
-                str(file): asdict(Digest.of(content))
-                for file, content in zip(files, contents, strict=True)
-            },
-            "part": sinks[format].part(name, result),
-        }
-        for format, (files, contents) in made.items()
-    }
-    height, width = result.labels.shape
-    return Entry(
-        image=name.path.as_posix(),
-        stem=name.stem.as_posix(),
-        source=str(source.job.source),
-        digest=source.digest,
-        width=width,
-        height=height,
-        coverage=result.coverage(),
-        formats=(before.formats if before else {}) | formats,
-    )
-
-
-def _told(
-    job: Job, outputs: Mapping[str, tuple[Path, ...]], entry: Entry, *, skipped: bool
-) -> LabelledImage:
-    return LabelledImage(
-        job.source, outputs, skipped, None, entry.width, entry.height, entry.coverage
-    )

@@ -30,6 +30,7 @@ _COMPLETION = "_LHTCLIP_COMPLETE"  # where a shell that completes says what it w
 # Each is in the module of its name. The help is here, so that it needs none of them.
 COMMANDS = {
     "segment": "Label every pixel of images with your classes.",
+    "merge": "End a run of several shards: check it, and write what is about the whole.",
     "convert": "Convert label PNGs to the formats of other programs.",
     "serve": "Serve a page and a REST service.",
     "raster": "Label georeferenced rasters of any size.",

@@ -106,6 +106,12 @@ _FORMATS = (
 )
 
 
+def shard_option(command: Command) -> Command:
+    """Add the option that chooses a share of the images; `Shard.parse` reads it."""
+    text = "Do only part I of N, from 1/N to N/N; `lhtclip merge` joins the parts."
+    return _add(command, (click.option("--shard", metavar="I/N", help=text),))
+
+
 def format_options(command: Command) -> Command:
     """Add the options that say how files are wanted; `output_options` reads them."""
     return _add(command, _FORMATS)

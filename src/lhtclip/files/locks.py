@@ -18,18 +18,19 @@ _logger = logging.getLogger("lhtclip")
 
 
 @contextmanager
-def locked(file: Path, *, busy: str) -> Generator[None, None, None]:
+def locked(file: Path, *, busy: str, patience: float = 0) -> Generator[None, None, None]:
     """Hold a lock file, whose folder is created if needed; the lock ends with the process.
 
     Args:
         file: The lock file.
         busy: What the error says where another process holds it.
+        patience: Seconds to wait for another process.
 
     Raises:
         OutputError: Another process holds it.
         InputError: It cannot be written.
     """
-    lock = FileLock(file, timeout=0)
+    lock = FileLock(file, timeout=patience)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -43,3 +44,16 @@ def locked(file: Path, *, busy: str) -> Generator[None, None, None]:
         yield
     finally:
         lock.release()
+
+
+def is_locked(file: Path) -> bool:
+    """Say whether another process holds a lock file that exists."""
+    lock = FileLock(file, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from lhtclip.batch.chunks import Shard
 from lhtclip.batch.plan import check_folder, plan_jobs
 from lhtclip.cli.options import (
     check_numbers,
@@ -16,6 +17,7 @@ from lhtclip.cli.options import (
     model_options,
     output_options,
     reading_options,
+    shard_option,
     vocabulary_of,
 )
 from lhtclip.formats import SINKS, open_sinks
@@ -87,6 +89,7 @@ from lhtclip.formats import SINKS, open_sinks
     is_flag=True,
     help="Label all images again, and replace results of other classes.",
 )
+@shard_option
 @format_options
 @machine_options
 @engine_options
@@ -103,6 +106,7 @@ def command(
     out: str,
     formats: str,
     overwrite: bool,
+    shard: str | None,
     as_json: bool,
     quiet: bool,
     **given: Any,
@@ -123,6 +127,7 @@ def command(
         classes, classes_file, background=background, threshold=given["threshold"]
     )
     sinks, folder = open_sinks(formats, vocabulary, output_options(given)), Path(out)
+    part = Shard.parse(shard) if shard else None
     check_folder(folder)
     jobs = plan_jobs(images, folder, sinks)
 
@@ -136,6 +141,7 @@ def command(
         sinks,
         config=config_of(given),
         overwrite=overwrite,
+        shard=part,
         as_json=as_json,
         quiet=quiet,
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from lhtclip.batch.chunks import Shard
 from lhtclip.batch.label_files import label_jobs
 from lhtclip.batch.plan import Job
 from lhtclip.batch.summary import LabelledImage, RunSummary
@@ -28,6 +30,7 @@ def segment_all(
     *,
     config: SegmenterConfig,
     overwrite: bool,
+    shard: Shard | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -47,6 +50,7 @@ def segment_all(
             sinks,
             config=config,
             overwrite=overwrite,
+            shard=shard,
             on_image=reporter.image,
             on_progress=reporter.progress,
         )
@@ -57,6 +61,8 @@ def segment_all(
     else:
         for path in summary.files:
             print_path(path)
+    if shard and not quiet:
+        say(f"Shard {shard} is done. Once all are: lhtclip merge {shlex.quote(str(out))}")
     return _exit_code(summary)
 
 
