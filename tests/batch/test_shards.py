@@ -120,9 +120,7 @@ def test_interrupted_shards_end_with_the_same_bytes(
     label_files(photos, "dog, sky", tmp_path / "whole", **given)
     out, shards = tmp_path / "parts", [Shard(1, 2), Shard(2, 2)]
     with pytest.raises(KeyboardInterrupt):
-        label_files(
-            photos, "dog, sky", out, shard=shards[0], on_image=stop_after(images), **given
-        )
+        label_files(photos, "dog, sky", out, shard=shards[0], on_image=stop_after(images), **given)
     (out / "a/.lhtclip-0123").write_bytes(b"half")  # as kill -9 would leave it
     merged = merge_shards(out)
     assert merged.missing

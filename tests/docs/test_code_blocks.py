@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SCENES = ROOT / "src" / "lhtclip" / "data" / "scenes"
 REASONS = {
+    "a cluster": "needs several machines; tests/batch and tests/cli run the commands",
     "a server": "needs a running server; tests/server runs the calls",
     "a shell": "other programs than lhtclip",
     "the network": "downloads a checkpoint",

@@ -223,6 +223,7 @@ class EvaluateOptions(ModelOptions):
     gallery: int
     out: str
     overwrite: bool
+    shard: str | None
     as_json: bool
 
     def check_numbers(self) -> None:

@@ -39,17 +39,16 @@ def describe(
         Shares are in [0, 1]; None if there is nothing to measure.
     """
     encoder = segmenter.encoder
-    confusion, trimap = evaluation.confusion, evaluation.trimap
     return {
         "dataset": evaluation.dataset.name,
         "images": evaluation.images,
         "published_images": published,
-        "mean_iou": _share(confusion.mean_iou),
-        "pixel_accuracy": _share(confusion.pixel_accuracy),
-        "trimap_mean_iou": _share(trimap.mean_iou) if trimap else None,
-        "classes": _classes(confusion, trimap),
-        "seconds": evaluation.seconds,
-        "images_per_second": evaluation.images_per_second,
+        **measured(
+            evaluation.confusion,
+            evaluation.trimap,
+            images=evaluation.images,
+            seconds=evaluation.seconds,
+        ),
         "model": model,
         "method": {
             "name": encoder.method.name,
@@ -63,6 +62,21 @@ def describe(
         "settings": dict(evaluation.settings),
         "versions": versions(),
         "hardware": hardware(segmenter.checkpoint.model.vision.positions.device),
+    }
+
+
+def measured(
+    confusion: Confusion, trimap: Confusion | None, *, images: int, seconds: float
+) -> Document:
+    """Return the part of a run's description that its counts decide; see `describe`."""
+    return {
+        "images": images,
+        "mean_iou": _share(confusion.mean_iou),
+        "pixel_accuracy": _share(confusion.pixel_accuracy),
+        "trimap_mean_iou": _share(trimap.mean_iou) if trimap else None,
+        "classes": _classes(confusion, trimap),
+        "seconds": seconds,
+        "images_per_second": images / max(seconds, 1e-9),
     }
 
 

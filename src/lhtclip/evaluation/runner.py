@@ -6,15 +6,18 @@ with them the last bit of every logit, are the same with and without an interrup
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lhtclip.batch.chunks import Shard
+from lhtclip.batch.entries import HIDDEN
 from lhtclip.datasets.dataset import Dataset, Sample, Truth
 from lhtclip.datasets.samples import check_vocabulary, choose_samples, labels_of_set
 from lhtclip.errors import InputError
@@ -98,6 +101,7 @@ def evaluate(
     trimap: int = 0,
     predictions: bool = False,
     overwrite: bool = False,
+    shard: Shard | None = None,
     progress: Callable[[Running], None] | None = None,
 ) -> Evaluation:
     """Label the images of a data set and compare the labels with the ground truth.
@@ -113,6 +117,7 @@ def evaluate(
         trimap: Half the width of the band along true boundaries in pixels; 0 for none.
         predictions: Write labels into the folder, `<data set>/<key>.png`.
         overwrite: Start over, whatever the folder holds.
+        shard: Only this share of the images, in whole chunks; `merge_evaluations` adds them up.
         progress: Called before the first image and after each.
 
     Raises:
@@ -120,17 +125,18 @@ def evaluate(
             folder has counts of other settings. Earlier counts stay in the folder.
     """
     _check(folder, workers=workers, chunk=chunk, trimap=trimap, predictions=predictions)
-    dataset = choose_samples(dataset)
-    check_vocabulary(dataset, vocabulary)
+    whole = choose_samples(dataset)
+    check_vocabulary(whole, vocabulary)
+    dataset = replace(whole, samples=_share(whole.samples, shard, chunk)) if shard else whole
     tally, settings = Tally(dataset.names, with_trimap=trimap > 0), dict[str, Any]()
     if folder is not None:
         settings = decisive_settings(
-            segmenter, dataset, vocabulary, chunk=chunk, trimap=trimap, predictions=predictions
+            segmenter, whole, vocabulary, chunk=chunk, trimap=trimap, predictions=predictions
         )
         if overwrite:
-            _remove(folder, dataset)
-        elif counts_file(folder, dataset).exists():
-            tally = Tally.load(counts_file(folder, dataset), settings=settings)
+            _remove(folder, dataset, shard)
+        elif counts_file(folder, dataset.name, shard).exists():
+            tally = Tally.load(counts_file(folder, dataset.name, shard), settings=settings)
 
     def count(sample: Sample, truth: Truth, result: Segmentation) -> Counts:
         labels = labels_of_set(sample, result.labels)
@@ -146,14 +152,21 @@ def evaluate(
             seconds = time.perf_counter() - start
             progress(Running(tally.images, len(keys), already, seconds, tally.confusion.mean_iou))
 
+    def save() -> None:
+        if folder is not None:
+            file = counts_file(folder, dataset.name, shard)
+            tally.save(file, keys=keys, settings=settings)
+
     report()
+    if not keys:  # of a shard that has no share
+        save()
     for counts in count_samples(
         segmenter, dataset.samples[already:], vocabulary, count, chunk=chunk, workers=workers
     ):
         tally.add(counts)
         tally.seconds = before + time.perf_counter() - start
-        if folder is not None and (tally.images % chunk == 0 or tally.images == len(keys)):
-            tally.save(counts_file(folder, dataset), keys=keys, settings=settings)
+        if tally.images % chunk == 0 or tally.images == len(keys):
+            save()
         report()
     return Evaluation(
         dataset=dataset,
@@ -165,9 +178,16 @@ def evaluate(
     )
 
 
-def counts_file(folder: Path, dataset: Dataset) -> Path:
-    """Return the file of a data set's counts."""
-    return folder / f"{dataset.name}.confusion.npz"
+def counts_file(folder: Path, dataset: str, shard: Shard | None = None) -> Path:
+    """Return the file of a data set's counts, or of those of a shard."""
+    if shard is None:
+        return folder / f"{dataset}.confusion.npz"
+    return shards_folder(folder) / dataset / f"{shard.number}-of-{shard.count}.npz"
+
+
+def shards_folder(folder: Path) -> Path:
+    """Return where shards leave their counts, in a folder for each data set."""
+    return folder / HIDDEN / "evaluations"
 
 
 def prediction_file(folder: Path, dataset: Dataset, sample: Sample) -> Path:
@@ -183,6 +203,11 @@ def _check(
             raise InputError(f"{name} must be at least {least}, not {value}.")
     if predictions and folder is None:
         raise InputError("Predictions need a folder: give one.")
+
+
+def _share(samples: Sequence[Sample], shard: Shard, chunk: int) -> tuple[Sample, ...]:
+    chunks = [samples[start : start + chunk] for start in range(0, len(samples), chunk)]
+    return tuple(sample for part in shard.of(chunks) for sample in part)
 
 
 def _count(sample: Sample, truth: Truth, labels: Labels, *, classes: int, trimap: int) -> Counts:
@@ -210,10 +235,12 @@ def _write_labels(path: Path, labels: Labels, vocabulary: Vocabulary) -> None:
     write_atomically(path, encode_labels(labels.astype(label_dtype(classes)), colours))
 
 
-def _remove(folder: Path, dataset: Dataset) -> None:
+def _remove(folder: Path, dataset: Dataset, shard: Shard | None) -> None:
     """Drop old results first; old ones among new ones would look like a finished run."""
+    if shard is None:
+        shutil.rmtree(shards_folder(folder) / dataset.name, ignore_errors=True)
     old = [prediction_file(folder, dataset, sample) for sample in dataset.samples]
-    for path in (counts_file(folder, dataset), *old):
+    for path in (counts_file(folder, dataset.name, shard), *old):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:

@@ -47,6 +47,7 @@ class Tally:
         trimap: Counts of the pixels along true boundaries.
         image_iou: Mean IoU of each image, in order.
         seconds: Time spent on them, in all sessions.
+        keys: Keys of the images that `load` found counted.
     """
 
     def __init__(self, names: Sequence[str], *, with_trimap: bool) -> None:
@@ -55,6 +56,7 @@ class Tally:
         self.trimap = Confusion(names) if with_trimap else None
         self.image_iou: list[float] = []
         self.seconds = 0.0
+        self.keys: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -110,7 +112,8 @@ class Tally:
                 tally.trimap.matrix = _matrix(arrays["trimap"], like=tally.trimap.matrix)
             tally.image_iou = arrays["image_iou"].tolist()
             tally.seconds = float(arrays["seconds"])
-            if len(tally.image_iou) != len(arrays["keys"]):
+            tally.keys = tuple(arrays["keys"].tolist())
+            if len(tally.image_iou) != len(tally.keys):
                 raise ValueError("it counts other pictures than it names")
             changed = differences(parse_json(str(arrays["settings"])), settings)
         except Exception as error:  # damaged archives raise errors of many kinds

@@ -13,6 +13,7 @@ from lhtclip.cli.options import (
     engine_options,
     machine_options,
     model_options,
+    shard_option,
     switch,
 )
 
@@ -90,6 +91,7 @@ _AS_PUBLISHED = "  [default: the protocol's]"
 )
 @click.option("--out", metavar="DIR", default="evaluation", help="Output folder.")
 @click.option("--overwrite", is_flag=True, help="Start over, and replace the results in --out.")
+@shard_option
 @machine_options
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document about the run.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from lhtclip.batch.chunks import Shard
 from lhtclip.checkpoints.hub import canonical_name
 from lhtclip.cli.console import Progress, print_table, say
 from lhtclip.cli.load import check_model, load_model, warn_if_bundled
@@ -23,6 +25,7 @@ from lhtclip.engines import check_engine
 from lhtclip.errors import InputError
 from lhtclip.evaluation.gallery import write_gallery
 from lhtclip.evaluation.measure import segmenter_by
+from lhtclip.evaluation.merge import write_part
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.published_protocols import protocol_for, publication_of
 from lhtclip.evaluation.report import Document, describe, markdown, summary
@@ -61,6 +64,7 @@ def evaluate_all(options: EvaluateOptions) -> None:
     Raises:
         LhtClipError: Settings, model, data or output folder cannot be used. Counts so far are kept.
     """
+    shard = _shard(options)
     check_model(options)
     tasks = [_plan(name, options) for name in dict.fromkeys(options.names)]
     _check_distinct([task.dataset for task in tasks])
@@ -73,12 +77,25 @@ def evaluate_all(options: EvaluateOptions) -> None:
         options.engine, graph=options.graph, device=options.device, dtype=options.dtype
     )  # the engine comes later: the method may have other settings on some data sets
     model = load_model(replace(options, device=device, dtype=dtype, engine="torch", graph=None))
-    documents = [_run(task, model, options) for task in tasks]
-    write_atomically(Path(options.out) / "report.md", markdown(documents).encode())
+    documents = [_run(task, model, options, shard) for task in tasks]
     if options.as_json:
         click.echo(json.dumps({"datasets": documents}, indent=2))
-    else:
+    if shard is not None:
+        say(f"Shard {shard} is done. Once all are: lhtclip merge {shlex.quote(options.out)}")
+        return
+    write_atomically(Path(options.out) / "report.md", markdown(documents).encode())
+    if not options.as_json:
         print_table(*summary(documents))
+
+
+def _shard(options: EvaluateOptions) -> Shard | None:
+    if options.shard and (options.overwrite or options.gallery):
+        name = "--overwrite" if options.overwrite else "--gallery"
+        raise InputError(
+            f"{name} does not go with --shard. Choose another folder (--out), or run the command "
+            "without --shard after `lhtclip merge`."
+        )
+    return Shard.parse(options.shard) if options.shard else None
 
 
 def _plan(name: str, options: EvaluateOptions) -> _Task:
@@ -159,7 +176,7 @@ def _check(dataset: Dataset, *, quiet: bool) -> None:
             say(f"doubtful: {finding.text}")
 
 
-def _run(task: _Task, model: Segmenter, options: EvaluateOptions) -> Document:
+def _run(task: _Task, model: Segmenter, options: EvaluateOptions, shard: Shard | None) -> Document:
     """Evaluate on one data set and write its results."""
     dataset, out = task.dataset, Path(options.out)
     segmenter = segmenter_by(
@@ -190,6 +207,7 @@ def _run(task: _Task, model: Segmenter, options: EvaluateOptions) -> Document:
             trimap=options.trimap,
             predictions=options.predictions,
             overwrite=options.overwrite,
+            shard=shard,
             progress=_report_to(progress),
         )
     document = describe(
@@ -200,6 +218,9 @@ def _run(task: _Task, model: Segmenter, options: EvaluateOptions) -> Document:
         published=dataset.published or len(dataset.samples),
         deviations=task.deviations,
     )
+    if shard:
+        write_part(out, shard, document)
+        return document
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     write_atomically(written, text.encode())
     if options.gallery:
