@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import lhtclip.batch.run
+import lhtclip.batch.reading
 import lhtclip.cli.segment.run
 from lhtclip.output.png import decode_labels
 from lhtclip.output.scores import decode_scores
@@ -137,9 +137,9 @@ def test_a_stopped_run_goes_on(
     assert len(results) == 2 * done + 1  # an image's files are all there, or none is
     assert 2 <= done < 16
 
-    read, opened = lhtclip.batch.run.read_image, []
+    read, opened = lhtclip.batch.reading.read_image, []
     monkeypatch.setattr(
-        lhtclip.batch.run,
+        lhtclip.batch.reading,
         "read_image",
         lambda path, **options: (opened.append(path.name), read(path, **options))[1],
     )
@@ -147,8 +147,11 @@ def test_a_stopped_run_goes_on(
     outcome = segment("shots", "--out", "out")
     assert outcome.code == 0
     assert f"{done} of 16 images are done already" in outcome.err
-    assert len(opened) == 16 - done
     assert len(files_below(tmp_path / "out")) == 33
+    assert len(opened) == len(set(opened)) + 1  # once more where a chunk was interrupted
+    opened.clear()
+    segment("shots", "--out", "out")
+    assert opened == []
 
 
 def test_resume_makes_what_is_missing(segment: Any, draw: Any, tmp_path: Path) -> None:
