@@ -109,6 +109,16 @@ def test_int8_is_smaller_and_near(exported: Exported, tmp_path: Path) -> None:
     assert GraphDescription.read(path) == GraphDescription.read(exported.path)
 
 
+def test_an_int8_graph_sees_each_window_by_itself(exported: Exported, tmp_path: Path) -> None:
+    rounded = round_weights(exported.path, tmp_path / "int8.onnx")
+    run = GraphEncoder("onnx int8", open_graph(rounded), exported.encoder)
+    one = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    alone, beside = run(one), run(torch.cat([one, 30 * torch.ones_like(one)]))
+    assert torch.equal(alone[0], beside[0])
+    together = GraphEncoder("onnx", open_graph(rounded), exported.encoder)
+    assert not torch.equal(alone[0], together(torch.cat([one, 30 * torch.ones_like(one)]))[0])
+
+
 def test_a_graph_says_what_it_was_made_from(exported: Exported) -> None:
     encoder, path = exported.encoder, exported.path
     description = GraphDescription.read(path)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from lhtclip.files.forks import fork_safe_lock
+
 _STDERR = 2
 _MOST_BYTES = 4096
-_lock = threading.Lock()  # stderr belongs to the whole process
+_lock = fork_safe_lock()  # stderr belongs to the whole process
 
 
 @contextmanager
@@ -23,8 +25,10 @@ def c_messages_caught() -> Generator[list[str], None, None]:
     lines: list[str] = []
     with _lock:
         try:
-            kept = os.dup(_STDERR)
-        except OSError:  # closed, as with `2>&-`
+            kept = os.dup(_STDERR) if sys.__stderr__ else None
+        except OSError:
+            kept = None
+        if kept is None:  # closed, as with `2>&-`: a file may have its number by now
             yield lines
             return
         try:

@@ -6,7 +6,6 @@ import io
 import logging
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +17,7 @@ from PIL.ImageFile import ImageFile
 
 from lhtclip.errors import InputError
 from lhtclip.files.c_messages import c_messages_caught
+from lhtclip.files.forks import fork_safe_lock
 from lhtclip.files.regular_files import open_regular
 
 MAX_PIXELS = 178_956_970  # the count above which Pillow itself suspects a decompression bomb
@@ -40,7 +40,7 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b
 _PILLOW_LIMIT = 89_478_485  # above this many pixels Pillow warns, at opening and at loading
 _COUNTED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # a JPEG's further frames are gain maps, previews
 _OVERVIEW = 254  # the tag of a TIFF's page that says it is a smaller copy
-_limit_lock = threading.Lock()
+_limit_lock = fork_safe_lock()
 _logger = logging.getLogger("lhtclip")
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # it logs what it raises too
 

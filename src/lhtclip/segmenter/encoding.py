@@ -73,9 +73,10 @@ def _encoded(
         yield key, planned, part
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: users train on embeddings
 def _embed(parts: SegmenterParts, images: list[PlannedImage]) -> list[Tensor]:
     """Run the encoder on the windows of all images; one tensor for each image."""
+    parts.enter_process()
     cut = partial(windows_of, checkpoint=parts.checkpoint, most=parts.windows_at_once)
     if images[1:]:  # together they are no more than fit at once
         embeddings = parts.runner(torch.cat([part for each in images for part in cut(each)]))

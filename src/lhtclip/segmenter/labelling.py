@@ -51,7 +51,7 @@ def label(
     )
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def probabilities(
     parts: SegmenterParts,
     encoded: EncodedImage,
@@ -75,6 +75,7 @@ def probabilities(
 
 def _cosines(parts: SegmenterParts, encoded: EncodedImage, vocabulary: Vocabulary) -> Tensor:
     """Compare patches with prompts: (window rows, columns, grid rows, columns, prompts)."""
+    parts.enter_process()
     texts = parts.texts.encode(vocabulary.queries)
     if encoded.embeddings.shape[-1] != texts.shape[-1]:
         raise InputError(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.device import dtype_name
@@ -14,7 +17,7 @@ from lhtclip.config import SegmenterConfig
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import run_by
-from lhtclip.errors import unknown
+from lhtclip.errors import InputError, unknown
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.settings import PLAIN, ReadingSettings
 from lhtclip.image.windows import WindowSettings
@@ -68,6 +71,7 @@ class SegmenterParts:
         self.max_pixels = max_pixels
         self.reading = reading
         self._config = config
+        self._process = os.getpid()
 
     @classmethod
     def from_config(
@@ -189,6 +193,24 @@ class SegmenterParts:
         """Sixteen hexadecimal digits: equal if all that labels depend on is, see `settings`."""
         content = json.dumps(self.settings(), sort_keys=True).encode()
         return hashlib.sha256(content).hexdigest()[:16]
+
+    def enter_process(self) -> None:
+        """In a forked child go on with one thread: those of torch live in the parent only.
+
+        Raises:
+            InputError: The engine or the device cannot be used after a fork.
+        """
+        if os.getpid() == self._process:
+            return
+        engine, device = self.runner.engine, self.checkpoint.model.vision.device.type
+        if (engine, device) != ("torch", "cpu"):
+            raise InputError(
+                f"This process was forked after the segmenter was loaded, and the engine "
+                f"{engine!r} on {device} does not survive a fork. Load the segmenter in each "
+                "process, or start processes with the method 'spawn'."
+            )
+        torch.set_num_threads(1)
+        self._process = os.getpid()
 
     @property
     def windows_at_once(self) -> int:

@@ -44,7 +44,7 @@ class PromptTokenizer(Protocol):
         ...
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: users train on embeddings
 def encode_queries(
     text_tower: PromptTower,
     tokenizer: PromptTokenizer,
