@@ -22,6 +22,17 @@ _FLAGS = [
 ]
 
 
+_TOOLS = Path(__file__).parents[2] / ".browser"
+
+
+def npm_package(name: str) -> Path:
+    """Return the folder of a package that `make test-browser` unpacks; skip where it is not."""
+    folder = _TOOLS / name / "package"
+    if not folder.is_dir():
+        pytest.skip(f"needs the npm package {name}: make test-browser")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
     """Start `lhtclip serve` on a free port and return its address."""

@@ -29,7 +29,7 @@ _DROP = """([name, data]) => {
 
 def answered(page: Any) -> None:
     """Wait until the labels of the latest question are on the screen."""
-    page.wait_for_selector("body[data-answered]:not([data-answered=''])", timeout=30_000)
+    page.wait_for_selector("body[data-answered]:not([data-answered=''])", timeout=120_000)
 
 
 def ask(page: Any, words: str) -> None:

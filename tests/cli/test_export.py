@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lhtclip.static_page.runtime import FILES
 from tests.cli.conftest import Draw, Run
 
 
@@ -73,3 +74,31 @@ def test_the_graph_is_part_of_the_record(segment: Run, draw: Draw) -> None:
     ran = segment(draw("b.png"), "--out", "out", "--engine", "onnx", "--graph", "a.onnx")
     assert ran.code == 2
     assert "graph" in ran.err
+
+
+def test_a_page_without_a_server(lhtclip: Run, checkpoint: Path) -> None:
+    """The browser itself is in `tests/browser`; here everything that it needs is written."""
+    page = ("export", "--page", "site", "--model", checkpoint)
+    runtime = Path("package/dist")
+    ran = lhtclip(*page, "--runtime", "package")
+    assert (ran.code, ran.out) == (2, "")
+    assert "package is not the npm package onnxruntime-web" in ran.err
+    runtime.mkdir(parents=True)
+    for name in FILES:
+        (runtime / name).write_bytes(b"runtime")
+    ran = lhtclip(*page, "--runtime", "package", "--out", "a.onnx")
+    assert (ran.code, "not both" in ran.err) == (2, True)
+    ran = lhtclip(*page, "--runtime", "package", "--templates", "plain")
+    assert ran.code == 0, ran.err
+    assert ran.paths == [Path("site")]
+    about = json.loads(Path("site/model/model.json").read_text(encoding="utf-8"))
+    assert about["templates"] == ["{}"]
+    assert [each["lht"] for each in about["variants"]] == [True, False]
+    for name in ("text.onnx", "tokenizer.json", *(each["file"] for each in about["variants"])):
+        assert Path("site/model", name).stat().st_size > 1000
+    html = Path("site/index.html").read_text(encoding="utf-8")
+    assert "http-equiv" in html
+    assert 'src="page/main.js"' in html
+    assert "worker.js" in Path("site/page/api.js").read_text(encoding="utf-8")
+    ran = lhtclip(*page, "--runtime", "package")
+    assert (ran.code, "site exists and is not an empty folder" in ran.err) == (2, True)

@@ -42,5 +42,5 @@ class TextTower(PromptTower):
             end = token_ids.argmax(dim=1)
         else:
             end = (token_ids == self.config.eos_token_id).int().argmax(dim=1)
-        rows = torch.arange(len(x), device=x.device)
+        rows = torch.arange(x.shape[0], device=x.device)
         return self.projection(self.final_norm(x[rows, end]))

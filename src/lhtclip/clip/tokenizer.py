@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer as _Tokenizer
@@ -63,6 +65,10 @@ class Tokenizer:
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each prompt, its end token last."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(prompts))]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of an equivalent `tokenizer.json`."""
+        return json.loads(self._tokenizer.to_str())
 
     def beyond(self, prompt: str) -> str:
         """Return the end of a prompt that does not fit into the context; "" where all does."""

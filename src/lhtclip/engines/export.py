@@ -6,11 +6,7 @@ whole patches, and any number of words. It is compared with torch before it is w
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +20,7 @@ from lhtclip.encoder import DenseEncoder
 from lhtclip.engines.graph_description import KEY, GraphDescription
 from lhtclip.engines.int8 import round_weights
 from lhtclip.engines.onnx_runtime import open_graph
+from lhtclip.engines.tracing import trace
 from lhtclip.errors import InputError, LhtClipError
 from lhtclip.extras import import_extra
 from lhtclip.files import unwritable
@@ -32,7 +29,6 @@ from lhtclip.files.temporaries import temporary_beside
 PIXELS, TEXTS, LOGITS = "pixels", "texts", "logits"
 TOLERANCE = 1e-3  # between the cosines of a graph and of torch
 _MOST_PATCHES = 4096  # along one side of a window
-_MOST_BYTES = 1.9e9  # of weights in one file; the limit of protobuf is 2 GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +137,8 @@ def _trace(encoder: DenseEncoder, path: Path, description: GraphDescription) -> 
         PIXELS: {0: Dim("batch"), 2: patch * rows, 3: patch * columns},
         TEXTS: {0: Dim("queries")},
     }
-    with torch.inference_mode(mode=False), torch.no_grad(), _quiet():
-        program = torch.onnx.export(
-            LogitsGraph(encoder).eval(),
-            example,
-            dynamo=True,
-            verbose=False,
-            input_names=[PIXELS, TEXTS],
-            output_names=[LOGITS],
-            dynamic_shapes=shapes,
-        )
-    if program is None:
-        raise LhtClipError("torch.onnx.export gave no graph.")
-    program.model.metadata_props[KEY] = description.to_json()
-    weights = sum(each.numel() * each.element_size() for each in vision.parameters())
-    program.save(path, external_data=weights > _MOST_BYTES)
-    return path
+    metadata = {KEY: description.to_json()}
+    return trace(LogitsGraph(encoder), example, shapes, LOGITS, path, metadata=metadata)
 
 
 def _compare(encoder: DenseEncoder, path: Path) -> Agreement:
@@ -175,17 +157,3 @@ def _compare(encoder: DenseEncoder, path: Path) -> Agreement:
         differences.append((found - wanted).abs().max())
         cosines.append(F.cosine_similarity(found, wanted, dim=-1).flatten())
     return Agreement(float(torch.stack(differences).max()), float(torch.cat(cosines).mean()))
-
-
-@contextmanager
-def _quiet() -> Generator[None, None, None]:
-    """Silence the exporter's warnings about its own libraries."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

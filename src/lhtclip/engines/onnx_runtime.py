@@ -20,7 +20,22 @@ _ERRORS_ONLY = 3
 
 
 def open_graph(path: Path) -> Run:
-    """Load a graph, with as many threads as torch has.
+    """Load a graph of `export_graph`, with as many threads as torch has.
+
+    Raises:
+        MissingDependencyError: The package `onnxruntime` is not installed.
+    """
+    session = open_session(path)
+    names = [each.name for each in session.get_inputs()]
+
+    def run(pixels: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[np.float32]:
+        return session.run(None, dict(zip(names, (pixels, texts), strict=True)))[0]
+
+    return run
+
+
+def open_session(path: Path) -> Any:
+    """Load any graph, with as many threads as torch has.
 
     Raises:
         MissingDependencyError: The package `onnxruntime` is not installed.
@@ -31,10 +46,4 @@ def open_graph(path: Path) -> Run:
     options.intra_op_num_threads = torch.get_num_threads()
     # Its threads would go on spinning after a batch, on the cores that decoding needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session: Any = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
-
-    def run(pixels: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[np.float32]:
-        return session.run(None, dict(zip(names, (pixels, texts), strict=True)))[0]
-
-    return run
+    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

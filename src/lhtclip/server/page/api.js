@@ -30,6 +30,23 @@ async function call(path, options = {}) {
   throw error;
 }
 
+function bytes(base64) {
+  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+}
+
+// Class indices from their PNG.
+async function indices(png) {
+  const bitmap = await createImageBitmap(new Blob([png], { type: "image/png" }), {
+    colorSpaceConversion: "none",
+    premultiplyAlpha: "none",
+  });
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0);
+  const pixels = new Uint32Array(context.getImageData(0, 0, bitmap.width, bitmap.height).data.buffer);
+  return Uint8Array.from(pixels, (pixel) => pixel & 255);
+}
+
 async function json(path, body, signal) {
   const options = body && {
     method: "POST",
@@ -50,10 +67,18 @@ export const server = {
         signal,
       })
     ).json(),
-  segment: (id, question, signal) => json(`/v1/images/${id}/segment`, question, signal),
+  segment: async (id, question, signal) => {
+    const answer = await json(`/v1/images/${id}/segment`, question, signal);
+    return { ...answer, labels: await indices(bytes(answer.labels)) };
+  },
+  files: async (id, question, include) => {
+    const answer = await json(`/v1/images/${id}/segment`, { ...question, include });
+    for (const name of ["labels", "overlay"]) answer[name] = answer[name] && bytes(answer[name]);
+    return answer;
+  },
   probe: (id, question, signal) => json(`/v1/images/${id}/probe`, question, signal),
   view: (id, question, signal) => json(`/v1/images/${id}/view`, question, signal),
-  methods: () => json("/v1/methods"),
+  methods: async () => ({ ...(await json("/v1/methods")), switches: ["ssr", "atr", "she"] }),
   models: () => json("/v1/models"),
   examples: async () => (await json("/v1/examples")).examples,
   example: async (name) => (await call(`/v1/examples/${name}`)).blob(),

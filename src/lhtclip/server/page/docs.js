@@ -22,7 +22,7 @@ function body(operation, document) {
   });
 }
 
-const document_ = await (await fetch("/openapi.json")).json();
+const document_ = await (await fetch("openapi.json")).json();
 const sections = Object.entries(document_.paths).flatMap(([path, operations]) =>
   Object.entries(operations).map(([verb, operation]) => {
     const section = element("section", "");

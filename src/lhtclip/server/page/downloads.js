@@ -7,22 +7,23 @@ const at = (id) => document.getElementById(id);
 export function connectDownloads({ state, words, question, fail }) {
   const stem = () => state.name.replace(/\.[^.]*$/, "") || "image";
   const pane = () => state.panes[0];
-  const ask = (include) => server.segment(state.id, question(pane(), { include }));
+  const ask = (include) => server.files(state.id, question(pane()), include);
 
   const makers = {
-    labels: async () => save(bytes((await ask(["labels"])).labels), "image/png", `${stem()}.png`),
+    labels: async () => save((await ask(["labels"])).labels, "image/png", `${stem()}.png`),
     overlay: async () =>
-      save(bytes((await ask(["overlay"])).overlay), "image/jpeg", `${stem()}.overlay.jpg`),
+      save((await ask(["overlay"])).overlay, "image/jpeg", `${stem()}.overlay.jpg`),
     polygons: async () => {
       const { polygons, width, height } = await ask(["polygons"]);
       save(JSON.stringify({ width, height, polygons }), "application/json", `${stem()}.polygons.json`);
     },
     coco: async () => {
-      const { rle, width, height, classes } = await ask(["rle"]);
+      const { rle, width, height, classes, background } = await ask(["rle"]);
+      const categories = classes.filter(({ index }) => index !== background);
       const document = {
         images: [{ id: 1, file_name: state.name, width, height }],
         annotations: rle.map((each) => ({ ...each, image_id: 1 })),
-        categories: classes.map(({ index, name }) => ({ id: index + 1, name, supercategory: "" })),
+        categories: categories.map(({ name }, i) => ({ id: i + 1, name, supercategory: "" })),
       };
       save(JSON.stringify(document), "application/json", `${stem()}.coco.json`);
     },
@@ -57,8 +58,7 @@ function asPython({ model, name }, words, { background, threshold, method, lht }
     background && `background=${JSON.stringify(background)}`,
     threshold && `threshold=${threshold}`,
   ].filter(Boolean);
-  const all = Object.values(lht ?? {});
-  const techniques = all.every(Boolean) ? "" : all.some(Boolean) ? "" : ", lht=False";
+  const techniques = techniquesInPython(Object.entries(lht ?? {}));
   const chosen = method ? `, method=${JSON.stringify(method)}` : "";
   return [
     "from lhtclip import Segmenter",
@@ -68,6 +68,13 @@ function asPython({ model, name }, words, { background, threshold, method, lht }
     'result.save("labels.png")',
     "",
   ].join("\n");
+}
+
+function techniquesInPython(switches) {
+  if (switches.every(([, on]) => on)) return "";
+  if (switches.every(([, on]) => !on)) return ", lht=False";
+  const off = switches.filter(([, on]) => !on).map(([name]) => `"${name}": False`);
+  return `, lht={${off.join(", ")}}`;
 }
 
 function asCommand({ model, name }, words, { background, threshold, method, lht }) {
@@ -81,8 +88,6 @@ function asCommand({ model, name }, words, { background, threshold, method, lht 
 }
 
 const quote = (text) => `'${String(text).replaceAll("'", `'"'"'`)}'`;
-
-const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 
 async function mask({ labels, width, height }, index) {
   const canvas = new OffscreenCanvas(width, height);

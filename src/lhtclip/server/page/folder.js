@@ -55,9 +55,9 @@ export function connectFolder({ upload, words, question, fail }) {
     for (const word of words.all) classes.add(new Option(word.split("|")[0]));
     for (const [i, each] of items.entries()) {
       const { id } = await server.open(each.name);
-      const answer = await server.segment(id, { ...asked, include: ["overlay"] });
+      const answer = await server.files(id, asked, ["overlay"]);
       each.shares = Object.fromEntries(answer.classes.map(({ name, share }) => [name, share]));
-      each.picture.src = `data:image/jpeg;base64,${answer.overlay}`;
+      each.picture.src = URL.createObjectURL(new Blob([answer.overlay], { type: "image/jpeg" }));
       at("folder-status").textContent = `${i + 1} of ${items.length} labelled.`;
       filter();
     }

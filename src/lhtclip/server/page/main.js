@@ -4,7 +4,7 @@ import { server } from "./api.js";
 import { connectDownloads } from "./downloads.js";
 import { connectFolder } from "./folder.js";
 import { Legend } from "./legend.js";
-import { decodeLabels, paint, paintView } from "./painter.js";
+import { paint, paintView } from "./painter.js";
 import { Pane } from "./pane.js";
 import { connectPointer } from "./pointer.js";
 import { Words } from "./words.js";
@@ -64,9 +64,8 @@ async function answer() {
     const answers = await Promise.all(
       shown().map((pane) => server.segment(state.id, question(pane), stop.signal)),
     );
-    const labels = await Promise.all(answers.map((each) => decodeLabels(each.labels)));
     if (turn !== state.turn) return;
-    shown().forEach((pane, i) => (pane.result = { ...answers[i], ...labels[i] }));
+    shown().forEach((pane, i) => (pane.result = answers[i]));
     await look();
     const milliseconds = Math.round(performance.now() - started);
     document.body.dataset.answered = String(turn); // for tests: this question is on the screen
@@ -237,14 +236,13 @@ function connect() {
 
 async function start() {
   connect();
+  at("api").hidden = Boolean(server.local);
+  server.onProgress?.((text) => (at("status").textContent = text));
   try {
-    const [{ models }, { methods, default: own }] = await Promise.all([
-      server.models(),
-      server.methods(),
-    ]);
+    const [{ models }, offered] = await Promise.all([server.models(), server.methods()]);
     at("model").textContent = `Model: ${models[0].name}`;
     state.model = models[0].name;
-    for (const pane of state.panes) pane.build(at("panes"), methods, own);
+    for (const pane of state.panes) pane.build(at("panes"), offered);
   } catch (error) {
     fail(error);
   }

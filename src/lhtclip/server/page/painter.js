@@ -1,20 +1,5 @@
 // Class indices become colours in the browser, so opacity, edges and hidden classes need no server.
 
-export async function decodeLabels(base64) {
-  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }), {
-    colorSpaceConversion: "none",
-    premultiplyAlpha: "none",
-  });
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  const pixels = new Uint32Array(context.getImageData(0, 0, bitmap.width, bitmap.height).data.buffer);
-  const labels = new Uint8Array(pixels.length);
-  for (let i = 0; i < pixels.length; i++) labels[i] = pixels[i] & 255;
-  return { labels, width: bitmap.width, height: bitmap.height };
-}
-
 export function paint(canvas, image, result, { opacity, edges, visible }) {
   const { width, height } = image;
   if (canvas.width !== width || canvas.height !== height) {

@@ -1,13 +1,11 @@
 // One side of the comparison: a canvas, and the method and techniques that encode its image.
 
-const TECHNIQUES = ["ssr", "atr", "she"];
-
 export class Pane {
   constructor(side, canvas, onChange) {
     Object.assign(this, { side, canvas, onChange, result: null, box: null });
   }
 
-  build(parent, methods, own) {
+  build(parent, { methods, default: own, switches }) {
     this.box = document.createElement("div");
     this.box.className = "pane";
     this.box.hidden = this.side === "right";
@@ -24,7 +22,7 @@ export class Pane {
     label.textContent = `Method of the ${this.side} image`;
     const row = document.createElement("div");
     row.className = "row";
-    this.switches = TECHNIQUES.map((name) => technique(this.side, name, this.side === "left"));
+    this.switches = switches.map((name) => technique(this.side, name, this.side === "left"));
     row.append(...this.switches.map(({ label }) => label));
     this.select = select;
     this.box.append(label, select, row);
