@@ -54,6 +54,15 @@ def test_255_is_a_class_where_there_are_more(tmp_path: Path) -> None:
     assert open_dataset("folder", root).samples[0].truth().tolist() == [[0, 255]]
 
 
+def test_masks_of_0_and_255_would_be_ignored(tmp_path: Path) -> None:
+    masks = {"a": [[0, 255]], "b": [[0, 0]], "c": [[255, 255]]}
+    with pytest.raises(InputError, match=r"no values but 0 and 255.*Write 1"):
+        open_dataset("folder", own_folder(tmp_path / "binary", masks, classes=["wall", "dog"]))
+    sound = masks | {"d": [[1, 255]]}
+    open_dataset("folder", own_folder(tmp_path / "sound", sound, classes=["wall", "dog"]))
+    open_dataset("folder", own_folder(tmp_path / "one", masks, classes=["wall"]))
+
+
 def test_a_folder_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no images"):
         open_dataset("folder", _empty(own_folder(tmp_path)))

@@ -15,7 +15,6 @@ from lhtclip.errors import InputError
 from lhtclip.image import pixels
 from lhtclip.image.pixels import to_pixels
 from lhtclip.image.windows import WindowSettings
-from lhtclip.output.overlay import add_legend
 
 
 @pytest.fixture(scope="module")
@@ -100,18 +99,3 @@ def test_very_large_images_are_resized_from_the_pixels_that_take_part(
     difference = (parts - whole).abs() * 255
     assert difference.max() <= 1.01
     assert (difference > 0.5).float().mean() < 0.001
-
-
-def test_different_names_stay_different_in_a_legend() -> None:
-    from PIL import Image, ImageDraw
-
-    names = ["Straße", "日本 car", "中国 car", "狗", "пицца", "café", "cafe", "Łódź"]
-    shown: list[str] = []
-    colours = np.zeros((len(names), 3), np.uint8)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ImageDraw.ImageDraw, "text", lambda _, __, text, **___: shown.append(text))
-        add_legend(Image.new("RGB", (400, 300)), range(len(names)), names, colours)
-    assert len(set(shown)) == len(names)
-    assert shown[0] == "Strasse"
-    assert shown[1:4] == ["car (class 1)", "car (class 2)", "class 3"]
-    assert shown[-1] == "Lodz"

@@ -54,7 +54,7 @@ def test_a_forked_child_labels_as_its_parent(segmenter: Segmenter) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(4)  # whose work a child would wait for in vain
     try:
-        torch.rand(400, 400) @ torch.rand(400, 400)
+        torch.mm(torch.rand(400, 400), torch.rand(400, 400))
         expected = segmenter.segment(image(), CLASSES).labels
 
         def label() -> None:

@@ -103,6 +103,11 @@ _FORMATS = (
         default="/data/local-files/?d=",
         help="What Label Studio needs before an image's path.",
     ),
+    click.option(
+        "--font",
+        metavar="FILE",
+        help="Font of the legends of overlays, for names beyond ASCII letters.",
+    ),
 )
 
 
@@ -130,6 +135,7 @@ def output_options(given: dict[str, Any]) -> OutputOptions:
         tolerance=given.pop("tolerance"),
         least_area=given.pop("least_area"),
         image_url=given.pop("image_url"),
+        font=given.pop("font"),
     )
 
 

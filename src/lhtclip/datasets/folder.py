@@ -11,11 +11,12 @@ like any other: call the first line "background", or write prompts for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from lhtclip.datasets.dataset import Dataset, DatasetSpec, Sample
-from lhtclip.datasets.label_maps import as_they_are, read_truth
+from lhtclip.datasets.label_maps import as_they_are, read_ids, read_truth
 from lhtclip.datasets.layout import files_by_name, locate, pair
 from lhtclip.errors import InputError
 from lhtclip.image.files import SUFFIXES
@@ -46,12 +47,34 @@ def read_folder(root: Path) -> Dataset:
         classes=as_they_are(len(classes), ignored=ignored),
         expected=f"the indices 0 to {len(classes) - 1} of {_CLASSES}, and {ignored}",
     )
-    pairs = pair(str(folder), _pictures(folder / _IMAGES), files_by_name([folder / _MASKS], ".png"))
+    masks = files_by_name([folder / _MASKS], ".png")
+    pairs = list(pair(str(folder), _pictures(folder / _IMAGES), masks))
     samples = tuple(Sample(name, image, partial(truth, mask)) for name, image, mask in pairs)
     if not samples:
         raise InputError(f"{folder / _IMAGES} has no images ({' '.join(SUFFIXES)}).")
+    if len(classes) > 1:
+        _check_not_binary(folder / _MASKS, [mask for _, _, mask in pairs], ignored)
     names = Vocabulary.of(classes, allow_shared_queries=True).names
     return Dataset(folder.resolve().name, names, samples, classes=classes)
+
+
+def _check_not_binary(folder: Path, masks: Iterable[Path], ignored: int) -> None:
+    """Refuse masks that use the ignored value for a thing; mostly the first mask shows that not."""
+    marked = False
+    for mask in masks:
+        try:
+            ids = read_ids(mask)
+        except InputError:  # told when its image is evaluated
+            return
+        if bool(((ids != 0) & (ids != ignored)).any()):
+            return
+        marked |= bool((ids == ignored).any())
+    if marked:
+        raise InputError(
+            f"The masks in {folder} have no values but 0 and {ignored}, and {ignored} marks pixels "
+            f"that do not count: what they show would be ignored. Write 1, the index of the second "
+            f"line of {_CLASSES}, in place of {ignored}."
+        )
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

@@ -36,6 +36,7 @@ class OutputOptions:
         least_area: Regions of fewer pixels are merged into their neighbours, for formats of
             regions.
         image_url: For Label Studio, what stands before the path of an image.
+        font: Font file for the legends of overlays; None for one with ASCII letters.
     """
 
     mode: Literal["palette", "grey"] = "palette"
@@ -44,6 +45,7 @@ class OutputOptions:
     tolerance: float = 0.0
     least_area: int = 0
     image_url: str = "/data/local-files/?d="
+    font: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values out of range.

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from lhtclip.errors import InputError
+from lhtclip.output.legend_names import legend_names, open_font
 
-Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-_SPELLED = {  # letters that Unicode decomposition does not reduce to ASCII
-    **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O"},
-    **{"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th"},
-    **{"ı": "i", "’": "'", "‘": "'", "–": "-", "—": "-"},  # noqa: RUF001
-}
 _LARGEST_FONT = 96  # pixels; otherwise the legend of a narrow image would be larger than the image
 _PAPER, _INK, _LINE = (255, 255, 255), (32, 33, 36), (255, 255, 255)
 
@@ -105,10 +96,10 @@ def add_legend(
         InputError: The font cannot be read.
     """
     size = min(max(13, round((picture.width + picture.height) / 66)), _LARGEST_FONT)
-    face = _font(font, size)
+    face = open_font(font, size)
     swatch, gap = round(size * 1.05), round(size * 0.5)
     margin, column_gap, row_height = size, round(size * 1.5), round(size * 1.75)
-    texts = [names[index] for index in indices] if font else _ascii_names(indices, names)
+    texts = legend_names(indices, names, face)
     widths = [swatch + gap + round(face.getlength(text)) for text in texts]
     width = max(picture.width, max(widths, default=0) + 2 * margin)
 
@@ -155,40 +146,3 @@ def _grown(edges: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     grown[1:] |= wide[:-1]
     grown[:-1] |= wide[1:]
     return grown
-
-
-def _font(path: str | Path | None, size: int) -> Font:
-    if path is None:
-        return ImageFont.load_default(size=size)
-    try:
-        return ImageFont.truetype(str(path), size)
-    except OSError as error:
-        raise InputError(
-            f"Cannot read the font {path}: {error}; give a .ttf or .otf file."
-        ) from error
-
-
-def _ascii_names(indices: Sequence[int], names: Sequence[str]) -> list[str]:
-    """Return names in ASCII, with the index added to names that lose a letter or collide."""
-    plain = {index: _ascii(names[index]) for index in indices}
-    counts = Counter(text for text, _ in plain.values())
-    return [
-        text
-        if whole and counts[text] == 1
-        else f"{text} (class {index})"
-        if text
-        else f"class {index}"
-        for index, (text, whole) in plain.items()
-    ]
-
-
-def _ascii(name: str) -> tuple[str, bool]:
-    """Return a name without accents, and whether it kept all its letters."""
-    spelled = "".join(_SPELLED.get(letter, letter) for letter in name)
-    bare = "".join(
-        letter
-        for letter in unicodedata.normalize("NFKD", spelled)
-        if not unicodedata.combining(letter)
-    )
-    text = bare.encode("ascii", "ignore").decode().strip()
-    return text, len(text) == len(bare.strip())
