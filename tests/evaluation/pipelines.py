@@ -146,10 +146,9 @@ class Pipeline:
     def segment(self, path: Path) -> Segmentation:
         return self.segmenter.encode(path).segment(self.vocabulary)
 
-    def segment_literally(
-        self, path: Path, *, resize: literal_protocol.Resize = resize_as_here
-    ) -> Outcome:
+    def segment_literally(self, path: Path) -> Outcome:
         words = self.vocabulary.queries
+        by_opencv = self.windows.resize == "opencv"
         return literal_protocol.segment(
             path,
             self.encoder,
@@ -159,7 +158,7 @@ class Pipeline:
             self.vocabulary,
             windows=self.windows,
             decoding=self.decoding,
-            resize=resize,
+            resize=literal_protocol.resize_by_opencv if by_opencv else resize_as_here,
         )
 
     def check(self, path: Path) -> Outcome:

@@ -187,6 +187,7 @@ def test_records_a_seventh_of_their_size(key: tuple[str, str], tmp_path: Path) -
         windows.long_side // 7,
         windows.window and windows.window // 7,
         windows.stride // 7,
+        resize=windows.resize,
     )
     Pipeline.of(replace(protocol, windows=reduced), texts=TEXTS).check(saved(tmp_path, picture()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from lhtclip.datasets import open_dataset
 from lhtclip.datasets.samples import own_vocabulary
 from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.published_protocols import (
@@ -35,11 +37,20 @@ DATASETS = (
     "coco_stuff171",
 )
 TITLES = ("VOC21", "Context60", "Object", "VOC20", "Cityscapes", "Context59", "ADE20K", "Stuff171")
+WHOLE_IMAGES = ("naclip", "naclip-pamr", "resclip")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "protocols.md"
 
 
 def test_there_is_a_record_for_each_data_set_and_publication() -> None:
-    assert PUBLICATIONS == ("sclip", "clearclip", "naclip", "resclip", "lht")
+    assert PUBLICATIONS == (
+        "sclip",
+        "clearclip",
+        "naclip",
+        "naclip-pamr",
+        "resclip",
+        "scclip",
+        "lht",
+    )
     assert set(PROTOCOLS) == {(name, each) for name in DATASETS for each in PUBLICATIONS}
     for (dataset, publication), protocol in PROTOCOLS.items():
         assert (protocol.dataset, protocol.publication) == (dataset, publication)
@@ -65,14 +76,14 @@ def test_short_sides() -> None:
 def test_windows() -> None:
     for (dataset, publication), protocol in PROTOCOLS.items():
         windows = protocol.windows
-        if publication in ("naclip", "resclip") and dataset in ("voc21", "voc20"):
+        if publication in WHOLE_IMAGES and dataset in ("voc21", "voc20"):
             assert windows.window is None
         elif publication == "clearclip":
             expected = (224, 224) if dataset == "cityscapes" else (448, 224)
             assert (windows.window, windows.stride) == expected
         else:
             assert (windows.window, windows.stride) == (224, 112)
-        assert windows.long_side == 2048
+        assert (windows.long_side, windows.resize) == (2048, "opencv")
 
 
 def test_scales() -> None:
@@ -81,6 +92,8 @@ def test_scales() -> None:
         if publication in ("sclip", "lht"):
             special = {"voc21": 65.0, "context60": 50.0, "coco_object": 50.0}
             expected = special.get(dataset, 40.0)
+        if publication == "scclip":
+            expected = {"voc21": 50.0, "coco_object": 55.0}.get(dataset, 40.0)
         assert protocol.decoding.logit_scale == expected
 
 
@@ -90,14 +103,21 @@ def test_thresholds() -> None:
         expected = 0.1 if protocol.background else 0.0
         if publication == "clearclip":
             expected = clearclip.get(dataset, 0.0)
+        if publication == "scclip" and protocol.background:
+            expected = 0.35 if dataset == "coco_object" else 0.15
         assert protocol.decoding.threshold == expected
-        struck = dataset == "voc21" and publication in ("sclip", "lht")
+        struck = dataset == "voc21" and publication in ("sclip", "scclip", "lht")
         assert protocol.decoding.area_threshold == (0.1 if struck else 0.0)
 
 
-def test_nobody_refines_by_pamr() -> None:
-    assert all(protocol.decoding.pamr is None for protocol in PROTOCOLS.values())
-    assert any("PAMR" in note for note in PROTOCOLS["voc21", "naclip"].notes)
+def test_only_naclip_has_a_row_with_pamr() -> None:
+    for (_, publication), protocol in PROTOCOLS.items():
+        expected = PamrSettings(10, (8, 16)) if publication == "naclip-pamr" else None
+        assert protocol.decoding.pamr == expected
+    for dataset in DATASETS:
+        plain, refined = PROTOCOLS[dataset, "naclip"], PROTOCOLS[dataset, "naclip-pamr"]
+        assert replace(refined.decoding, pamr=None) == plain.decoding
+        assert refined.windows == plain.windows
 
 
 def test_only_resclip_has_its_settings() -> None:
@@ -140,7 +160,7 @@ def test_methods_have_the_settings_of_the_data_set() -> None:
         )
         assert ade.recorded_settings() != voc.recorded_settings()
     assert PROTOCOLS["voc20", "resclip"].method_named("resclip-sfr").settings == FeedbackSettings(
-        RcsSettings(share=0.6), SfrSettings(2.1, 0.6, 0.10)
+        RcsSettings(share=0.6), SfrSettings(2.1, 0.6, 0.10, path="released")
     )
     assert PROTOCOLS["voc20", "resclip"].method_named("naclip") is METHODS["naclip"]
     with pytest.raises(UnknownNameError, match="method"):
@@ -154,7 +174,8 @@ def test_the_last_block_is_as_published() -> None:
             assert (protocol.method, protocol.lht) == ("sclip", True)
             assert (protocol.residual, protocol.mlp) == (False, False)
         else:
-            assert (protocol.method, protocol.lht) == (publication, False)
+            name = publication.removesuffix("-pamr")
+            assert (protocol.method, protocol.lht) == (name, False)
             assert (protocol.residual, protocol.mlp) == (method.residual, method.mlp)
 
 
@@ -176,7 +197,8 @@ def test_lht_is_evaluated_as_sclip() -> None:
         ("sclip", "sclip", "lht"),
         ("clearclip", "clearclip", "lht"),
         ("naclip", "naclip", "lht"),
-        ("scclip", "sclip", "lht"),
+        ("scclip", "scclip", "lht"),
+        ("gem", "sclip", "lht"),
         ("resclip", "resclip", "resclip"),
         ("resclip-sfr", "resclip", "resclip"),
     ],
@@ -230,9 +252,10 @@ def test_other_data_sets_get_the_defaults(publication: str) -> None:
     protocol = protocol_for("scenes", publication)
     pixels = 448 if publication == "clearclip" else 336
     window, stride = (448, 224) if publication == "clearclip" else (224, 112)
-    assert protocol.windows == WindowSettings(pixels, 2048, window, stride)
+    assert protocol.windows == WindowSettings(pixels, 2048, window, stride, resize="opencv")
     scale = 50.0 if publication == "clearclip" else 40.0
-    assert protocol.decoding == DecodeSettings(scale, threshold=0.0, area_threshold=0.0)
+    pamr = PamrSettings() if publication == "naclip-pamr" else None
+    assert protocol.decoding == DecodeSettings(scale, pamr=pamr)
     assert (protocol.dataset, protocol.class_list, protocol.background) == ("scenes", None, False)
     assert ("resclip-sfr" in protocol.methods) == (publication == "resclip")
     assert "Not published for scenes" in protocol.notes[-1]
@@ -254,14 +277,14 @@ def test_a_record_is_described_whole() -> None:
     described = {
         key: json.loads(json.dumps(protocol.describe())) for key, protocol in PROTOCOLS.items()
     }
-    assert len({json.dumps(each, sort_keys=True) for each in described.values()}) == 40
+    assert len({json.dumps(each, sort_keys=True) for each in described.values()}) == 56
     content = described["voc21", "resclip"]
     assert content["windows"] == {
         "short_side": 336,
         "long_side": 2048,
         "window": None,
         "stride": None,
-        "resize": "bilinear",
+        "resize": "opencv",
     }
     assert content["decoding"] == {
         "logit_scale": 40.0,
@@ -303,6 +326,8 @@ def cell_of(protocol: Protocol) -> str:
         parts.append(f"p {decoding.threshold:g}")
     if decoding.area_threshold:
         parts.append(f"a {decoding.area_threshold:g}")
+    if decoding.pamr:
+        parts.append("PAMR")
     return ", ".join(parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,23 @@ def unbroken(labels: Labels, start: tuple[int, int], end: tuple[int, int]) -> bo
     return True
 
 
-def belonging(labels: Labels, sigma: float = 5.0) -> Array:
+def unbroken_as_released(labels: Labels, start: tuple[int, int], end: tuple[int, int]) -> bool:
+    """As many steps, but each as long as those of the longest segment of the window."""
+    steps = max(abs(end[0] - start[0]), abs(end[1] - start[1]))
+    longest = max(labels.shape) - 1
+    for step in range(1, steps + 1):
+        row = round(start[0] + (end[0] - start[0]) * step / longest)
+        column = round(start[1] + (end[1] - start[1]) * step / longest)
+        if labels[row, column] != labels[start]:
+            return False
+    return True
+
+
+def belonging(
+    labels: Labels,
+    sigma: float = 5.0,
+    check: Callable[[Labels, tuple[int, int], tuple[int, int]], bool] = unbroken,
+) -> Array:
     """F of the patches."""
     places = list(np.ndindex(labels.shape))
     count, farthest = len(places), max(labels.shape) - 1
@@ -64,7 +81,7 @@ def belonging(labels: Labels, sigma: float = 5.0) -> Array:
         for j, end in enumerate(places):
             if labels[start] == labels[end]:
                 distance = max(abs(start[0] - end[0]), abs(start[1] - end[1]))
-                straight = unbroken(labels, start, end)
+                straight = check(labels, start, end)
                 alike[i, j] = 1.0 if straight else math.exp(-distance / farthest)
     size = min(count, int(6 * sigma + 1))
     radius = size // 2

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.methods import METHODS, Method
 from lhtclip.methods.resclip import RcsSettings
 from lhtclip.methods.resclip_feedback import (
@@ -23,6 +23,7 @@ from lhtclip.methods.resclip_feedback import (
     resclip_with_feedback,
     second_pass,
     unbroken,
+    unbroken_as_released,
 )
 from tests.literal import feedback as literal
 from tests.methods import towers
@@ -55,6 +56,38 @@ def test_a_wall_breaks_segments_and_a_way_around_does_not_help() -> None:
     assert not see[0, 0, 2, 2]  # the diagonal meets it too
     assert see[2, 0, 2, 2]
     assert not see[0, 0, 0, 1]  # another label
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 9), st.integers(1, 3), st.integers(0, 1000))
+def test_the_released_check_sees_the_first_part(
+    rows: int, columns: int, queries: int, seed: int
+) -> None:
+    if max(rows, columns) % 2 == 1:
+        columns = max(rows, columns) + 1  # no halves, whose rounding is a matter of one bit
+    labels = some_labels(rows, columns, queries, seed)
+    places = list(np.ndindex(rows, columns))
+    expected = [
+        [literal.unbroken_as_released(labels.numpy(), i, j) for j in places] for i in places
+    ]
+    np.testing.assert_array_equal(unbroken_as_released(labels).numpy(), expected)
+
+
+def test_the_released_check_overlooks_a_wall() -> None:
+    labels = torch.zeros(1, 8, dtype=torch.long)
+    labels[0, 3] = 1
+    whole, released = unbroken(labels)[0], unbroken_as_released(labels)[0]
+    assert not whole[4]
+    assert released[4]  # 4 steps of 4/7 patch end at the third patch
+    assert not released[7]
+
+
+def test_belonging_as_released() -> None:
+    labels = some_labels(4, 8)
+    numbers = literal.belonging(labels.numpy(), check=literal.unbroken_as_released)
+    found = belonging(labels, path="released")
+    torch.testing.assert_close(found, torch.from_numpy(numbers).float(), rtol=0, atol=1e-5)
+    assert (found - belonging(labels)).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -171,4 +204,9 @@ def test_settings_of_both_halves_are_recorded() -> None:
 )
 def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(InputError, match=f"SFR's {name} must be"):
-        SfrSettings(**{name: value})
+        SfrSettings(**{name: value})  # pyright: ignore[reportArgumentType]
+
+
+def test_an_unknown_path_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match=r"path of SFR 'release'.*'released'"):
+        SfrSettings(path="release")

@@ -214,6 +214,7 @@ class EvaluateOptions(ModelOptions):
     templates: str | None
     short_side: int | None
     window: int | None  # 0: the whole image
+    resize: str | None
     stride: int | None
     logit_scale: float | None
     threshold: float | None

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from lhtclip.datasets import DATASETS
 from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.errors import unknown
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.image.windows import WindowSettings
@@ -24,6 +25,7 @@ from lhtclip.text.vocabulary import SHIPPED_CLASS_LISTS
 _Row: TypeAlias = tuple[int, int | None, int, float, float, float]
 
 _LONG_SIDE = 2048  # in every publication
+_RESIZE = "opencv"  # in every publication, by mmcv
 _WITH_BACKGROUND = ("voc21", "context60", "coco_object")
 _WHOLE = None  # the whole image in one pass, without a stride
 _ANY = ""  # a data set that the publication does not cover
@@ -63,6 +65,17 @@ _NACLIP: Mapping[str, _Row] = {
     "coco_stuff171": (336, 224, 112, 40, 0, 0),
     _ANY:            (336, 224, 112, 40, 0, 0),
 }
+_SCCLIP: Mapping[str, _Row] = {
+    "voc21":         (336, 224, 112, 50, 0.15, 0.1),
+    "context60":     (336, 224, 112, 40, 0.15, 0),
+    "coco_object":   (336, 224, 112, 55, 0.35, 0),
+    "voc20":         (336, 224, 112, 40, 0, 0),
+    "cityscapes":    (560, 224, 112, 40, 0, 0),
+    "context59":     (336, 224, 112, 40, 0, 0),
+    "ade20k":        (336, 224, 112, 40, 0, 0),
+    "coco_stuff171": (336, 224, 112, 40, 0, 0),
+    _ANY:            (336, 224, 112, 40, 0, 0),
+}
 # data set: τ and λ of RCS; temp_thd, τ and λ of SFR
 _RESCLIP: Mapping[str, tuple[float, float, float, float, float]] = {
     "voc21":         (2, 0.3, 0.50, 2.2, 0.7),
@@ -85,7 +98,9 @@ def _no_variants(*_: object) -> Mapping[str, Method]:
 def _resclip(dataset: str, decoding: DecodeSettings) -> Mapping[str, Method]:
     rcs_scale, rcs_share, threshold, sfr_scale, sfr_share = _RESCLIP[dataset]
     rcs = RcsSettings(scale=float(rcs_scale), share=rcs_share)
-    sfr = SfrSettings(sfr_scale, sfr_share, threshold, logit_scale=decoding.logit_scale)
+    sfr = SfrSettings(
+        sfr_scale, sfr_share, threshold, logit_scale=decoding.logit_scale, path="released"
+    )
     return {"resclip": resclip(rcs), "resclip-sfr": resclip_with_feedback(rcs, sfr)}
 
 
@@ -99,6 +114,7 @@ class _Publication:
         variants: Makes the methods that have settings of their own, by name, from the name of a
             data set and its decoding.
         used_by_lht: Whether LHT-CLIP's paper evaluates this method by these settings, not its own.
+        pamr: Refines the logits in every record; None does not.
         wording: Class lists with this suffix replace the common ones.
     """
 
@@ -109,6 +125,7 @@ class _Publication:
     lht: bool = False
     variants: Callable[[str, DecodeSettings], Mapping[str, Method]] = _no_variants
     used_by_lht: bool = False
+    pamr: PamrSettings | None = None
     wording: str = ""
     source: str
     notes: tuple[str, ...] = ()
@@ -144,8 +161,17 @@ _PUBLICATIONS: Mapping[str, _Publication] = {
         source="NACLIP, arXiv 2404.08181, its code at 0cac3a6",
         notes=(
             _GAUSSIAN,
-            "Without PAMR, as in the paper's comparison; the code refines by PAMR, 10 iterations, "
-            "unless told `--pamr off`.",
+            "Without PAMR, the row of the paper that later papers quote; naclip-pamr is the other.",
+        ),
+    ),
+    "naclip-pamr": _Publication(
+        rows=_NACLIP,
+        method="naclip",
+        pamr=PamrSettings(),
+        source="NACLIP, arXiv 2404.08181, its code at 0cac3a6",
+        notes=(
+            _GAUSSIAN,
+            "With PAMR, 10 iterations: the code's default and the main results of its README.",
         ),
     ),
     "resclip": _Publication(
@@ -158,8 +184,15 @@ _PUBLICATIONS: Mapping[str, _Publication] = {
             _GAUSSIAN,
             "Attention is borrowed from layers 6 to 9 of 12; of deeper towers from the same third, "
             "where the code stays with 6 to 9.",
-            "Without feedback (SFR), which the paper's own numbers have: the method resclip-sfr.",
+            "Without feedback (SFR), which the paper's own numbers have: the method resclip-sfr, "
+            "here with the path check of the code.",
         ),
+    ),
+    "scclip": _Publication(
+        rows=_SCCLIP,
+        method="scclip",
+        source="SC-CLIP, arXiv 2411.15869, its code at 0417ba9",
+        notes=("The code fails on windows that are not square; these records have none.",),
     ),
     "lht": _Publication(
         rows=_SCLIP,
@@ -180,7 +213,7 @@ def _record(publication: str, dataset: str) -> Protocol:
     shared = _PUBLICATIONS[publication]
     short_side, window, stride, scale, threshold, area_threshold = shared.rows[dataset]
     wording = f"{dataset}.{shared.wording}"
-    decoding = DecodeSettings(float(scale), float(threshold), float(area_threshold))
+    decoding = DecodeSettings(float(scale), float(threshold), float(area_threshold), shared.pamr)
     return Protocol(
         dataset=dataset,
         publication=publication,
@@ -190,7 +223,7 @@ def _record(publication: str, dataset: str) -> Protocol:
         lht=shared.lht,
         class_list=(wording if wording in SHIPPED_CLASS_LISTS else dataset) or None,
         background=dataset in _WITH_BACKGROUND,
-        windows=WindowSettings(short_side, _LONG_SIDE, window, stride),
+        windows=WindowSettings(short_side, _LONG_SIDE, window, stride, resize=_RESIZE),
         decoding=decoding,
         methods=shared.variants(dataset, decoding),
         source=shared.source,

@@ -4,10 +4,11 @@ The first pass is RCS alone. Each window is segmented by it, and each patch gets
 second pass, patches of one label attend to each other more, unless patches of other labels lie
 between them.
 
-Three things in the released code are not followed. It looks along a pair's segment with the step of
-the longest pair, so it sees the first part of most segments only; here all of it is looked at, as
-the paper says. Its switches cannot be switched off. And where memory runs out it goes on without
-PAMR.
+The released code looks along a pair's segment with the step of the longest pair, so it sees only
+the first part of most segments. The paper says all of it, which is the default here;
+`path="released"` is the code's check, which the published numbers come from. Two other things are
+not followed: the code's switches cannot be switched off, and where memory runs out it continues
+without PAMR.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.errors import InputError, is_number
+from lhtclip.errors import InputError, is_number, unknown
 from lhtclip.methods import resclip
 from lhtclip.methods.method import LabelPatches, LastBlock, Method
 from lhtclip.methods.resclip import RcsSettings
 
+PATHS = ("whole", "released")
 _SIGMA = 5.0  # positions in the row by row order of patches
 
 
@@ -38,12 +40,15 @@ class SfrSettings:
         threshold: A pixel of the first segmentation whose winner has less than this probability
             counts as the first query (temp_thd), 0 to 1.
         logit_scale: Factor on the cosines of the first segmentation before its softmax.
+        path: How much of the segment between two patches must have their label: "whole", as the
+            paper says, or "released", only its first part, as in the published code.
     """
 
     scale: float = 1.8
     share: float = 0.7
     threshold: float = 0.25
     logit_scale: float = 40.0
+    path: str = "whole"
 
     def __post_init__(self) -> None:
         """Refuse numbers outside their range."""
@@ -55,6 +60,8 @@ class SfrSettings:
             value = getattr(self, name)
             if not (is_number(value) and 0 <= value <= 1):
                 raise InputError(f"SFR's {name} must be from 0 to 1, not {value!r}.")
+        if self.path not in PATHS:
+            raise unknown("path of SFR", self.path, PATHS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ def second_pass(label: LabelPatches, settings: FeedbackSettings) -> Method:
     """
     sfr = settings.sfr
     labels = label(logit_scale=sfr.logit_scale, threshold=sfr.threshold)
-    feedback = torch.stack([belonging(window) for window in labels])
+    feedback = torch.stack([belonging(window, path=sfr.path) for window in labels])
     return replace(
         resclip.resclip(settings.rcs), update=partial(steered, feedback=feedback, sfr=sfr)
     )
@@ -110,8 +117,8 @@ def steered(last: LastBlock, rcs: RcsSettings, *, feedback: Tensor, sfr: SfrSett
     )
 
 
-def belonging(labels: Tensor) -> Tensor:
-    """Say how much patches belong together.
+def belonging(labels: Tensor, *, path: str = "whole") -> Tensor:
+    """Return how much patches belong together.
 
     1 for patches of one label. exp(-distance / largest distance), the distance the larger of those
     in rows and columns, where the straight segment between them leaves that label; else 0. Then
@@ -120,6 +127,7 @@ def belonging(labels: Tensor) -> Tensor:
 
     Args:
         labels: (rows, columns).
+        path: As in `SfrSettings`.
 
     Returns:
         F, (patches, patches) float32.
@@ -129,14 +137,15 @@ def belonging(labels: Tensor) -> Tensor:
     distances = (positions[:, None] - positions).abs().amax(dim=2)
     decay = torch.exp(-distances / distances.max().clamp_min(1))
     alike = (flat[:, None] == flat).to(decay)
-    alike = torch.where(unbroken(labels), alike, alike * decay)
+    straight = unbroken(labels) if path == "whole" else unbroken_as_released(labels)
+    alike = torch.where(straight, alike, alike * decay)
     blurred = alike @ blur_matrix(len(flat), _SIGMA).to(alike)
     blurred = blurred / blurred.sum(dim=1, keepdim=True)
     return blurred / blurred.max()
 
 
 def unbroken(labels: Tensor) -> Tensor:
-    """Say whether all patches on the straight segment from i to j have the label of i.
+    """Return whether all patches on the straight segment from i to j have the label of i.
 
     The segment is looked at in as many steps as there are rows or columns from i to j, whichever is
     more, each time at the nearest patch (halves go to the even one).
@@ -154,6 +163,31 @@ def unbroken(labels: Tensor) -> Tensor:
     for step in range(1, max(labels.shape)):  # those that are there already stay there
         at = (positions[:, None] + delta * step / steps.clamp_min(step)).round().long()
         result &= flat[at[..., 0] * labels.shape[1] + at[..., 1]] == flat[:, None]
+    return result
+
+
+def unbroken_as_released(labels: Tensor) -> Tensor:
+    """Return the same for the first part of each segment, as the released code looks at it.
+
+    A segment of n steps is looked at in n steps of the length that the longest one has, n_max: up
+    to the share n / n_max of it. The patch j itself counts only if its segment is the longest.
+
+    Args:
+        labels: (rows, columns).
+
+    Returns:
+        (patches, patches) bool.
+    """
+    flat, positions = labels.flatten(), _positions(labels).float()
+    start, end = positions[:, None], positions[None]
+    steps = (end - start).abs().amax(dim=2)
+    longest = max(labels.shape) - 1
+    shares = torch.linspace(0, 1, longest + 1).tolist()
+    result = torch.ones_like(steps, dtype=torch.bool)
+    for step in range(1, longest + 1):
+        at = (start * (1 - shares[step]) + end * shares[step]).round().long()
+        same = flat[at[..., 0] * labels.shape[1] + at[..., 1]] == flat[:, None]
+        result &= same | (step > steps)
     return result
 
 

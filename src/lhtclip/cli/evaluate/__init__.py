@@ -32,7 +32,7 @@ _AS_PUBLISHED = "  [default: the protocol's]"
 @click.option(
     "--protocol",
     metavar="PUBLICATION",
-    help="sclip, clearclip, naclip, resclip or lht.  [default: see above]",
+    help="sclip, clearclip, naclip, naclip-pamr, resclip, scclip or lht.  [default: see above]",
 )
 @click.option("--templates", metavar="NAME|TEXT", help=f"As for `segment`.{_AS_PUBLISHED}")
 @click.option(
@@ -41,6 +41,7 @@ _AS_PUBLISHED = "  [default: the protocol's]"
 @click.option(
     "--window", type=int, help=f"Side of a window in pixels; 0 for the whole image.{_AS_PUBLISHED}"
 )
+@click.option("--resize", help=f"opencv or bilinear.{_AS_PUBLISHED}")
 @click.option("--stride", type=int, help=f"Pixels from one window to the next.{_AS_PUBLISHED}")
 @click.option(
     "--logit-scale", type=float, help=f"Factor on the logits before the softmax.{_AS_PUBLISHED}"
@@ -101,8 +102,7 @@ def command(**given: Any) -> None:
 
     NAME is a data set of `lhtclip datasets list`, such as voc21, ade20k, folder or scenes.
     Resizing, windows, prompts and thresholds follow a published protocol: by default LHT-CLIP's if
-        a
-    technique is on, else the method's own, else SCLIP's. ResCLIP always has its own.
+    a technique is on, else the method's own, else SCLIP's. ResCLIP always has its own.
 
     Results are written to the --out folder: <data set>.json, <data set>.confusion.npz and
     report.md. Run an interrupted command again to continue; the counts are the same as without the

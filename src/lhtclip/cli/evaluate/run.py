@@ -141,7 +141,7 @@ def _windows(protocol: Protocol, options: EvaluateOptions) -> WindowSettings:
     windows = replace(
         protocol.windows,
         batch=options.batch,
-        **_given(options, "short_side", "stride"),
+        **_given(options, "short_side", "stride", "resize"),
     )
     return windows if options.window is None else replace(windows, window=options.window or None)
 
