@@ -22,7 +22,7 @@ from lhtclip.output.png import encode_labels
 from lhtclip.regions.instances import Shape, instances_of
 from lhtclip.regions.polygons import polygons_of
 
-BUDGET = 60.0  # seconds
+BUDGET = 90.0  # seconds
 SIZE, QUICK_SIZE = (4000, 6000), (400, 600)
 CLASSES = 171
 PIXELS = 2300  # for each region, about

@@ -11,16 +11,27 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.regions.run_lengths import counts_of_mask
-from lhtclip.regions.runs import Integers
+from lhtclip.regions.components import classes_of
+from lhtclip.regions.run_lengths import counts_of_components
+from lhtclip.regions.runs import Integers, Labels
 
 _SIZES = np.array([3, 4, 8, 16])  # bits of a run's length
 _LONGEST = 1 << 16
 
 
-def brush_of_mask(mask: NDArray[np.bool_]) -> list[int]:
-    """Encode a mask (height, width) as the bytes that Label Studio calls "rle"."""
-    counts = 4 * counts_of_mask(mask.T)  # of bytes along rows
+def brushes_of_labels(labels: Labels) -> dict[int, list[int]]:
+    """Encode the mask of every label of a map (height, width), as what Label Studio calls "rle"."""
+    classes = classes_of(labels.T)
+    counts = counts_of_components(classes)
+    return {
+        label: _brush(own, labels.size)
+        for label, own in zip(classes.label.tolist(), counts, strict=True)
+    }
+
+
+def _brush(counts: Integers, pixels: int) -> list[int]:
+    """Encode run lengths in pixels along rows, the first outside of the mask."""
+    counts = 4 * counts  # bytes
     value = np.where(np.arange(len(counts)) % 2 == 1, 255, 0)
     counts, value = counts[counts > 0], value[counts > 0]
     parts = -(-counts // _LONGEST)
@@ -30,7 +41,7 @@ def brush_of_mask(mask: NDArray[np.bool_]) -> list[int]:
     kind = np.searchsorted(1 << _SIZES, length)
     size = _SIZES[kind]
     code = (((4 | kind) << size | (length - 1)) << 8) | value
-    header = np.array([4 * mask.size, 7, *(_SIZES - 1)])
+    header = np.array([4 * pixels, 7, *(_SIZES - 1)])
     widths = np.concatenate([[32, 5, 4, 4, 4, 4], 3 + size + 8])
     return _pack(np.concatenate([header, code]), widths).tolist()
 

@@ -25,7 +25,7 @@ from lhtclip.regions.runs import (
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """The connected components of a label map, in column-major order of their first pixels.
+    """The components of a label map; connected ones in column-major order of their first pixels.
 
     Attributes:
         runs: The runs of the label map.
@@ -44,7 +44,8 @@ class Components:
     @cached_property
     def order(self) -> Integers:
         """The runs sorted by component, in column-major order within each (runs,)."""
-        return np.argsort(self.of_run, kind="stable")
+        few = self.of_run.astype(np.min_scalar_type(len(self)))  # 16 bits are sorted in one pass
+        return np.argsort(few, kind="stable")
 
     @cached_property
     def bounds(self) -> Integers:
@@ -87,6 +88,13 @@ def components_of(labels: Labels, *, connectivity: int = 4) -> Components:
     check_connectivity(connectivity)
     runs = runs_of(labels)
     return join(runs, contacts_between_columns(runs, connectivity=connectivity))
+
+
+def classes_of(labels: Labels) -> Components:
+    """Take all pixels of a label (height, width) for one component, connected or not."""
+    runs = runs_of(labels)
+    label, of_run = np.unique(runs.label, return_inverse=True)
+    return Components(runs, of_run, label)
 
 
 def join(runs: Runs, contacts: Contacts) -> Components:

@@ -9,16 +9,38 @@ those of holes anticlockwise.
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lhtclip.regions.components import check_connectivity
+from lhtclip.regions.cycles import cycles_of
 from lhtclip.regions.runs import Integers, Labels
 
 _RIGHT, _DOWN, _LEFT, _UP = range(4)
+_RISING, _FALLING = 16, 32  # beside the four bits of cracks: pixels joined at this corner only
+
+
+def _turns() -> NDArray[np.int8]:
+    """Return where a walk goes on, by the code of the node and the direction of arrival (64, 4)."""
+    table = np.zeros((64, 4), dtype=np.int8)
+    for code in range(64):
+        for arrival in range(4):
+            right, left = (arrival + 1) % 4, (arrival + 3) % 4
+            joined = code & (_FALLING if arrival % 2 else _RISING)
+            order = (left,) if joined else (right, arrival, left)
+            table[code, arrival] = next((way for way in order if code >> way & 1), left)
+    return table
+
+
+_TURN = _turns()
+# Directions in which a walk leaves an upper left corner, by code (64, 4): it came up and goes to
+# the right, or came from the right and goes down. The first corner of every outline is one.
+_CORNER = np.zeros((64, 4), dtype=np.bool_)
+_CORNER[:, _RIGHT] = (_TURN[:, _UP] == _RIGHT) & (np.arange(64) & 3 == 3)
+_CORNER[:, _DOWN] = (_TURN[:, _LEFT] == _DOWN) & (np.arange(64) & 3 == 3)
+_MEETING = np.array([(code & 15).bit_count() > 2 for code in range(64)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,13 +53,15 @@ class Contours:
         turns: Points where the outline turns; others only mark where neighbours meet (points,).
         bounds: Start of each outline in `points`, and the end (outlines + 1,).
         inside: Row and column of a pixel of the region of each outline (outlines, 2).
+        hole: Outlines of holes (outlines,).
     """
 
-    points: Integers
+    points: NDArray[np.int32]
     fixed: NDArray[np.bool_]
     turns: NDArray[np.bool_]
     bounds: Integers
     inside: Integers
+    hole: NDArray[np.bool_]
 
 
 def trace(labels: Labels, *, connectivity: int = 4) -> Contours:
@@ -52,30 +76,32 @@ def trace(labels: Labels, *, connectivity: int = 4) -> Contours:
         InputError: Another connectivity than 4 or 8.
     """
     check_connectivity(connectivity)
-    rows, columns, cracks = _nodes(labels)
-    follow = _follow(rows, columns, cracks, labels if connectivity == 8 else None)
-    steps = np.flatnonzero(_walked(rows, columns, cracks, labels.shape))
-    number = np.empty(len(follow), dtype=np.int32)
-    number[steps] = np.arange(len(steps), dtype=np.int32)
-    order, bounds = _walk(number[follow[steps]])
-    node, direction = np.divmod(steps[order], 4)
-    before = direction[_before(bounds)]
+    rows, columns, code = _nodes(labels)
+    if connectivity == 8:
+        code = code | _joined(rows, columns, code, labels)
+    after = _after(columns, code)
+    cuts = np.flatnonzero(_CORNER[code] & _walked(rows, columns, labels.shape))
+    steps, bounds = cycles_of(after.ravel(), cuts)
+    node, direction = steps >> 2, (steps & 3).astype(np.int8)
     edge = ((rows == 0) | (rows == labels.shape[0])) & (
         (columns == 0) | (columns == labels.shape[1])
     )
-    fixed = (cracks.sum(axis=1) > 2) | edge
-    first = bounds[:-1]
+    fixed = edge | _MEETING[code]
+    first, begins = node[bounds[:-1]], direction[bounds[:-1]]
     return Contours(
-        points=np.stack([columns[node], rows[node]], axis=1),
+        points=np.stack([columns, rows], axis=1).take(node, axis=0),
         fixed=fixed[node],
-        turns=direction != before,
+        turns=direction != _before(direction, bounds),
         bounds=bounds,
-        inside=_right_hand(rows[node[first]], columns[node[first]], direction[first]),
+        inside=_right_hand(rows[first], columns[first], begins),
+        hole=begins == _DOWN,
     )
 
 
-def _nodes(labels: Labels) -> tuple[Integers, Integers, NDArray[np.bool_]]:
-    """Return row and column of each node, in row-major order, and its cracks by direction."""
+def _nodes(
+    labels: Labels,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
+    """Return row and column of each node, in row-major order, and its cracks: a bit a direction."""
     height, width = labels.shape
     across = np.zeros((height + 1, width + 2), dtype=np.bool_)  # [y, x + 1]: above pixel (y, x)
     across[[0, height], 1:-1] = True
@@ -83,105 +109,75 @@ def _nodes(labels: Labels) -> tuple[Integers, Integers, NDArray[np.bool_]]:
     down = np.zeros((height + 2, width + 1), dtype=np.bool_)  # [y + 1, x]: left of pixel (y, x)
     down[1:-1, [0, width]] = True
     np.not_equal(labels[:, 1:], labels[:, :-1], out=down[1:-1, 1:-1])
-    is_node = (across[:, 1:] | across[:, :-1]) & (down[1:] | down[:-1])
-    rows, columns = np.divmod(np.flatnonzero(is_node), width + 1)
-    cracks = np.stack(
-        [
-            across[rows, columns + 1],
-            down[rows + 1, columns],
-            across[rows, columns],
-            down[rows, columns],
-        ],
-        axis=1,
-    )
-    return rows, columns, cracks
+    is_node = across[:, 1:] | across[:, :-1]
+    is_node &= down[1:] | down[:-1]
+    place = np.flatnonzero(is_node)
+    rows = place // (width + 1)
+    code = np.zeros(len(place), dtype=np.uint8)
+    for way, (sides, shift) in {
+        _RIGHT: (across, rows + 1),
+        _DOWN: (down, width + 1),
+        _LEFT: (across, rows),
+        _UP: (down, 0),
+    }.items():
+        code |= sides.view(np.uint8).ravel()[place + shift] << np.uint8(way)
+    columns = place - rows * (width + 1)
+    return rows.astype(np.int32), columns.astype(np.int32), code
 
 
-def _follow(
-    rows: Integers, columns: Integers, cracks: NDArray[np.bool_], labels: Labels | None
-) -> Integers:
-    """Return the successor of each step (4 · node + direction).
+def _after(columns: NDArray[np.int32], code: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return for each node and direction the step after it, 4 · node + direction (nodes, 4).
 
-    With `labels`, regions that touch at a corner are joined; without, they are kept apart.
+    Where there is no crack in a direction, the entry has no meaning.
     """
-    count = len(rows)
-    here = np.arange(count)
-    by_column = np.argsort(columns.astype(np.min_scalar_type(int(columns[-1]))), kind="stable")
-    below, above = here.copy(), here.copy()
-    below[by_column[:-1]], above[by_column[1:]] = by_column[1:], by_column[:-1]
-    target = np.stack([np.minimum(here + 1, count - 1), below, np.maximum(here - 1, 0), above], 1)
-    follow = np.empty((count, 4), dtype=np.int64)
-    joined = (
-        np.zeros((count, 2), dtype=np.bool_)
-        if labels is None
-        else _joined(rows, columns, cracks, labels)
-    )
-    for direction in range(4):
-        arrived = target[:, direction]
-        right, left = (direction + 1) % 4, (direction + 3) % 4
-        turn = np.where(
-            cracks[arrived, right], right, np.where(cracks[arrived, direction], direction, left)
-        )
-        turn[joined[arrived, direction % 2]] = left
-        follow[:, direction] = 4 * arrived + turn
-    return follow.ravel()
+    count = len(columns)
+    # By column and row: the node below a node is the next one.
+    order = np.argsort(columns.astype(np.min_scalar_type(int(columns[-1]))), kind="stable")
+    here = 4 * np.arange(count, dtype=np.int32)
+    right, down, left, up = (here + turn[code] for turn in _TURN.T)  # leaving, by arrival
+    below, above = np.zeros_like(here), np.zeros_like(here)
+    below[order[:-1]], above[order[1:]] = down[order[1:]], up[order[:-1]]
+    after = np.zeros((count, 4), dtype=np.int32)
+    after[:-1, _RIGHT], after[1:, _LEFT] = right[1:], left[:-1]
+    after[:, _DOWN], after[:, _UP] = below, above
+    return after
 
 
 def _joined(
-    rows: Integers, columns: Integers, cracks: NDArray[np.bool_], labels: Labels
-) -> NDArray[np.bool_]:
-    """Return where two pixels of a label share only this corner (nodes, 2): rising, falling."""
-    crossing = np.flatnonzero(cracks.all(axis=1))
-    inner = crossing[
-        (rows[crossing] > 0)
-        & (rows[crossing] < labels.shape[0])
-        & (columns[crossing] > 0)
-        & (columns[crossing] < labels.shape[1])
-    ]
+    rows: NDArray[np.int32], columns: NDArray[np.int32], code: NDArray[np.uint8], labels: Labels
+) -> NDArray[np.uint8]:
+    """Return the bits of nodes where two pixels of a label share this corner only (nodes,)."""
+    height, width = labels.shape
+    inner = np.flatnonzero(
+        (code == 15) & (rows > 0) & (rows < height) & (columns > 0) & (columns < width)
+    )
     y, x = rows[inner], columns[inner]
-    joined = np.zeros((len(rows), 2), dtype=np.bool_)
-    joined[inner, 0] = labels[y, x - 1] == labels[y - 1, x]
-    joined[inner, 1] = labels[y - 1, x - 1] == labels[y, x]
-    return joined
+    bits = np.zeros(len(code), dtype=np.uint8)
+    bits[inner] = _RISING * (labels[y, x - 1] == labels[y - 1, x])
+    bits[inner] |= (_FALLING * (labels[y - 1, x - 1] == labels[y, x])).astype(np.uint8)
+    return bits
 
 
 def _walked(
-    rows: Integers, columns: Integers, cracks: NDArray[np.bool_], size: tuple[int, ...]
+    rows: NDArray[np.int32], columns: NDArray[np.int32], size: tuple[int, ...]
 ) -> NDArray[np.bool_]:
-    """Return which steps have a pixel of the map on their right-hand side (4 · nodes,)."""
+    """Return which steps have a pixel of the map on their right-hand side (nodes, 4)."""
     height, width = size
-    inner = np.stack([rows < height, columns > 0, rows > 0, columns < width], axis=1)
-    return (cracks & inner).ravel()
+    return np.stack([rows < height, columns > 0, rows > 0, columns < width], axis=1)
 
 
-def _walk(follow: NDArray[np.int32]) -> tuple[Integers, Integers]:
-    """Follow the steps around; return them outline by outline, and the start of each outline.
-
-    This is a Python loop over one small array. Pointer doubling takes twice as long, because each
-    of its rounds touches everything.
-    """
-    after = array("i", follow.tobytes())
-    waiting = bytearray(b"\1") * len(after)
-    order, bounds, step = array("i"), [0], 0
-    while step >= 0:
-        while waiting[step]:
-            waiting[step] = 0
-            order.append(step)
-            step = after[step]
-        bounds.append(len(order))
-        step = waiting.find(1, step)
-    return np.frombuffer(order, dtype=np.int32).astype(np.int64), np.array(bounds)
-
-
-def _before(bounds: Integers) -> Integers:
-    """Return the predecessor of each point in its outline."""
-    before = np.arange(-1, int(bounds[-1]) - 1)
-    before[bounds[:-1]] = bounds[1:] - 1
+def _before(direction: NDArray[np.int8], bounds: Integers) -> NDArray[np.int8]:
+    """Return for each step the direction of the one before it in its outline."""
+    before = np.empty_like(direction)
+    before[1:] = direction[:-1]
+    before[bounds[:-1]] = direction[bounds[1:] - 1]
     return before
 
 
-def _right_hand(rows: Integers, columns: Integers, direction: Integers) -> Integers:
+def _right_hand(
+    rows: NDArray[np.int32], columns: NDArray[np.int32], direction: NDArray[np.int8]
+) -> Integers:
     """Return row and column of the pixel to the right of a step."""
     up = (direction == _LEFT) | (direction == _UP)
     left = (direction == _DOWN) | (direction == _LEFT)
-    return np.stack([rows - up, columns - left], axis=1)
+    return np.stack([rows - up, columns - left], axis=1).astype(np.int64)

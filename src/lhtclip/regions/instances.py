@@ -106,5 +106,5 @@ def instances_of(
     chosen = np.flatnonzero(~np.isin(components.label, left_out))
     if scores is None:
         return Instances(labels, components, chosen, np.ones(len(chosen)))
-    sums = np.bincount(components.map().ravel(), weights=scores.ravel(), minlength=len(components))
+    sums = np.bincount(components.of_run, components.runs.sums(scores), len(components))
     return Instances(labels, components, chosen, (sums / components.area)[chosen])

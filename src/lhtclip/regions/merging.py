@@ -15,6 +15,7 @@ from lhtclip.regions.runs import (
     contacts_between_columns,
     contacts_within_columns,
     runs_of,
+    sides_between_columns,
 )
 
 
@@ -40,18 +41,17 @@ def merge_small(
     runs = runs_of(labels)
     touching = contacts_between_columns(runs, connectivity=connectivity)
     stacked = contacts_within_columns(runs)
-    borders = Contacts(
-        *(
-            np.concatenate([getattr(touching, name), getattr(stacked, name)])
-            for name in ("first", "second", "border")
-        )
+    contacts = Contacts(
+        np.concatenate([touching.first, stacked.first]),
+        np.concatenate([touching.second, stacked.second]),
     )
+    sides = np.concatenate([sides_between_columns(runs, touching), np.ones_like(stacked.first)])
     while True:  # each round leaves fewer regions
-        components = join(runs, borders)
+        components = join(runs, contacts)
         small = components.area < least_area
         if ignored is not None:
             small &= components.label != ignored
-        giving, taking = _targets(components, borders, small, ignored)
+        giving, taking = _targets(components, contacts, sides, small, ignored)
         if not len(giving):
             return runs.paint(runs.label)
         label = components.label.copy()
@@ -60,13 +60,17 @@ def merge_small(
 
 
 def _targets(
-    components: Components, borders: Contacts, small: NDArray[np.bool_], ignored: int | None
+    components: Components,
+    contacts: Contacts,
+    sides: Integers,
+    small: NDArray[np.bool_],
+    ignored: int | None,
 ) -> tuple[Integers, Integers]:
     """Return the small regions to merge next, and for each the neighbour that absorbs it.
 
     These are the regions that are smaller than each of their small neighbours.
     """
-    one, other, length = _shared(components, borders)
+    one, other, length = _shared(components, contacts, sides)
     area = components.area
     rank = np.empty(len(area), dtype=np.int64)  # by area, then by number
     rank[np.argsort(area, kind="stable")] = np.arange(len(area))
@@ -82,13 +86,15 @@ def _targets(
     return giving, other[order][first]
 
 
-def _shared(components: Components, borders: Contacts) -> tuple[Integers, Integers, Integers]:
-    """Return pairs of neighbouring regions, in both directions, with the length of their border."""
-    first, second = components.of_run[borders.first], components.of_run[borders.second]
-    apart = (first != second) & (borders.border > 0)
+def _shared(
+    components: Components, contacts: Contacts, sides: Integers
+) -> tuple[Integers, Integers, Integers]:
+    """Return pairs of neighbouring regions in both directions, with the length of their border."""
+    first, second = components.of_run[contacts.first], components.of_run[contacts.second]
+    apart = (first != second) & (sides > 0)
     count, first, second = len(components), first[apart], second[apart]
     keys = np.concatenate([first * count + second, second * count + first])
     pairs, place = np.unique(keys, return_inverse=True)
-    length = np.bincount(place, weights=np.tile(borders.border[apart], 2)).astype(np.int64)
+    length = np.bincount(place, weights=np.tile(sides[apart], 2)).astype(np.int64)
     one, other = np.divmod(pairs, count)
     return one, other, length

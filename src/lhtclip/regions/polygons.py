@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from lhtclip.errors import InputError
 from lhtclip.regions.components import Components, components_of
 from lhtclip.regions.contours import Contours, trace
-from lhtclip.regions.runs import Integers, Labels
-from lhtclip.regions.simplify import kept_points, signed_areas
+from lhtclip.regions.runs import Labels
+from lhtclip.regions.simplify import kept_points
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +45,8 @@ class Polygon:
         ring = self.outer.astype(np.float64)
         for hole in sorted(self.holes, key=lambda each: tuple(each.min(axis=0).tolist())):
             ring = _cut(ring, hole.astype(np.float64))
-        return ring
+        whole = ring.astype(np.int32)
+        return whole if np.array_equal(whole, ring) else ring
 
 
 def polygons_of(
@@ -76,7 +77,7 @@ def polygons_of(
     contours = trace(labels, connectivity=connectivity)
     owner = components.of_run[components.runs.at(*contours.inside.T)]
     rings = _rings(contours, tolerance)
-    order = np.lexsort((signed_areas(contours, contours.turns) < 0, owner)).tolist()
+    order = np.lexsort((contours.hole, owner)).tolist()
     first = np.searchsorted(owner[order], np.arange(len(components) + 1)).tolist()
     label, area, box = (
         values.tolist() for values in (components.label, components.area, components.box)
@@ -94,10 +95,10 @@ def polygons_of(
     ]
 
 
-def _rings(contours: Contours, tolerance: float) -> list[Integers]:
+def _rings(contours: Contours, tolerance: float) -> list[NDArray[np.int32]]:
     kept = kept_points(contours, tolerance)
     counts = np.add.reduceat(kept, contours.bounds[:-1])
-    points, ends = contours.points[kept], np.cumsum(counts).tolist()
+    points, ends = contours.points.compress(kept, axis=0), np.cumsum(counts).tolist()
     return [points[begin:end] for begin, end in pairwise([0, *ends])]
 
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lhtclip.regions.components import Components
-from lhtclip.regions.runs import Integers, Runs, runs_of
+from lhtclip.regions.runs import Integers, Runs
 
 
 def counts_of_components(components: Components) -> list[Integers]:
@@ -24,26 +23,6 @@ def counts_of_components(components: Components) -> list[Integers]:
 def texts_of_components(components: Components) -> list[str]:
     """Return the compressed run lengths of every component's mask, in the order of components."""
     return _compress(*_counts(components.runs, components.order, components.bounds))
-
-
-def texts_of_labels(runs: Runs, classes: int) -> list[str]:
-    """Return the compressed run lengths of every class's mask, including absent classes."""
-    order = np.argsort(runs.label, kind="stable")
-    bounds = np.searchsorted(runs.label[order], np.arange(classes + 1))
-    return _compress(*_counts(runs, order[: bounds[-1]], bounds))
-
-
-def counts_of_mask(mask: NDArray[np.bool_]) -> Integers:
-    """Return the run lengths of one mask (height, width)."""
-    runs = runs_of(mask.view(np.uint8))
-    inside = np.flatnonzero(runs.label)
-    return _counts(runs, inside, np.array([0, len(inside)]))[0]
-
-
-def text_of_mask(mask: NDArray[np.bool_]) -> str:
-    """Return the compressed run lengths of one mask (height, width)."""
-    counts = counts_of_mask(mask)
-    return _compress(counts, np.array([0, len(counts)]))[0]
 
 
 def _counts(runs: Runs, order: Integers, bounds: Integers) -> tuple[Integers, Integers]:

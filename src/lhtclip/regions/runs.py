@@ -42,6 +42,10 @@ class Runs:
         columns = np.repeat(values, self.stop - self.start).reshape(width, height)
         return np.ascontiguousarray(columns.T)
 
+    def sums(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Add up the values (height, width) of the pixels of every run (runs,)."""
+        return np.add.reduceat(_down_columns(values), self.start)
+
     def at(self, rows: Integers, columns: Integers) -> Integers:
         """Return the index of each pixel's run."""
         places = columns * self.size[0] + rows
@@ -54,12 +58,10 @@ class Contacts:
 
     Attributes:
         first, second: Indices of the runs; the first comes before the second (pairs,).
-        border: Length of the shared border in pixel sides; 0 if only corners touch (pairs,).
     """
 
     first: Integers
     second: Integers
-    border: Integers
 
 
 def runs_of(labels: Labels) -> Runs:
@@ -73,12 +75,12 @@ def runs_of(labels: Labels) -> Runs:
     return Runs((height, width), start, columns[start])
 
 
-def _down_columns(labels: Labels) -> Labels:
-    """Return the pixels in column-major order, copying a few rows at a time for speed."""
-    height, width = labels.shape
-    columns = np.empty((width, height), dtype=labels.dtype)
+def _down_columns(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the pixels in column-major order, a few rows at a time, which is fast."""
+    height, width = values.shape
+    columns = np.empty((width, height), dtype=values.dtype)
     for top in range(0, height, _ROWS):
-        columns[:, top : top + _ROWS] = labels[top : top + _ROWS].T
+        columns[:, top : top + _ROWS] = values[top : top + _ROWS].T
     return columns.ravel()
 
 
@@ -90,25 +92,32 @@ def contacts_between_columns(runs: Runs, *, connectivity: int = 4) -> Contacts:
         connectivity: 4 counts shared sides, 8 also shared corners.
     """
     height, width = runs.size
-    start, stop = runs.start, runs.stop
+    start = runs.start
     count = int(np.searchsorted(start, height * (width - 1)))  # the last column has no neighbour
-    above, below = start[:count] + height, stop[:count] + height
+    beside = start[: count + 1] + height  # the pixels beside the first ones of the runs
+    place = np.searchsorted(start, beside)
+    begins = np.append(start, height * width)[place] == beside  # a run begins there too
+    first, last = place[:-1] - ~begins[:-1], place[1:]
     if connectivity == 8:
-        column = start[:count] // height * height + height
-        above, below = np.maximum(above - 1, column), np.minimum(below + 1, column + height)
-    first = np.searchsorted(start, above, side="right") - 1
-    last = np.searchsorted(start, below, side="left")
+        first = first - (begins[:-1] & (beside[:-1] % height > 0))
+        last = last + (begins[1:] & (beside[1:] % height > 0))
     many = last - first
     left = np.repeat(np.arange(count), many)
-    step = np.arange(len(left)) - np.repeat(np.cumsum(many) - many, many)
-    right = first[left] + step
+    right = np.arange(len(left)) + np.repeat(first - np.cumsum(many) + many, many)
+    return Contacts(left, right)
+
+
+def sides_between_columns(runs: Runs, contacts: Contacts) -> Integers:
+    """Count the pixel sides that each pair shares; 0 where only corners touch (pairs,)."""
+    height, left, right = runs.size[0], contacts.first, contacts.second
+    start, stop = runs.start, runs.stop
     overlap = np.minimum(stop[left] + height, stop[right]) - np.maximum(
         start[left] + height, start[right]
     )
-    return Contacts(left, right, np.maximum(overlap, 0))
+    return np.maximum(overlap, 0)
 
 
 def contacts_within_columns(runs: Runs) -> Contacts:
-    """List the pairs of runs that follow each other down a column."""
+    """List the pairs of runs that follow each other down a column; they share a side."""
     second = np.flatnonzero(runs.start % runs.size[0])
-    return Contacts(second - 1, second, np.ones_like(second))
+    return Contacts(second - 1, second)

@@ -27,7 +27,7 @@ def kept_points(contours: Contours, tolerance: float) -> NDArray[np.bool_]:
     """
     if tolerance <= 0:
         return contours.turns
-    points = contours.points
+    points = contours.points.astype(np.int64)
     rank = points[:, 1] * (int(points[:, 0].max()) + 1) + points[:, 0]
     fixed = contours.fixed
     while True:
@@ -43,7 +43,7 @@ def signed_areas(contours: Contours, kept: NDArray[np.bool_]) -> Integers:
     """Return twice the area within each outline (outlines,); negative for holes."""
     counts = np.add.reduceat(kept, contours.bounds[:-1])
     bounds = np.append(0, np.cumsum(counts))
-    x, y = contours.points[kept].T
+    x, y = contours.points[kept].T.astype(np.int64)
     after = np.arange(1, len(x) + 1)
     some = counts > 0
     after[bounds[1:][some] - 1] = bounds[:-1][some]
@@ -55,7 +55,7 @@ def _kept(
     contours: Contours, fixed: NDArray[np.bool_], rank: Integers, tolerance: float
 ) -> NDArray[np.bool_]:
     sequence, ends = _closed(contours, fixed)
-    points, rank = contours.points[sequence], rank[sequence]
+    points, rank = contours.points[sequence].astype(np.int64), rank[sequence]
     kept = fixed[sequence]
     kept[ends] = True
     undecided = np.flatnonzero(~kept)

@@ -48,7 +48,9 @@ def test_the_coco_api_draws_the_labels(tmp_path: Path, shape: Shape) -> None:
 
 def test_annotations_are_results_too(tmp_path: Path) -> None:
     data = read(tmp_path / "instances.json", "mask")
-    results = [{"image_id": 1} | each for each in coco.describe(scene_instances(), CLASSES)]
+    results = [
+        {"image_id": 1} | json.loads(each) for each in coco.describe(scene_instances(), CLASSES)
+    ]
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results))
     assert len(data.loadRes(str(path)).getAnnIds()) == len(scene_instances())

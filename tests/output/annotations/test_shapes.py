@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from lhtclip.output.annotations import label_studio, labelme, yolo
+from lhtclip.regions.brush import brushes_of_labels
 from tests.filled import fill_polygons
 from tests.output.annotations.scene import CLASSES, LABELS, NAMES, scene_instances
 
@@ -61,7 +62,7 @@ def test_brushes_are_the_classes() -> None:
 def test_long_runs_are_cut() -> None:
     mask = np.zeros((400, 300), np.bool_)
     mask[200:, 100:] = True
-    values = rle_unpacked(label_studio.brush_of_mask(mask))
+    values = rle_unpacked(brushes_of_labels(mask.view(np.uint8))[1])
     np.testing.assert_array_equal(values.reshape(400, 300, 4)[..., 0] > 0, mask)
 
 

@@ -8,17 +8,21 @@ cut. `iscrowd` is 0 for run lengths as well, because trainers skip annotations w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from lhtclip.output.annotations.classes import ClassList
+from lhtclip.output.annotations.outlines import OutlineWriter, rounded
 from lhtclip.regions.instances import Instances, Shape
+
+_DIGITS = 2  # of a coordinate in pixels, where it is no whole number
 
 
 def describe(
     instances: Instances, classes: ClassList, *, shape: Shape = "mask", tolerance: float = 0.0
-) -> list[dict[str, Any]]:
-    """Describe the regions of one image; the document assigns the ids.
+) -> list[str]:
+    """Describe the regions of one image, each as the text of a JSON object; ids are left out.
 
     Args:
         instances: The regions, without the background.
@@ -26,37 +30,39 @@ def describe(
         shape: "mask" for compressed run lengths, "polygon" for an outline.
         tolerance: Tolerance of the polygons, in pixels.
     """
-    height, width = instances.labels.shape
-    if shape == "mask":
-        outlines: Iterable[Any] = (
-            {"size": [height, width], "counts": text} for text in instances.texts()
-        )
-    else:
-        polygons = instances.polygons(tolerance=tolerance)
-        outlines = ([_flat(each.keyhole())] for each in polygons)
     number, components, chosen = classes.number, instances.components, instances.chosen
     columns = (
         components.label[chosen].tolist(),
         components.area[chosen].tolist(),
         components.box[chosen].tolist(),
         instances.scores.round(4).tolist(),
-        outlines,
+        _masks(instances) if shape == "mask" else _outlines(instances, tolerance),
     )
+    begin, end = ("", "") if shape == "mask" else ("[[", "]]")
     return [
-        {
-            "category_id": number[label] + 1,
-            "segmentation": outline,
-            "area": area,
-            "bbox": box,
-            "iscrowd": 0,
-            "score": score,
-        }
-        for label, area, box, score, outline in zip(*columns, strict=True)
+        f'{{"category_id":{number[label] + 1},"segmentation":{begin}{outline}{end},"area":{area},'
+        f'"bbox":[{x},{y},{width},{height}],"iscrowd":0,"score":{score}}}'
+        for label, area, (x, y, width, height), score, outline in zip(*columns, strict=True)
     ]
 
 
+def _masks(instances: Instances) -> list[str]:
+    height, width = instances.labels.shape
+    return [
+        f'{{"size":[{height},{width}],"counts":{json.dumps(text)}}}' for text in instances.texts()
+    ]
+
+
+def _outlines(instances: Instances, tolerance: float) -> list[str]:
+    height, width = instances.labels.shape
+    place = partial(rounded, digits=_DIGITS)
+    write = OutlineWriter((height, width), x=place, y=place, within=",", between=",")
+    polygons = instances.polygons(tolerance=tolerance)
+    return write([each.keyhole() for each in polygons])
+
+
 def document(
-    images: Iterable[tuple[str, int, int, list[dict[str, Any]]]],
+    images: Iterable[tuple[str, int, int, Sequence[str]]],
     classes: ClassList,
     *,
     description: str,
@@ -85,13 +91,9 @@ def document(
     for index, (_, _, _, regions) in enumerate(images):
         for region in regions:
             count += 1
-            entry = {"id": count, "image_id": index + 1} | region
-            yield (b"," if count > 1 else b"") + _text(entry)
+            comma = "," if count > 1 else ""
+            yield f'{comma}{{"id":{count},"image_id":{index + 1},{region[1:]}'.encode()
     yield b"]}\n"
-
-
-def _flat(ring: Any) -> list[float]:
-    return ring.ravel().tolist()
 
 
 def _text(content: Any) -> bytes:

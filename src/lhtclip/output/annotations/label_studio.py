@@ -13,12 +13,13 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from lhtclip.output.annotations.classes import ClassList
-from lhtclip.regions.brush import brush_of_mask
+from lhtclip.regions.brush import brushes_of_labels
 from lhtclip.regions.instances import Instances, Shape
 
 _TYPES = {"mask": "brushlabels", "polygon": "polygonlabels"}
 _TAGS = {"mask": "BrushLabels", "polygon": "PolygonLabels"}
 _FROM, _TO = "label", "image"
+_DIGITS = 4  # of a percentage: a hundredth of a pixel at 10,000 pixels
 
 
 def interface(classes: ClassList, *, shape: Shape = "mask") -> str:
@@ -78,11 +79,12 @@ def task(
 def _brushes(instances: Instances) -> list[tuple[int, float, dict[str, Any]]]:
     labels = instances.components.label[instances.chosen]
     areas = instances.components.area[instances.chosen]
+    brushes = brushes_of_labels(instances.labels)
     return [
         (
             label,
             float(np.average(instances.scores[labels == label], weights=areas[labels == label])),
-            {"format": "rle", "rle": brush_of_mask(instances.labels == label)},
+            {"format": "rle", "rle": brushes[label]},
         )
         for label in np.unique(labels).tolist()
     ]
@@ -92,6 +94,10 @@ def _polygons(instances: Instances, tolerance: float) -> list[tuple[int, float, 
     percent = 100 / np.array(instances.labels.shape[::-1])
     polygons = instances.polygons(tolerance=tolerance)
     return [
-        (each.label, score, {"points": (each.keyhole() * percent).tolist(), "closed": True})
+        (
+            each.label,
+            score,
+            {"points": (each.keyhole() * percent).round(_DIGITS).tolist(), "closed": True},
+        )
         for each, score in zip(polygons, instances.scores.tolist(), strict=True)
     ]

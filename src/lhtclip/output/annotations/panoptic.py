@@ -13,6 +13,7 @@ from PIL import Image
 
 from lhtclip.output.annotations.classes import ClassList
 from lhtclip.output.png import encode_picture
+from lhtclip.regions.components import classes_of
 from lhtclip.regions.runs import Labels
 
 
@@ -24,23 +25,14 @@ def segment_ids(labels: Labels, classes: int) -> bytes:
 
 
 def segments(labels: Labels, classes: int) -> list[dict[str, Any]]:
-    """Describe the classes present."""
-    found: list[dict[str, Any]] = []
-    counts = np.bincount(labels.ravel(), minlength=classes)[:classes]
-    for index in np.flatnonzero(counts).tolist():
-        mask = labels == index
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        left, top = int(columns[0]), int(rows[0])
-        found.append(
-            {
-                "id": index + 1,
-                "category_id": index + 1,
-                "area": int(counts[index]),
-                "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
-                "iscrowd": 0,
-            }
-        )
-    return found
+    """Describe the classes that are present."""
+    found = classes_of(labels)
+    each = zip(found.label.tolist(), found.area.tolist(), found.box.tolist(), strict=True)
+    return [
+        {"id": index + 1, "category_id": index + 1, "area": area, "bbox": box, "iscrowd": 0}
+        for index, area, box in each
+        if index < classes
+    ]
 
 
 def categories(classes: ClassList) -> list[dict[str, Any]]:

@@ -8,10 +8,10 @@ this order.
 from __future__ import annotations
 
 import json
-
-import numpy as np
+from functools import partial
 
 from lhtclip.output.annotations.classes import ClassList
+from lhtclip.output.annotations.outlines import OutlineWriter, rounded
 from lhtclip.regions.instances import Instances
 
 DIGITS = 6  # decimals of a fraction: a thousandth of a pixel at 1000 pixels
@@ -25,17 +25,22 @@ def outlines(instances: Instances, classes: ClassList, *, tolerance: float = 0.0
         classes: The meaning of their labels.
         tolerance: Tolerance of the outlines, in pixels.
     """
-    size = np.array(instances.labels.shape[::-1])
+    height, width = instances.labels.shape
+    write = OutlineWriter(
+        (height, width),
+        x=partial(_share, of=width),
+        y=partial(_share, of=height),
+        within=" ",
+        between=" ",
+    )
     polygons = sorted(instances.polygons(tolerance=tolerance), key=lambda each: -each.area)
     number = classes.number
-    lines = (
-        " ".join([str(number[each.label]), *_shares(each.keyhole() / size)]) for each in polygons
-    )
-    return "".join(line + "\n" for line in lines)
+    lines = zip(polygons, write([each.keyhole() for each in polygons]), strict=True)
+    return "".join(f"{number[each.label]} {line}\n" for each, line in lines)
 
 
-def _shares(points: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[str]:
-    return [f"{share:.{DIGITS}f}".rstrip("0").rstrip(".") for share in points.ravel().tolist()]
+def _share(place: float, of: int) -> str:
+    return rounded(place / of, DIGITS)
 
 
 def data_yaml(names: list[str], *, masks: str | None = None) -> str:
