@@ -74,3 +74,16 @@ def test_two_passes_answer_after_a_pickle_too(segmenter: Segmenter) -> None:
     np.testing.assert_array_equal(
         twice.segment(loaded, WORDS).scores, encoded.segment(WORDS).scores
     )
+
+
+def test_maps_agree_with_labels_and_scores(encoded: EncodedImage) -> None:
+    maps = encoded.maps(["margin", "entropy", "probabilities"], WORDS)
+    result = encoded.segment(WORDS)
+    chances = np.stack([encoded.probabilities(name, WORDS) for name in WORDS])
+    best, second = np.sort(chances, axis=0)[[-1, -2]]
+    np.testing.assert_allclose(maps["margin"], best - second, atol=1e-6)
+    np.testing.assert_allclose(best, result.scores, atol=1e-5)
+    assert maps["entropy"].shape == result.labels.shape
+    np.testing.assert_array_equal(maps["probabilities"], encoded.scores(WORDS))
+    with pytest.raises(InputError, match=r"Unknown map 'heat'.*margin"):
+        encoded.maps(["heat"], WORDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,12 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lhtclip.decoding.uncertainty import entropy, margin
 from lhtclip.errors import InputError, unknown
 from lhtclip.image.windows import WindowPlan
 from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Classes, Vocabulary
 
 _FLOATS = 8_000_000  # probabilities held at once
+_OF_PIXELS = {"margin": margin, "entropy": entropy}
+_GRID = "probabilities"
+MAPS = (*_OF_PIXELS, _GRID)
 
 
 class Labels(Protocol):
@@ -157,20 +161,54 @@ class EncodedImage:
         vocabulary = Vocabulary.of(classes, background=background)
         if name not in vocabulary.names:
             raise unknown("class", name, vocabulary.names)
+        index = vocabulary.names.index(name)
+        return torch.cat([band[index] for band in self._bands(vocabulary)]).cpu().numpy()
+
+    def maps(
+        self,
+        names: Sequence[str],
+        classes: Classes | Vocabulary,
+        *,
+        background: str | Sequence[str] | None = None,
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return what says how sure labels are, before thresholds and without PAMR.
+
+        Args:
+            names: "margin", of the best class over the second (height, width); "entropy" of all
+                classes (height, width); "probabilities", those that `scores` returns.
+            classes: As for `segment`.
+            background: As for `segment`.
+
+        Returns:
+            float32 in [0, 1], by name.
+
+        Raises:
+            UnknownNameError: There is no such map.
+            InputError: As for `segment`.
+        """
+        vocabulary = Vocabulary.of(classes, background=background)
+        for name in names:
+            if name not in MAPS:
+                raise unknown("map", name, MAPS)
+        found: dict[str, list[Tensor]] = {name: [] for name in names if name in _OF_PIXELS}
+        for band in self._bands(vocabulary) if found else ():
+            for name, parts in found.items():
+                parts.append(_OF_PIXELS[name](band))
+        maps = {name: torch.cat(parts).cpu().numpy() for name, parts in found.items()}
+        return maps | ({_GRID: self.scores(vocabulary)} if _GRID in names else {})
+
+    def _bands(self, vocabulary: Vocabulary) -> Iterator[Tensor]:
+        """Go through the probabilities of all pixels: yield (classes, rows, width) from the top."""
         height, width = self.image.shape[:2]
         step = max(1, _FLOATS // (width * len(vocabulary.queries)))
-        index, owner = vocabulary.names.index(name), self._owner()
-        bands = [
-            owner.probabilities(
+        for top in range(0, height, step):
+            yield self._owner().probabilities(
                 self,
                 vocabulary,
                 (height, width),
                 rows=slice(top, min(top + step, height)),
                 columns=slice(0, width),
-            )[index]
-            for top in range(0, height, step)
-        ]
-        return torch.cat(bands).cpu().numpy()
+            )
 
     @property
     def nbytes(self) -> int:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Segmentation(Forms):
         names: Name of each class, in the order of the indices.
         image: The RGB levels (H, W, 3) that were segmented, uint8, if kept.
         background: Index of the class "none of the others", if there is one.
+        maps: More about the image, by name, as `EncodedImage.maps` returns it.
 
     Raises:
         InputError: The parts do not fit together.
@@ -56,6 +57,9 @@ class Segmentation(Forms):
     names: tuple[str, ...]
     image: npt.NDArray[np.uint8] | None = None
     background: int | None = None
+    maps: Mapping[str, npt.NDArray[np.float32]] = field(
+        default_factory=dict[str, npt.NDArray[np.float32]]
+    )
 
     def __post_init__(self) -> None:
         """Check that shapes, types and indices agree."""

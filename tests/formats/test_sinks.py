@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,13 +15,19 @@ from lhtclip.errors import InputError
 from lhtclip.formats import SINKS, open_sinks
 from lhtclip.formats.sink import ImageName, OutputOptions, Part, Sink
 from lhtclip.output.png import decode_labels
+from lhtclip.output.scores import decode_scores
 from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Vocabulary
 from tests.output.annotations.scene import LABELS, NAMES, SCORES
 
 VOCABULARY = Vocabulary(NAMES, NAMES, tuple(range(len(NAMES))), 0)
 IMAGE = np.random.default_rng(0).integers(0, 256, (*LABELS.shape, 3)).astype(np.uint8)
-RESULT = Segmentation(LABELS, SCORES, NAMES, IMAGE, background=0)
+MAPS = {
+    "margin": SCORES,
+    "entropy": 1 - SCORES,
+    "probabilities": np.stack([SCORES[::2, ::2]] * len(NAMES)),
+}
+RESULT = Segmentation(LABELS, SCORES, NAMES, IMAGE, background=0, maps=MAPS)
 NAME = ImageName(PurePosixPath("street/ünö 1.jpg"), PurePosixPath("street/ünö 1"))
 
 
@@ -43,6 +50,18 @@ def test_the_same_result_gives_the_same_files(format: str) -> None:
     assert all(first.values())
     assert contents(sink) == first
     json.dumps(sink.settings())
+
+
+def test_maps_are_grey_levels_and_label_files_have_none() -> None:
+    for name in ("margin", "entropy"):
+        (sink,) = open_sinks(name, VOCABULARY).values()
+        (data,) = sink.encode(NAME, RESULT)
+        np.testing.assert_allclose(decode_labels(data) / 255, MAPS[name], atol=0.5 / 255 + 1e-6)
+        with pytest.raises(InputError, match=f"lhtclip segment --format {name}"):
+            sink.encode(NAME, replace(RESULT, maps={}))
+    (sink,) = open_sinks("probabilities", VOCABULARY).values()
+    (data,) = sink.encode(NAME, RESULT)
+    np.testing.assert_allclose(decode_scores(data), MAPS["probabilities"], rtol=1e-3)
 
 
 @pytest.mark.parametrize(("mode", "first"), [("palette", 0), ("grey", 0), ("palette", 1)])
@@ -90,5 +109,5 @@ def test_256_classes_are_too_many_for_a_byte() -> None:
         (sink,) = open_sinks(format, vocabulary).values()
         with pytest.raises(InputError, match="got 300"):
             sink.encode(NAME, result)
-    with pytest.raises(InputError, match="256 classes apart, got 300"):
+    with pytest.raises(InputError, match="256 classes, got 300"):
         open_sinks("cvat", vocabulary)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
 from logging import getLogger
@@ -24,8 +25,10 @@ from lhtclip.batch.record import check_record, means_the_same, read_record, writ
 from lhtclip.batch.summary import LabelledImage, RunSummary
 from lhtclip.batch.writing import Writer, assemble, failed
 from lhtclip.config import SegmenterConfig
+from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError
 from lhtclip.formats.sink import Sink
+from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
 
@@ -204,13 +207,18 @@ class Run:
             for (source, digest), encoded in self._segmenter.encode_items(items, on_error=refuse):
                 if source.wanted:
                     try:
-                        result = encoded.segment(self._vocabulary)
+                        result = self._result(encoded)
                     except InputError as error:
                         self._finish(failed(source.job, error))
                     else:
                         yield self._workers.submit(
                             self._writer.write, source.job, digest, source.chunk, result
                         )
+
+    def _result(self, encoded: EncodedImage) -> Segmentation:
+        result = encoded.segment(self._vocabulary)
+        names = {name for sink in self._sinks.values() for name in sink.maps}
+        return replace(result, maps=encoded.maps(sorted(names), self._vocabulary))
 
     def _finish(self, image: LabelledImage) -> None:
         self._images[image.image] = image

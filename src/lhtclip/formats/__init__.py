@@ -16,8 +16,10 @@ from lhtclip.formats.labelme import LabelMe
 from lhtclip.formats.labels import Labels
 from lhtclip.formats.overlay import Overlay
 from lhtclip.formats.panoptic import Panoptic
+from lhtclip.formats.probabilities import Probabilities
 from lhtclip.formats.scores import Scores
 from lhtclip.formats.sink import OutputOptions, Sink
+from lhtclip.formats.uncertainty import Entropy, Margin
 from lhtclip.formats.voc import Voc
 from lhtclip.formats.yolo import Yolo
 from lhtclip.formats.yolo_semantic import YoloSemantic
@@ -27,6 +29,9 @@ SINKS: dict[str, Callable[[Vocabulary, OutputOptions], Sink]] = {
     "labels": Labels,
     "overlay": Overlay,
     "scores": Scores,
+    "margin": Margin,
+    "entropy": Entropy,
+    "probabilities": Probabilities,
     "binary": Binary,
     "csv": Csv,
     "parquet": Parquet,

@@ -28,7 +28,8 @@ class FiftyOne(Sink):
 
     def encode(self, image: ImageName, result: Segmentation) -> Iterable[bytes]:
         """Encode the picture and the labels, in grey: palettes would be read as colours."""
-        return (picture_of(result), encode_labels(shifted(result.labels, 1), palette=False))
+        labels = shifted(result.labels, 1, classes=len(result.names))
+        return (picture_of(result), encode_labels(labels, palette=False))
 
     def run_files(self) -> Sequence[PurePosixPath]:
         """Return one file."""

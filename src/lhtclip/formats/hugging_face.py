@@ -30,7 +30,7 @@ class HuggingFace(Sink):
 
     def encode(self, image: ImageName, result: Segmentation) -> Iterable[bytes]:
         """Encode the picture and the labels, in grey."""
-        labels = shifted(result.labels, self.options.first_index)
+        labels = shifted(result.labels, self.options.first_index, classes=len(result.names))
         return (picture_of(result), encode_labels(labels, palette=False))
 
     def run_files(self) -> Sequence[PurePosixPath]:

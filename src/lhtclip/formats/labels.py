@@ -25,7 +25,7 @@ class Labels(Sink):
     def encode(self, image: ImageName, result: Segmentation) -> Iterable[bytes]:
         """Encode the indices, with the names of the classes inside."""
         first = self.options.first_index
-        labels = shifted(result.labels, first)
+        labels = shifted(result.labels, first, classes=len(result.names))
         colours = np.concatenate([np.zeros((first, 3), dtype=np.uint8), result.colours])
         png = encode_labels(labels, colours, palette=self.options.mode == "palette")
         return (with_names(png, result.names, background=result.background, first_index=first),)

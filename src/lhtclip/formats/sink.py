@@ -11,7 +11,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lhtclip.errors import InputError
 from lhtclip.output.annotations.classes import ClassList
@@ -113,7 +116,12 @@ class Sink:
 
     Paths are relative to the folder of the results. All methods depend on their arguments only, and
     the same arguments give the same bytes.
+
+    Attributes:
+        maps: Maps of `EncodedImage.maps` that results must have for this format.
     """
+
+    maps: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, vocabulary: Vocabulary, options: OutputOptions) -> None:
         """Keep the classes of a run and the choices about its files."""
@@ -151,6 +159,19 @@ class Sink:
     def settings(self) -> dict[str, Any]:
         """Return the options that change this format's files and must not be mixed."""
         return {}
+
+    def map_of(self, result: Segmentation, name: str) -> NDArray[np.float32]:
+        """Return one of `maps`.
+
+        Raises:
+            InputError: The result does not have it, because it comes from a label file.
+        """
+        if name not in result.maps:
+            raise InputError(
+                f"Label files do not hold what {name} is made of, the probabilities of all "
+                f"classes: use `lhtclip segment --format {name}`."
+            )
+        return result.maps[name]
 
     def regions(self, result: Segmentation) -> Instances:
         """Return the regions of all classes but the background."""

@@ -132,7 +132,7 @@ class Forms:
         Raises:
             MissingDependencyError: fiftyone is not installed.
         """
-        return fiftyone.segmentation(self.labels)
+        return fiftyone.segmentation(self.labels, classes=len(self.names))
 
     def to_hf(self) -> list[dict[str, Any]]:
         """Return the result of `transformers`' pipelines: {"score", "label", "mask"} per class."""

@@ -29,20 +29,20 @@ def test_a_byte_holds_254_classes_beside_the_background() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "expected", "dtype"),
+    ("labels", "classes", "expected", "dtype"),
     [
-        (np.array([[0, 3, 255]], np.uint8), [[1, 4, 0]], np.uint8),
-        (np.array([[0, 253, 255]], np.uint8), [[1, 254, 0]], np.uint8),
-        (np.array([[0, 254, 255]], np.uint8), [[1, 255, 0]], np.uint16),
-        (np.array([[0, 299, 65535]], np.uint16), [[1, 300, 0]], np.uint16),
+        (np.array([[0, 3, 255]], np.uint8), 4, [[1, 4, 0]], np.uint8),
+        (np.array([[0, 253, 255]], np.uint8), 254, [[1, 254, 0]], np.uint8),
+        (np.array([[0, 3, 255]], np.uint8), 255, [[1, 4, 0]], np.uint16),
+        (np.array([[0, 299, 65535]], np.uint16), 300, [[1, 300, 0]], np.uint16),
     ],
 )
 def test_labels_from_1_leave_0_for_ignored(
-    labels: np.ndarray, expected: list[list[int]], dtype: type
+    labels: np.ndarray, classes: int, expected: list[list[int]], dtype: type
 ) -> None:
-    moved = shifted(labels, 1)
+    moved = shifted(labels, 1, classes=classes)
     assert (moved.tolist(), moved.dtype) == (expected, dtype)
-    assert shifted(labels, 0) is labels
+    assert shifted(labels, 0, classes=classes) is labels
 
 
 def test_cvat_colours_are_all_declared() -> None:

@@ -64,17 +64,15 @@ class ClassList:
         return table[labels]
 
 
-def shifted(labels: Labels, first_index: int) -> NDArray[Any]:
+def shifted(labels: Labels, first_index: int, *, classes: int) -> NDArray[Any]:
     """Number classes from 0 or 1; with 1, the value 0 means "ignored".
 
-    Labels that no longer fit into 8 bits become 16-bit.
+    With 255 classes labels become 16-bit, since programs take a byte of 255 for ignored.
     """
     if first_index == 0:
         return labels
     ignored = int(np.iinfo(labels.dtype).max)
-    present = labels[labels != ignored]
-    wide = labels.dtype.itemsize > 1 or int(present.max(initial=0)) >= IGNORED_BYTE - 1
-    moved = labels.astype(np.uint16 if wide else np.uint8) + 1
+    moved = labels.astype(np.uint16 if classes >= IGNORED_BYTE else np.uint8) + 1
     return np.where(labels == ignored, 0, moved).astype(moved.dtype)
 
 

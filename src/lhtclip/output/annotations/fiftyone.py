@@ -9,14 +9,14 @@ from lhtclip.output.annotations.classes import shifted
 from lhtclip.regions.runs import Labels
 
 
-def segmentation(labels: Labels) -> Any:
+def segmentation(labels: Labels, *, classes: int) -> Any:
     """Return `fiftyone.Segmentation` with class index + 1 in its mask; ignored pixels are 0.
 
     Raises:
         MissingDependencyError: fiftyone is not installed.
     """
     fiftyone = import_extra("fiftyone", purpose="FiftyOne labels")
-    return fiftyone.Segmentation(mask=shifted(labels, 1))
+    return fiftyone.Segmentation(mask=shifted(labels, 1, classes=classes))
 
 
 def mask_targets(names: tuple[str, ...]) -> dict[int, str]:
