@@ -31,7 +31,7 @@ test-readers: .venv/dev .venv-readers/done  ## set up, then open our files with 
 	cp src/lhtclip/data/scenes/scene-07.png ".venv-readers/photos/sub/ünö b.png"
 	.venv/bin/lhtclip segment .venv-readers/photos --classes "dog, pizza, grass" --background "sky|water" \
 		--model bundled --quiet --out .venv-readers/files --format \
-		labels,csv,coco,panoptic,cvat,fiftyone,hf,label-studio,labelme,voc,yolo,yolo-semantic
+		labels,margin,csv,parquet,coco,panoptic,cvat,fiftyone,hf,label-studio,labelme,voc,yolo,yolo-semantic
 	LHTCLIP_READER_FILES=.venv-readers/files PYTHONPATH=. .venv-readers/bin/python -m pytest \
 		-c /dev/null --rootdir . --confcutdir tests/readers --import-mode importlib -p no:cacheprovider tests/readers
 

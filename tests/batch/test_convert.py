@@ -10,7 +10,10 @@ import pytest
 from PIL import Image
 
 from lhtclip.batch.convert import convert_files
+from lhtclip.encoded_image import MAPS
 from lhtclip.errors import InputError
+from lhtclip.formats import SINKS
+from lhtclip.formats.sink import OutputOptions
 from lhtclip.output.png import decode_labels
 from lhtclip.segmentation import Segmentation
 
@@ -105,3 +108,50 @@ def test_an_image_that_is_missing_or_of_another_size_is_told(
     (photos / "one.jpg").unlink()
     with pytest.raises(InputError, match=r"no image for .*one\.png in .*photos"):
         convert_files(masks, tmp_path / "out", "yolo", images=photos)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".lhtclip" not in path.parts
+    }
+
+
+def test_a_stopped_conversion_goes_on_and_ends_the_same(
+    masks: Path, photos: Path, tmp_path: Path
+) -> None:
+    formats = [name for name in SINKS if name not in MAPS and name != "parquet"]
+    convert_files(masks, tmp_path / "whole", formats, images=photos)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert_files(masks, tmp_path / "out", formats, images=photos, on_progress=stop)
+    first = tmp_path / "out/one.png"
+    before = first.stat().st_mtime_ns
+    convert_files(masks, tmp_path / "out", formats, images=photos)
+    assert first.stat().st_mtime_ns == before
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
+
+
+def test_what_changed_is_converted_again(masks: Path, photos: Path, tmp_path: Path) -> None:
+    convert_files(masks, tmp_path / "out", "coco")
+    Segmentation(1 - LABELS.clip(0, 1), np.ones(LABELS.shape, np.float32), NAMES).save(
+        masks / "one.png"
+    )
+    (path,) = convert_files(masks, tmp_path / "out", "coco", images=photos)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert [each["file_name"] for each in content["images"]] == ["one.jpg", "sub/zwei ü.jpg"]
+    assert [each["area"] for each in content["annotations"]] == [2, 4, 2, 3]
+
+
+def test_other_options_do_not_mix_and_overwrite_replaces(masks: Path, tmp_path: Path) -> None:
+    polygons = OutputOptions(shape="polygon")
+    convert_files(masks, tmp_path / "out", "coco")
+    with pytest.raises(InputError, match=r"shape 'mask', now 'polygon'.*--overwrite"):
+        convert_files(masks, tmp_path / "out", "coco", options=polygons)
+    (path,) = convert_files(masks, tmp_path / "out", "coco", options=polygons, overwrite=True)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert isinstance(content["annotations"][0]["segmentation"], list)

@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def out() -> Path:
-    return Path(str(FOLDER))
+    return Path(str(FOLDER)).resolve()
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,7 @@ def label_jobs(
             "A shard cannot drop what other shards have done (--overwrite): choose another output "
             "folder (--out), or remove this one."
         )
-    record = describe(vocabulary, config.resolved(), sinks)
+    record = describe(vocabulary, config.resolved().to_json(), sinks)
     chunks = chunks_of(jobs)
     with Workers() as workers:
         run = Run(

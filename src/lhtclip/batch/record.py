@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from lhtclip import __version__
 from lhtclip.batch.plan import REMEDY
-from lhtclip.config import SegmenterConfig
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.formats.sink import Sink
@@ -23,13 +22,14 @@ _TECHNIQUES = ("ssr", "atr", "she")  # fields of a preset that change labels
 
 
 def describe(
-    vocabulary: Vocabulary, config: SegmenterConfig, sinks: Mapping[str, Sink]
+    vocabulary: Vocabulary, config: Mapping[str, Any], sinks: Mapping[str, Sink]
 ) -> dict[str, Any]:
     """Describe classes, configuration and formats in JSON types.
 
     Args:
         vocabulary: The classes.
-        config: The configuration as resolved on this machine.
+        config: What decides labels beside the classes, in JSON types: for `segment` the
+            configuration as resolved on this machine.
         sinks: The formats.
     """
     colours = class_colours(len(vocabulary.names), background=vocabulary.background)
@@ -50,7 +50,7 @@ def describe(
     content = {
         "lhtclip": __version__,
         "classes": classes,
-        "config": config.to_json(),
+        "config": config,
         "formats": formats,
     }
     return json.loads(json.dumps(content))  # tuples become lists, as when read back

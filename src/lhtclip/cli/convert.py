@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lhtclip.cli.console import print_path
+from lhtclip.cli.console import Progress, print_path
 from lhtclip.cli.options import format_options, output_options
 from lhtclip.errors import InputError
 from lhtclip.formats import SINKS
@@ -41,6 +41,10 @@ from lhtclip.text.vocabulary import parse_classes, read_classes_file
     default="0",
     help="Value of the first class in label files of other programs; with 1, value 0 is ignored.",
 )
+@click.option(
+    "--overwrite", is_flag=True, help="Drop what was converted into the output folder before."
+)
+@click.option("--quiet", is_flag=True, help="Print no progress.")
 @format_options
 def command(
     results: str,
@@ -51,12 +55,15 @@ def command(
     classes_file: str | None,
     background: str | None,
     labels_from: str,
+    overwrite: bool,
+    quiet: bool,
     **given: Any,
 ) -> None:
     """Convert the label PNGs in RESULTS to other formats. Prints the paths of the files written.
 
     RESULTS is an --out folder of `lhtclip segment`, or any folder of palette or greyscale PNGs
-    whose values are class indices. Such files have no scores; all scores count as 1.
+    whose values are class indices. Such files have no scores; all scores count as 1. Run an
+    interrupted command again to continue: files that are done are skipped.
     """
     if classes is not None and classes_file is not None:
         raise InputError("Give either --classes or --classes-file, not both.")
@@ -67,15 +74,18 @@ def command(
 
     from lhtclip.batch.convert import convert_files  # imports torch, which is slow
 
-    written = convert_files(
-        results,
-        out,
-        formats,
-        names=names,
-        background=background,
-        first_index=int(labels_from),
-        images=images,
-        options=output_options(given),
-    )
+    with Progress("label files", quiet=quiet) as progress:
+        written = convert_files(
+            results,
+            out,
+            formats,
+            names=names,
+            background=background,
+            first_index=int(labels_from),
+            images=images,
+            options=output_options(given),
+            overwrite=overwrite,
+            on_progress=progress,
+        )
     for path in written:
         print_path(path)
