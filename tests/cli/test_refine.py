@@ -28,3 +28,26 @@ def test_results_with_and_without_pamr_do_not_mix(segment: Any, draw: Any) -> No
     again = segment("one.png", "--out", "out", "--pamr")
     assert again.code == 2
     assert "decoding.pamr None, now {" in again.err
+
+
+def test_every_gain_is_an_option_and_is_recorded(segment: Any, draw: Any, tmp_path: Path) -> None:
+    draw("one.png", height=80, width=96)
+    gains = ("--refine", "tlp", "--prior", "0.2", "--flip", "--shifts", "2")
+    assert segment("one.png", "--out", "out", *gains).code == 0
+    settings = json.loads((tmp_path / "out/classes.json").read_text())["settings"]
+    assert settings["decoding"]["tlp"] == {"grid": 80, "iterations": 25, "pairs": False}
+    assert settings["decoding"]["pamr"] is None
+    assert settings["decoding"]["prior"] == 0.2
+    assert (settings["windows"]["flip"], settings["windows"]["shifts"]) == (True, 2)
+
+
+def test_bad_gains_are_refused(segment: Any, draw: Any) -> None:
+    draw("one.png")
+    for options, message in (
+        (("--prior", "1"), "prior must lie from -1 to below 1"),
+        (("--shifts", "0"), "shifts must be at least 1"),
+        (("--refine", "crf"), "'crf' is not one of 'none', 'pamr', 'tlp'"),
+    ):
+        outcome = segment("one.png", "--out", "out", *options)
+        assert outcome.code == 2
+        assert message in outcome.err

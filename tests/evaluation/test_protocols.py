@@ -285,12 +285,16 @@ def test_a_record_is_described_whole() -> None:
         "window": None,
         "stride": None,
         "resize": "opencv",
+        "flip": False,
+        "shifts": 1,
     }
     assert content["decoding"] == {
         "logit_scale": 40.0,
         "threshold": 0.1,
         "area_threshold": 0.0,
         "pamr": None,
+        "tlp": None,
+        "prior": 0.0,
     }
     assert content["methods"]["resclip"]["share"] == 0.3
     assert content["methods"]["resclip-sfr"]["sfr"]["threshold"] == 0.5

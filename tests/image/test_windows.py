@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lhtclip.errors import InputError
-from lhtclip.image.windows import WindowPlan, WindowSettings, plan_windows, window_starts
+from lhtclip.image.windows import (
+    WindowPlan,
+    WindowSettings,
+    plan_windows,
+    shifted_windows,
+    window_starts,
+)
 
 lengths = st.integers(1, 400)
 windows_and_strides = st.integers(1, 120).flatmap(
@@ -123,3 +129,24 @@ def test_windows_at_once_by_device() -> None:
     by_device = WindowSettings()
     assert by_device.at_once("cpu") < by_device.at_once("cuda") == by_device.at_once("mps")
     assert WindowSettings(batch=3).at_once("cpu") == WindowSettings(batch=3).at_once("cuda") == 3
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "shifts", "expected"),
+    [
+        ((64, 96), 48, 2, ((0, 8, 16), (0, 8, 32, 40, 48), 48, 48)),
+        ((48, 64), 48, 4, ((0, 4, 8, 12), (0, 4, 8, 12, 16), 36, 48)),  # one window fills a side
+        ((64, 64), None, 2, ((0, 8), (0, 8), 56, 56)),
+        ((16, 40), 48, 4, ((0,), (0, 4, 8, 12), 16, 28)),  # a patch is the least
+    ],
+)
+def test_shifted_windows(
+    size: tuple[int, int],
+    window: int | None,
+    shifts: int,
+    expected: tuple[tuple[int, ...], tuple[int, ...], int, int],
+) -> None:
+    plan = plan_windows(*size, window=window, stride=32)
+    moved = shifted_windows(plan, shifts=shifts, patch=16)
+    assert (moved.tops, moved.lefts, moved.window_height, moved.window_width) == expected
+    assert (moved.height, moved.width) == size

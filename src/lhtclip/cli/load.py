@@ -13,6 +13,7 @@ from lhtclip.cli.options import ModelOptions
 from lhtclip.config import SegmenterConfig
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.image.settings import ReadingSettings
 from lhtclip.image.windows import WindowSettings
 from lhtclip.segmenter import Segmenter
@@ -44,18 +45,28 @@ def config_of(given: Mapping[str, Any]) -> SegmenterConfig:
             stride=given["stride"],
             batch=given["batch"],
             resize=given["resize"],
+            flip=given["flip"],
+            shifts=given["shifts"],
         )
     if "logit_scale" in given:
-        settings["decoding"] = DecodeSettings(
-            logit_scale=given["logit_scale"],
-            threshold=given["threshold"],
-            pamr=PamrSettings() if given["pamr"] else None,
+        decoding = DecodeSettings(
+            logit_scale=given["logit_scale"], threshold=given["threshold"], prior=given["prior"]
         )
+        settings["decoding"] = refined_by(decoding, given["refine"])
     if "range" in given:
         settings["reading"] = ReadingSettings(
             range=given["range"], bands=given["bands"], alpha=given["alpha"]
         )
     return SegmenterConfig(**settings)
+
+
+def refined_by(decoding: DecodeSettings, refiner: str) -> DecodeSettings:
+    """Return the settings with the refiner of --refine, or none."""
+    return replace(
+        decoding,
+        pamr=PamrSettings() if refiner == "pamr" else None,
+        tlp=TlpSettings() if refiner == "tlp" else None,
+    )
 
 
 def _lht(given: Mapping[str, Any]) -> Lht:

@@ -69,6 +69,8 @@ _ENGINE = (
         help="For onnx: a file of `lhtclip export`.  [default: export once and cache]",
     ),
 )
+REFINERS = ("none", "pamr", "tlp")
+_PLAIN = {"refine": "none", "prior": 0.0, "flip": False, "shifts": 1}
 _FORMATS = (
     click.option(
         "--mode",
@@ -115,6 +117,47 @@ def shard_option(command: Command) -> Command:
     """Add the option that chooses a share of the images; `Shard.parse` reads it."""
     text = "Do only part I of N, from 1/N to N/N; `lhtclip merge` joins the parts."
     return _add(command, (click.option("--shard", metavar="I/N", help=text),))
+
+
+def gain_options(*, published: bool) -> Callable[[Command], Command]:
+    """Make the options that raise mIoU without training, all off by default.
+
+    Args:
+        published: Whether the defaults are a protocol's.
+    """
+    default = {} if published else _PLAIN
+    note = "  [default: the protocol's]" if published else ""
+    options = (
+        click.option(
+            "--refine",
+            type=click.Choice(REFINERS),
+            default=default.get("refine"),
+            help=f"Refine the logits along the image: PAMR, or text-aware propagation (TLP).{note}",
+        ),
+        click.option("--pamr", "refine", flag_value="pamr", help="The same as --refine pamr."),
+        click.option(
+            "--prior",
+            metavar="W",
+            type=float,
+            default=default.get("prior"),
+            help=f"Weight of what the whole image shows, such as 0.2, or -0.3 for aerial images."
+            f"{note}",
+        ),
+        click.option(
+            "--flip/--no-flip",
+            default=default.get("flip"),
+            show_default=False,
+            help=f"Average with mirrored windows; twice the time.{note}",
+        ),
+        click.option(
+            "--shifts",
+            metavar="N",
+            type=int,
+            default=default.get("shifts"),
+            help=f"Average windows at N positions within a patch, in each direction.{note}",
+        ),
+    )
+    return lambda command: _add(command, options)
 
 
 def format_options(command: Command) -> Command:
@@ -219,7 +262,10 @@ class EvaluateOptions(ModelOptions):
     logit_scale: float | None
     threshold: float | None
     area_threshold: float | None
-    pamr: bool | None
+    refine: str | None
+    prior: float | None
+    flip: bool | None
+    shifts: int | None
     batch: int | None
     limit: int | None
     seed: int | None

@@ -23,6 +23,7 @@ from torch import Tensor
 from lhtclip.decoding.interpolation import Axis, plan_axis, resize_rows
 from lhtclip.decoding.online_softmax import RunningWinner, find_winners
 from lhtclip.decoding.pamr import PamrSettings, affinity, refine
+from lhtclip.decoding.tlp import TlpSettings, propagated
 from lhtclip.errors import InputError, is_number
 from lhtclip.image.windows import WindowPlan
 
@@ -56,12 +57,18 @@ class DecodeSettings:
         area_threshold: Drops foreground classes that cover at most this share of the foreground
             (area_thd); 0 keeps all. The foreground is every class except 0.
         pamr: Refines the logits along the edges of the image before the softmax; None does not.
+        tlp: Propagates the logits over the image before the softmax, another way to refine them;
+            None does not.
+        prior: Weight w of the class prior, from -1 to below 1: logits become (1 - w) of their own
+            and w times the cosines of the whole image's feature. 0 switches it off.
     """
 
     logit_scale: float = 40.0
     threshold: float = 0.0
     area_threshold: float = 0.0
     pamr: PamrSettings | None = None
+    tlp: TlpSettings | None = None
+    prior: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a scale that is not positive, and shares outside of [0, 1]."""
@@ -72,6 +79,12 @@ class DecodeSettings:
                 raise InputError(f"{name} must lie in [0, 1], not {getattr(self, name)!r}.")
         if not isinstance(cast("object", self.pamr), PamrSettings | None):
             raise InputError(f"pamr must be PamrSettings or None, not {self.pamr!r}.")
+        if not isinstance(cast("object", self.tlp), TlpSettings | None):
+            raise InputError(f"tlp must be TlpSettings or None, not {self.tlp!r}.")
+        if self.pamr and self.tlp:
+            raise InputError("PAMR and TLP both refine the logits: choose one of them.")
+        if not (is_number(self.prior) and -1 <= self.prior < 1):
+            raise InputError(f"prior must lie from -1 to below 1, not {self.prior!r}.")
 
 
 def decode(
@@ -83,6 +96,7 @@ def decode(
     settings: DecodeSettings,
     *,
     image: Tensor | None = None,
+    texts: Tensor | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Label every pixel: softmax over all prompts, maximum over a class's prompts, the best class.
 
@@ -93,16 +107,23 @@ def decode(
         class_of_query: Class of each prompt, ascending; a class may have none.
         classes: Number of classes.
         settings: Scale, thresholds and refinement.
-        image: The resized image (channels, plan.height, plan.width), for PAMR only. It is resized
-            bilinearly to `size`, as in the published evaluations.
+        image: The resized image (channels, plan.height, plan.width), for PAMR and TLP only. It is
+            resized bilinearly to `size`, as in the published evaluations.
+        texts: Embeddings of the prompts (prompts, E), of unit length, for TLP only.
 
     Returns:
         Labels, integers (height, width), and scores, the winner's probability in [0, 1]. A pixel
         that the threshold moves to class 0 keeps its winner's score.
 
     Raises:
-        InputError: PAMR was requested without an image.
+        InputError: PAMR was requested without an image, or TLP without an image or texts.
     """
+    if settings.tlp is not None:
+        if image is None or texts is None:
+            raise InputError("TLP needs the resized image and the embeddings of the prompts.")
+        logits, plan = propagated(
+            logits, plan, size, texts=texts, image=image, settings=settings.tlp
+        )
     if settings.pamr is None:
         parts = _Decoder.tiles
     elif image is None:

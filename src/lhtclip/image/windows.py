@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 
 import torch
@@ -26,6 +26,9 @@ class WindowSettings:
         stride: Pixels from one window to the next.
         batch: Maximum windows in one pass; None chooses by device.
         resize: "bilinear", or "opencv" for the fixed-point arithmetic of the published evaluations.
+        flip: Encode each window also mirrored left to right, and average. Takes twice the time.
+        shifts: Encode windows at this many positions within a patch in each direction, and average;
+            1 for the windows alone. Takes up to the square of it times as long.
     """
 
     short_side: int = 336
@@ -34,6 +37,8 @@ class WindowSettings:
     stride: int = 112
     batch: int | None = None
     resize: str = "bilinear"
+    flip: bool = False
+    shifts: int = 1
 
     def __post_init__(self) -> None:
         """Refuse sizes that are not positive, and windows that leave gaps."""
@@ -44,6 +49,10 @@ class WindowSettings:
                 raise InputError(f"{name} must be at least 1 pixel or window, not {value!r}.")
         if self.resize not in RESIZES:
             raise unknown("resize", self.resize, RESIZES)
+        if type(self.flip) is not bool:
+            raise InputError(f"flip must be True or False, not {self.flip!r}.")
+        if not is_whole(self.shifts):
+            raise InputError(f"shifts must be at least 1, not {self.shifts!r}.")
         if self.window is not None:
             check_stride(window=self.window, stride=self.stride)
 
@@ -138,3 +147,29 @@ def plan_windows(height: int, width: int, *, window: int | None, stride: int) ->
         min(window, height),
         min(window, width),
     )
+
+
+def shifted_windows(plan: WindowPlan, *, shifts: int, patch: int) -> WindowPlan:
+    """Add windows that begin parts of a patch later, so that patches lie at finer positions.
+
+    Each window is repeated k / shifts of a patch further down and to the right, as far as the image
+    reaches, for k below `shifts`. A side that one window fills gets shorter windows for it.
+
+    Args:
+        plan: The windows.
+        shifts: Positions within a patch in each direction.
+        patch: Side of a patch in pixels.
+    """
+    offsets = sorted({round(k * patch / shifts) for k in range(shifts)})
+    tops, height = _shifted(plan.tops, plan.window_height, plan.height, offsets, patch)
+    lefts, width = _shifted(plan.lefts, plan.window_width, plan.width, offsets, patch)
+    return replace(plan, tops=tops, lefts=lefts, window_height=height, window_width=width)
+
+
+def _shifted(
+    starts: tuple[int, ...], window: int, length: int, offsets: list[int], patch: int
+) -> tuple[tuple[int, ...], int]:
+    if len(starts) == 1:
+        window = max(window - offsets[-1], min(window, patch))
+    moved = {min(start + offset, length - window) for start in starts for offset in offsets}
+    return tuple(sorted(moved)), window

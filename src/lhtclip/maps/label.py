@@ -87,10 +87,7 @@ def label_raster(
     rasterio = import_extra("rasterio", purpose="Maps")
     settings, out = settings or MapSettings(), Path(out)
     _check_outputs(out, vector, overwrite)
-    if segmenter.decoding.pamr is not None:
-        raise InputError(
-            "PAMR needs pixels beyond a strip, so it cannot refine a raster. Omit --pamr."
-        )
+    _check_settings(segmenter)
     vocabulary = (
         classes
         if isinstance(classes, Vocabulary)
@@ -111,6 +108,20 @@ def label_raster(
             files.append(write_regions(Path(vector), out, parts, vocabulary, settings))
         parts.remove()
     return Summary(out, tuple(files), count, job.height, job.width)
+
+
+def _check_settings(segmenter: Segmenter) -> None:
+    """Refuse settings that need the whole image at once."""
+    decoding = segmenter.decoding
+    used = {
+        "PAMR": decoding.pamr is not None,
+        "TLP": decoding.tlp is not None,
+        "The class prior": decoding.prior != 0,
+        "shifts": segmenter.windows.shifts > 1,
+    }
+    for name, on in used.items():
+        if on:
+            raise InputError(f"{name} cannot be used on a raster, which is labelled in strips.")
 
 
 def _label_strips(

@@ -13,7 +13,9 @@ from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError
 from lhtclip.segmentation import Segmentation, label_dtype
 from lhtclip.segmenter.memory import check_logits
+from lhtclip.segmenter.mirroring import mirrored, whole_patches
 from lhtclip.segmenter.parts import SegmenterParts
+from lhtclip.segmenter.prior import image_feature, with_prior
 from lhtclip.segmenter.second_pass import encode_again
 from lhtclip.segmenter.windows import PlannedImage, in_rows, joined, resized_levels, windows_of
 from lhtclip.text.vocabulary import Vocabulary
@@ -32,7 +34,9 @@ def label(
     decoding = replace(parts.decoding, threshold=threshold)
     planned = PlannedImage(encoded.image, encoded.plan)
     check_logits(planned, parts.checkpoint.model.config.vision, prompts=len(vocabulary.queries))
-    cosines = _cosines(parts, encoded, vocabulary)
+    texts = _texts(parts, encoded, vocabulary)
+    cosines = _cosines(parts, encoded, texts)
+    refined = decoding.pamr or decoding.tlp
     labels, scores = decode(
         cosines,
         encoded.plan,
@@ -40,7 +44,8 @@ def label(
         vocabulary.class_of_query,
         len(vocabulary.names),
         decoding,
-        image=resized_levels(encoded, cosines.device) if decoding.pamr else None,
+        image=resized_levels(encoded, cosines.device) if refined else None,
+        texts=texts,
     )
     return Segmentation(
         labels=labels.astype(label_dtype(len(vocabulary.names))),
@@ -62,8 +67,9 @@ def probabilities(
     columns: slice,
 ) -> Tensor:
     """Return (classes, rows, columns) float32; arguments as for `Segmenter.probabilities`."""
+    cosines = _cosines(parts, encoded, _texts(parts, encoded, vocabulary))
     return class_probabilities(
-        _cosines(parts, encoded, vocabulary) * parts.decoding.logit_scale,
+        cosines * parts.decoding.logit_scale,
         encoded.plan,
         size,
         vocabulary.class_of_query,
@@ -73,8 +79,8 @@ def probabilities(
     )
 
 
-def _cosines(parts: SegmenterParts, encoded: EncodedImage, vocabulary: Vocabulary) -> Tensor:
-    """Compare patches with prompts: (window rows, columns, grid rows, columns, prompts)."""
+def _texts(parts: SegmenterParts, encoded: EncodedImage, vocabulary: Vocabulary) -> Tensor:
+    """Embed the prompts: (prompts, E)."""
     parts.enter_process()
     texts = parts.texts.encode(vocabulary.queries)
     if encoded.embeddings.shape[-1] != texts.shape[-1]:
@@ -82,7 +88,16 @@ def _cosines(parts: SegmenterParts, encoded: EncodedImage, vocabulary: Vocabular
             f"This image was encoded by another model: its embeddings have length "
             f"{encoded.embeddings.shape[-1]}, those of the prompts {texts.shape[-1]}."
         )
-    return _embeddings(parts, encoded, texts) @ texts.T
+    return texts
+
+
+def _cosines(parts: SegmenterParts, encoded: EncodedImage, texts: Tensor) -> Tensor:
+    """Compare patches with prompts: (window rows, columns, grid rows, columns, prompts)."""
+    cosines = _embeddings(parts, encoded, texts) @ texts.T
+    weight = parts.decoding.prior
+    if not weight:
+        return cosines
+    return with_prior(cosines, texts @ image_feature(parts, encoded), weight)
 
 
 def _embeddings(parts: SegmenterParts, encoded: EncodedImage, texts: Tensor) -> Tensor:
@@ -92,8 +107,15 @@ def _embeddings(parts: SegmenterParts, encoded: EncodedImage, texts: Tensor) -> 
         return embeddings
     windows = windows_of(encoded, parts.checkpoint, most=parts.windows_at_once)
     first = embeddings.flatten(0, 1).split(parts.windows_at_once)
-    again = (
-        encode_again(parts.encoder, pixels, seen, texts)
-        for pixels, seen in zip(windows, first, strict=True)
-    )
+    again = (_again(parts, *both, texts) for both in zip(windows, first, strict=True))
     return in_rows(joined(again, encoded.plan.count), encoded.plan)
+
+
+def _again(parts: SegmenterParts, pixels: Tensor, seen: Tensor, texts: Tensor) -> Tensor:
+    """Encode windows a second time, also mirrored if the settings ask for it."""
+    if not parts.windows.flip:
+        return encode_again(parts.encoder, pixels, seen, texts)
+    whole = whole_patches(pixels, parts.checkpoint.model.config.vision.patch_size)
+    plain = encode_again(parts.encoder, whole, seen, texts)
+    flipped = encode_again(parts.encoder, mirrored(whole, -1), mirrored(seen, -2), texts)
+    return (plain + mirrored(flipped, -2)) / 2

@@ -21,6 +21,7 @@ from lhtclip.errors import InputError, unknown
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.settings import PLAIN, ReadingSettings
 from lhtclip.image.windows import WindowSettings
+from lhtclip.segmenter.mirroring import MirroredEncoder
 from lhtclip.text.embeddings import TextEncoder
 from lhtclip.text.templates import template_name
 
@@ -64,7 +65,7 @@ class SegmenterParts:
         """
         self.checkpoint = checkpoint
         self.encoder = encoder
-        self.runner = runner or encoder
+        self._runner = runner or encoder
         self.texts = texts
         self.windows = windows or WindowSettings()
         self.decoding = decoding or DecodeSettings()
@@ -140,7 +141,7 @@ class SegmenterParts:
             decoding=config.decoding,
             max_pixels=config.max_pixels,
             reading=config.reading,
-            runner=self.runner,
+            runner=self._runner,
             config=config,
         )
 
@@ -165,6 +166,13 @@ class SegmenterParts:
             "dtype": dtype_name(vision.dtype),
         }
         return json.loads(json.dumps(content))  # tuples become lists, as when read back
+
+    @property
+    def runner(self) -> PatchEncoder:
+        """What encodes windows: the engine, with mirroring if the settings ask for it."""
+        if not self.windows.flip:
+            return self._runner
+        return MirroredEncoder(self._runner, self.checkpoint.model.config.vision.patch_size)
 
     @property
     def config(self) -> SegmenterConfig:

@@ -14,7 +14,12 @@ from torch import Tensor
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from lhtclip.image.pixels import resized_shape, to_pixels
-from lhtclip.image.windows import WindowPlan, WindowSettings, plan_windows
+from lhtclip.image.windows import (
+    WindowPlan,
+    WindowSettings,
+    plan_windows,
+    shifted_windows,
+)
 
 
 class HasWindows(Protocol):
@@ -59,6 +64,8 @@ def plan_image(image: NDArray[np.uint8], settings: WindowSettings, *, patch: int
     plan = plan_windows(
         max(height, patch), max(width, patch), window=window, stride=settings.stride
     )
+    if settings.shifts > 1:
+        plan = shifted_windows(plan, shifts=settings.shifts, patch=patch)
     return PlannedImage(image, replace(plan, resize=settings.resize))
 
 

@@ -153,6 +153,10 @@ def _check(segmenter: Segmenter) -> None:
     decoding = segmenter.decoding
     unusual = {
         "PAMR": decoding.pamr is not None,
+        "TLP": decoding.tlp is not None,
+        "a class prior": decoding.prior != 0,
+        "mirrored windows": segmenter.windows.flip,
+        "shifted windows": segmenter.windows.shifts > 1,
         "an area threshold": decoding.area_threshold > 0,
         "OpenCV's resize": segmenter.windows.resize != "bilinear",
         "a way of its own to read images": segmenter.reading != PLAIN,

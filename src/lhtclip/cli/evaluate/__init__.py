@@ -11,6 +11,7 @@ from lhtclip.batch.plan import check_folder
 from lhtclip.cli.options import (
     EvaluateOptions,
     engine_options,
+    gain_options,
     machine_options,
     model_options,
     shard_option,
@@ -56,7 +57,8 @@ _AS_PUBLISHED = "  [default: the protocol's]"
     type=float,
     help=f"Drop classes with at most this share of the foreground.{_AS_PUBLISHED}",
 )
-@switch("pamr", f"Refine the logits along the edges of the image (PAMR).{_AS_PUBLISHED}")
+@gain_options(published=True)
+@click.option("--no-pamr", "refine", flag_value="none", help="The same as --refine none.")
 @click.option(
     "--batch",
     type=int,

@@ -14,13 +14,12 @@ import click
 from lhtclip.batch.chunks import Shard
 from lhtclip.checkpoints.hub import canonical_name
 from lhtclip.cli.console import Progress, print_table, say
-from lhtclip.cli.load import check_model, load_model, warn_if_bundled
+from lhtclip.cli.load import check_model, load_model, refined_by, warn_if_bundled
 from lhtclip.cli.options import EvaluateOptions
 from lhtclip.datasets import Dataset, open_dataset
 from lhtclip.datasets.check import check_dataset
 from lhtclip.datasets.samples import choose_samples, queries_of
 from lhtclip.decoding.decode import DecodeSettings
-from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.engines import check_engine
 from lhtclip.errors import InputError
 from lhtclip.evaluation.gallery import write_gallery
@@ -141,18 +140,16 @@ def _windows(protocol: Protocol, options: EvaluateOptions) -> WindowSettings:
     windows = replace(
         protocol.windows,
         batch=options.batch,
-        **_given(options, "short_side", "stride", "resize"),
+        **_given(options, "short_side", "stride", "resize", "flip", "shifts"),
     )
     return windows if options.window is None else replace(windows, window=options.window or None)
 
 
 def _decoding(protocol: Protocol, options: EvaluateOptions) -> DecodeSettings:
     decoding = replace(
-        protocol.decoding, **_given(options, "logit_scale", "threshold", "area_threshold")
+        protocol.decoding, **_given(options, "logit_scale", "threshold", "area_threshold", "prior")
     )
-    if options.pamr is None:
-        return decoding
-    return replace(decoding, pamr=PamrSettings() if options.pamr else None)
+    return decoding if options.refine is None else refined_by(decoding, options.refine)
 
 
 def _given(options: EvaluateOptions, *names: str) -> dict[str, Any]:

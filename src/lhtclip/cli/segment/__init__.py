@@ -13,6 +13,7 @@ from lhtclip.cli.options import (
     check_numbers,
     engine_options,
     format_options,
+    gain_options,
     machine_options,
     model_options,
     output_options,
@@ -74,7 +75,7 @@ from lhtclip.formats import SINKS, open_sinks
 @click.option(
     "--logit-scale", type=float, default=40.0, help="Factor on the logits before the softmax."
 )
-@click.option("--pamr", is_flag=True, help="Refine the logits along the edges of the image (PAMR).")
+@gain_options(published=False)
 @reading_options
 @click.option("--out", metavar="DIR", default="lhtclip-out", help="Output folder.")
 @click.option(
