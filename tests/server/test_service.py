@@ -118,6 +118,11 @@ def test_openapi_names_every_operation_once(client: TestClient) -> None:
         each["operationId"] for path in document["paths"].values() for each in path.values()
     ]
     assert len(operations) == len(set(operations)) > 15
+    for path in document["paths"].values():
+        for operation in path.values():
+            refusals = {s: r for s, r in operation["responses"].items() if s >= "400"}
+            assert {"400", "404", "422", "503"} <= refusals.keys()
+            assert all([*r["content"]] == ["application/problem+json"] for r in refusals.values())
 
 
 def test_metrics_count_requests_and_batches(client: TestClient) -> None:

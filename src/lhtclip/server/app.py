@@ -17,6 +17,7 @@ from lhtclip import __version__
 from lhtclip.errors import LhtClipError
 from lhtclip.segmenter import Segmenter
 from lhtclip.server import folder_routes, routes
+from lhtclip.server.openapi import Api
 from lhtclip.server.problems import MEDIA_TYPE, Problem
 from lhtclip.server.protocols import label_studio, samgeo, x_anylabeling
 from lhtclip.server.security import Guard
@@ -37,7 +38,7 @@ def create_app(segmenter: Segmenter, settings: ServerSettings | None = None) -> 
     """
     settings = settings or ServerSettings()
     service = Service(segmenter, remake, settings)
-    app = FastAPI(
+    app = Api(
         title="lhtclip",
         version=__version__,
         summary="Segment any image with your own words.",

@@ -15,6 +15,7 @@ _TITLES = {
     413: "Too large",
     415: "Unsupported media type",
     422: "Input that cannot be used",
+    431: "Headers too large",
     500: "Internal error",
     503: "Busy",
     504: "Timed out",

@@ -20,7 +20,6 @@ from lhtclip.server.schemas import (
     ImageAnswer,
     ProbeAnswer,
     ProbeRequest,
-    ProblemAnswer,
     SegmentAnswer,
     SegmentRequest,
     ViewAnswer,
@@ -30,18 +29,6 @@ from lhtclip.server.service import variant_of
 from lhtclip.server.views import view
 
 T = TypeVar("T")
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemAnswer, "description": text}
-    for status, text in (
-        (401, "The token is missing or wrong."),
-        (404, "No image has this id, or it has expired."),
-        (413, "The body or the image is too large."),
-        (415, "The body has an unsupported type."),
-        (422, "The image or the prompts cannot be used."),
-        (503, "Too many requests are waiting; see Retry-After."),
-        (504, "The model was not free in time."),
-    )
-}
 _IMAGE_BODY = {
     "requestBody": {
         "required": True,
@@ -57,7 +44,7 @@ _IMAGE_BODY = {
         },
     }
 }
-router = APIRouter(prefix="/v1", responses=_REFUSALS)
+router = APIRouter(prefix="/v1")
 
 
 @router.post(

@@ -11,7 +11,9 @@ import uvicorn
 
 from lhtclip.segmenter import Segmenter
 from lhtclip.server.app import Application, create_app
+from lhtclip.server.connections import Connection
 from lhtclip.server.logs import start_log
+from lhtclip.server.security import MOST_HEADER_BYTES
 from lhtclip.server.settings import ServerSettings
 
 log = logging.getLogger("lhtclip.server")
@@ -53,18 +55,24 @@ def serve(
     """
     start_log(as_json=settings.log_json)
     application = create_app(segmenter, settings)
-    config = uvicorn.Config(
+    try:
+        _Server(configure(application, settings), application, on_ready).run()
+    finally:
+        application.service.close()
+
+
+def configure(application: Application, settings: ServerSettings) -> uvicorn.Config:
+    """Return how uvicorn is to serve an application."""
+    return uvicorn.Config(
         application,
         host=settings.host,
         port=settings.port,
         log_level="warning",
         access_log=False,
         server_header=False,
-        h11_max_incomplete_event_size=32 << 10,
+        http=Connection,
+        ws="none",
+        h11_max_incomplete_event_size=MOST_HEADER_BYTES,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=int(settings.timeout),
     )
-    try:
-        _Server(config, application, on_ready).run()
-    finally:
-        application.service.close()

@@ -11,9 +11,9 @@ Part = Literal["labels", "overlay", "polygons", "rle"]
 
 
 class Strict(BaseModel):
-    """Refuses unknown fields, so that a misspelt one does not go unnoticed."""
+    """Refuses unknown fields and other types, so that a mistake does not go unnoticed."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Techniques(Strict):
@@ -49,7 +49,6 @@ class SegmentRequest(Classes):
     include: list[Part] = Field(["labels"], description="What else the answer contains.")
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"classes": "cat, dog, grass|lawn", "include": ["labels", "polygons"]}]
         },

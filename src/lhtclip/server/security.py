@@ -35,6 +35,8 @@ _HEADERS = {
     b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
 }
+MOST_HEADER_BYTES = 32 << 10
+_CLOSE = {"Connection": "close"}  # the rest of the body is not waited for
 log = logging.getLogger("lhtclip.server")
 
 
@@ -79,6 +81,10 @@ class Guard:
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         settings = self._settings
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADER_BYTES:
+            raise Problem(
+                431, "headers", f"Headers may have at most {MOST_HEADER_BYTES} bytes.", _CLOSE
+            )
         host = headers.get(b"host", b"").decode("latin-1")
         name = urlsplit(f"//{host}").hostname or ""
         if settings.is_local and name not in _LOCAL_NAMES:  # DNS rebinding
@@ -131,7 +137,10 @@ class Guard:
                 message = await asyncio.wait_for(receive(), max(until - time.monotonic(), 0.001))
             except asyncio.TimeoutError:
                 raise Problem(
-                    408, "slow-body", f"The body took over {self._settings.body_timeout:g} seconds."
+                    408,
+                    "slow-body",
+                    f"The body took over {self._settings.body_timeout:g} seconds.",
+                    _CLOSE,
                 ) from None
             size += len(message.get("body", b""))
             whole = not message.get("more_body", False)
@@ -141,6 +150,7 @@ class Guard:
                     413,
                     "body-too-large",
                     f"A request may have at most {self._settings.max_bytes} bytes.",
+                    _CLOSE,
                 )
             return message
 

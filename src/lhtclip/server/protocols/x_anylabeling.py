@@ -55,4 +55,5 @@ async def predict(request: Request, asked: PredictRequest) -> dict[str, Any]:
         for each in sorted(regions, key=lambda each: -each["area"])
         if each["class"] != "background"
     ]
-    return {"success": True, "data": {"shapes": shapes, "description": "", "replace": True}}
+    # without "replace" the client's own switch decides whether older shapes stay
+    return {"success": True, "data": {"shapes": shapes, "description": ""}}
