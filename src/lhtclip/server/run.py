@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable
 from socket import socket
 from types import FrameType
@@ -37,7 +38,10 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._application.service.drain()
-        super().handle_exit(sig, frame)
+        if sig == signal.SIGTERM:
+            self.should_exit = True  # uvicorn would raise it again at the end: no graceful exit
+        else:
+            super().handle_exit(sig, frame)
 
 
 def serve(

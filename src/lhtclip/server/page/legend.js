@@ -41,7 +41,8 @@ export class Legend {
     bar.style.width = `${100 * share}%`;
     bar.style.backgroundColor = colour;
     track.append(bar);
-    button.append(swatch(colour), label, numbers, track);
+    button.append(swatch(colour), label, numbers, ...(share ? [track] : []));
+    if (!share) button.classList.add("absent");
     button.addEventListener("click", (event) => {
       if (event.shiftKey || event.altKey) this.#toggle(name);
       else this.only = this.only === name ? null : name;

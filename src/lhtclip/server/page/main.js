@@ -2,6 +2,7 @@
 
 import { server } from "./api.js";
 import { connectDownloads } from "./downloads.js";
+import { connectExamples } from "./examples.js";
 import { connectFolder } from "./folder.js";
 import { Legend } from "./legend.js";
 import { paint, paintView } from "./painter.js";
@@ -94,6 +95,7 @@ function update(text) {
   const first = state.panes[0].result;
   if (first) words.colour(first.classes);
   legend.show(first);
+  at("nothing").hidden = Boolean(first);
   at("differ").textContent = difference();
   for (const button of document.querySelectorAll("[data-download], [data-copy]")) {
     button.disabled = !first;
@@ -159,7 +161,6 @@ async function upload(blob, name = "image.png", known = null) {
   }
 }
 
-let example = 0;
 function connect() {
   state.panes = [new Pane("left", at("left"), ask), new Pane("right", at("right"), ask)];
   at("choose").addEventListener("click", () => at("file").click());
@@ -167,16 +168,6 @@ function connect() {
     const [file] = at("file").files;
     if (file) upload(file, file.name);
     at("file").value = "";
-  });
-  at("example").addEventListener("click", async () => {
-    try {
-      const examples = await server.examples();
-      const { name, classes } = examples[example++ % examples.length];
-      words.set(classes);
-      await upload(await server.example(name), `${name}.png`);
-    } catch (error) {
-      fail(error);
-    }
   });
   at("undo").addEventListener("click", () => words.undo());
   at("redo").addEventListener("click", () => words.redo());
@@ -243,6 +234,11 @@ async function start() {
     at("model").textContent = `Model: ${models[0].name}`;
     state.model = models[0].name;
     for (const pane of state.panes) pane.build(at("panes"), offered);
+    const open = (blob, name, classes) => {
+      words.set(classes);
+      return upload(blob, name);
+    };
+    await connectExamples({ open, fail });
   } catch (error) {
     fail(error);
   }

@@ -2,10 +2,7 @@
 
 export function paint(canvas, image, result, { opacity, edges, visible }) {
   const { width, height } = image;
-  if (canvas.width !== width || canvas.height !== height) {
-    canvas.width = width;
-    canvas.height = height;
-  }
+  fit(canvas, image);
   const context = canvas.getContext("2d");
   context.drawImage(image, 0, 0);
   if (!result) return;
@@ -21,9 +18,16 @@ export function paint(canvas, image, result, { opacity, edges, visible }) {
   context.drawImage(buffer, 0, 0, width, height);
 }
 
+// The style sheet makes the canvas as large as there is room; the worker's have no style.
+function fit(canvas, { width, height }) {
+  if (canvas.width === width && canvas.height === height) return;
+  canvas.width = width;
+  canvas.height = height;
+  canvas.style?.setProperty("--ratio", String(width / height));
+}
+
 export function paintView(canvas, image, view, opacity) {
-  canvas.width = image.width;
-  canvas.height = image.height;
+  fit(canvas, image);
   const context = canvas.getContext("2d");
   context.drawImage(image, 0, 0);
   const layer = new ImageData(view.columns, view.rows);

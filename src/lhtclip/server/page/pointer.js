@@ -59,7 +59,7 @@ export function connectPointer({ state, words, question, look, draw, fail, shown
     for (const { name, probability } of classes) {
       const row = table.insertRow();
       row.insertCell().textContent = name;
-      row.insertCell().textContent = `${(100 * probability).toFixed(1)} %`;
+      row.insertCell().textContent = probability < 0.0005 ? "< 0.1 %" : `${(100 * probability).toFixed(1)} %`;
     }
     at("tip").replaceChildren(table);
     const { left, top, outer } = place(at("tip"), point);

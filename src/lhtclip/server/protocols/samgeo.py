@@ -27,8 +27,30 @@ async def models(request: Request) -> dict[str, Any]:
     return {"models": [service_of(request).variants.base.checkpoint.name]}
 
 
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "prompt"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "prompt": {"type": "string", "examples": ["tree, building"]},
+                        "confidence_threshold": {"type": "number", "minimum": 0, "maximum": 1},
+                        "output_format": {"enum": list(_FORMATS), "default": "geojson"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
 @router.post(
     "/segment/text",
+    openapi_extra=_FORM,
     operation_id="samgeo_text",
     summary="samgeo-api: segment by prompt",
     response_class=Response,
