@@ -147,6 +147,17 @@ def test_what_changed_is_converted_again(masks: Path, photos: Path, tmp_path: Pa
     assert [each["area"] for each in content["annotations"]] == [2, 4, 2, 3]
 
 
+def test_images_given_later_keep_what_needs_none(masks: Path, photos: Path, tmp_path: Path) -> None:
+    for name in ("one", "sub/zwei ü"):  # with the names that label files without images give
+        (photos / f"{name}.jpg").rename(photos / f"{name}.png")
+    (labels, _) = convert_files(masks, tmp_path / "out", "labels")
+    convert_files(masks, tmp_path / "out", "yolo", images=photos)
+    assert labels.exists()
+    Image.new("RGB", (3, 2), "red").save(photos / "one.png")
+    convert_files(masks, tmp_path / "out", "yolo", images=photos)
+    assert not labels.exists()  # made again when asked for
+
+
 def test_other_options_do_not_mix_and_overwrite_replaces(masks: Path, tmp_path: Path) -> None:
     polygons = OutputOptions(shape="polygon")
     convert_files(masks, tmp_path / "out", "coco")

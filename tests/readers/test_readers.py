@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +197,47 @@ def test_ultralytics_rules_hold(out: Path, labels: Labels) -> None:
             assert len(points) >= 6
             assert len(points) % 2 == 0
             assert all(0 <= float(value) <= 1 for value in points)
+
+
+@pytest.mark.parametrize(("format", "folder"), [("voc", "cvat"), ("coco", "coco")])
+def test_cvats_importer_reads_masks_and_coco(
+    out: Path, labels: Labels, tmp_path: Path, format: str, folder: str
+) -> None:
+    """CVAT imports with a fork of Datumaro: give a checkout as LHTCLIP_CVAT_DATUMARO."""
+    checkout = os.environ.get("LHTCLIP_CVAT_DATUMARO")
+    if not checkout:
+        pytest.skip("LHTCLIP_CVAT_DATUMARO names no checkout of github.com/cvat-ai/datumaro")
+    script = Path(__file__).with_name("cvat_importer.py")
+    command = [sys.executable, str(script), checkout, format, str(out / folder), str(tmp_path)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = json.loads(printed.splitlines()[-1])
+    assert found.keys() == labels.keys()
+    for stem, own in labels.items():
+        drawn = np.zeros_like(own)
+        with np.load(found[stem]["masks"]) as masks:
+            for place, name in enumerate(found[stem]["names"]):
+                drawn[masks[str(place)]] = NAMES.index(name)
+        np.testing.assert_array_equal(drawn, objects(own))
+
+
+def test_pandas_reads_both_tables(out: Path, labels: Labels) -> None:
+    pandas = pytest.importorskip("pandas")
+    text, binary = pandas.read_csv(out / "areas.csv"), pandas.read_parquet(out / "areas.parquet")
+    pandas.testing.assert_frame_equal(text, binary, check_dtype=False)
+    assert sorted(Path(name).stem for name in set(text["image"])) == ["a", "ünö b"]
+    for stem, own in labels.items():
+        (rows,) = (rows for name, rows in text.groupby("image") if name.startswith(f"{stem}."))
+        assert rows["class"].tolist() == list(NAMES)
+        assert rows["pixels"].tolist() == [int((own == index).sum()) for index in range(len(NAMES))]
+        assert rows["share"].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_opencv_reads_margins(out: Path, labels: Labels) -> None:
+    cv2 = pytest.importorskip("cv2")
+    for stem, own in labels.items():
+        levels = cv2.imread(str(out / f"{stem}.margin.png"), cv2.IMREAD_UNCHANGED)
+        assert (levels.shape, levels.dtype) == (own.shape, np.uint8)
+        assert levels.std() > 0
 
 
 def test_cvats_masks_have_declared_colours_only(out: Path, labels: Labels) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lhtclip import Segmenter, WindowSettings, files, label_files
+from lhtclip.batch.convert import convert_files
+from lhtclip.encoded_image import MAPS
 from lhtclip.errors import InputError
+from lhtclip.formats import SINKS
 
 CLASSES = ["cat", "grass", "sky"]
-FORMATS = ("labels", "overlay", "coco")
+FORMATS = [name for name in SINKS if name != "parquet" or find_spec("pyarrow")]
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no forks")
 
 
@@ -96,21 +101,18 @@ def content(folder: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in found.items() if path.name != "lock"}
 
 
-@needs_fork
-def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(
-    segmenter: Segmenter, tmp_path: Path
-) -> None:
-    from PIL import Image
-
-    photos, expected = tmp_path / "photos", tmp_path / "undisturbed"
-    photos.mkdir()
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    (tmp_path / "photos").mkdir()
     for number in range(3):
-        Image.fromarray(image(number)).save(photos / f"{number}.png")
+        Image.fromarray(image(number)).save(tmp_path / f"photos/{number}.png")
+    return tmp_path / "photos"
 
-    def label(out: Path) -> None:
-        label_files(photos, CLASSES, out, segmenter=segmenter, formats=FORMATS)
 
-    def label_until(out: Path, moment: int) -> None:
+def check_kills(work: Callable[[Path], object], folder: Path) -> None:
+    """Kill some work between the renames of its files, let it go on, and compare all files."""
+
+    def work_until(out: Path, moment: int) -> None:
         seen, replace = 0, os.replace
 
         def counted(source: Path, target: Path) -> None:
@@ -121,13 +123,35 @@ def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(
             replace(source, target)
 
         files.os.replace = counted
-        label(out)
+        work(out)
 
-    label(expected)
+    expected = folder / "undisturbed"
+    work(expected)
     renamed = len(content(expected))
     for moment in {1, 2, renamed // 2, renamed - 1, renamed}:
-        out = tmp_path / f"killed-{moment}"
-        assert exit_code(lambda: label_until(out, moment)) == -signal.SIGKILL  # noqa: B023
+        out = folder / f"killed-{moment}"
+        assert exit_code(lambda: work_until(out, moment)) == -signal.SIGKILL  # noqa: B023
         assert list(out.rglob(".lhtclip-*")), "the kill came between files"
-        label(out)
+        work(out)
         assert content(out) == content(expected)
+
+
+@needs_fork
+def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(
+    segmenter: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    check_kills(
+        lambda out: label_files(photos, CLASSES, out, segmenter=segmenter, formats=FORMATS),
+        tmp_path,
+    )
+
+
+@needs_fork
+def test_a_conversion_killed_at_any_moment_ends_as_an_undisturbed_one(
+    segmenter: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    label_files(photos, CLASSES, tmp_path / "masks", segmenter=segmenter, formats=["labels"])
+    formats = [name for name in FORMATS if name not in MAPS]
+    check_kills(
+        lambda out: convert_files(tmp_path / "masks", out, formats, images=photos), tmp_path
+    )

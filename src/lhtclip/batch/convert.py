@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -74,12 +73,14 @@ def convert_files(
         _prepare(target, record, writer, files, sinks, overwrite=overwrite)
         written: list[Path] = []
         recorded = False
-        for count, (file, digest, entry) in enumerate(_states(files, target)):
+        for count, (file, digest, picture, entry) in enumerate(_states(files, target)):
             job = Job(file.path, file.name)
             if not (entry and entry.has(file.name, sinks) and entry.is_whole(target)):
                 result = load_labels(file, vocabulary, first_index)
                 recorded = recorded or bool(write_record(target, record))
-                outcome = writer.write(job, digest, "", result)
+                # Nothing was labelled in chunks here: the image's digest takes that place.
+                seen = picture or (entry.chunk if entry else "")
+                outcome = writer.write(job, digest, seen, result)
                 if outcome.error is not None:
                     raise InputError(outcome.error)
             written += [path for paths in writer.files_of(job).values() for path in paths]
@@ -111,27 +112,28 @@ def _prepare(
 
 def _states(
     files: Sequence[LabelFile], out: Path
-) -> Iterator[tuple[LabelFile, Digest, Entry | None]]:
-    """Go through the files: yield digests, and entries of those that have not changed since.
+) -> Iterator[tuple[LabelFile, Digest, str, Entry | None]]:
+    """Go through the files: yield their digest, their image's, and their entry if it is up to date.
 
-    Results of files that have changed, or are of an image of another name now, are removed.
+    Results of files that have changed, or whose image has or has another name now, are removed.
     """
     entries = Entries(out)
     known = {entry.stem: entry.name for entry in entries}
     for file in files:
-        digest, name = _digest(file), known.get(file.name.stem.as_posix())
+        digest, picture = _digest(file.path), _digest(file.image).sha256 if file.image else ""
+        name = known.get(file.name.stem.as_posix())
         entry = entries.read(name.path) if name else None
-        if entry and (entry.name, entry.digest) != (file.name, digest):
+        if entry and not (
+            (entry.name, entry.digest) == (file.name, digest)
+            and ("" in (entry.chunk, picture) or entry.chunk == picture)
+        ):
             remove_results(out, [entry])
             entry = None
-        yield file, digest, entry
+        yield file, digest, picture, entry
 
 
-def _digest(file: LabelFile) -> Digest:
-    """Digest a label file together with its image."""
+def _digest(path: Path) -> Digest:
     try:
-        parts = [Digest.of_file(path) for path in (file.path, file.image) if path is not None]
+        return Digest.of_file(path)
     except OSError as error:
-        raise InputError(f"Cannot read {file.path}: {error.strerror or error}.") from error
-    whole = hashlib.sha256("".join(part.sha256 for part in parts).encode())
-    return Digest(sum(part.bytes for part in parts), whole.hexdigest())
+        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
