@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.harness import RESULTS
 from lhtclip.files import write_atomically
+from lhtclip.output.markdown import markdown_table
 
 PAGE = Path(__file__).parents[1] / "docs" / "reports" / "performance.md"
 TITLES = {
@@ -91,7 +92,7 @@ def markdown(results: Sequence[Result]) -> str:
         for result in results
         for goal in result["goals"]
     ]
-    parts.append(_table(("what", "goal", "measured", "reached"), goals))
+    parts.append(markdown_table(("what", "goal", "measured", "reached"), goals))
     return "\n\n".join([*parts, *(_section(result) for result in results if result["tables"])])
 
 
@@ -103,15 +104,10 @@ def _section(result: Result) -> str:
         f"{result['seconds']:.0f} s, load before: {'unknown' if load is None else f'{load:.1f}'}.",
     ]
     for table in result["tables"]:
-        parts += [f"**{table['title']}**", _table(table["header"], table["rows"])]
+        parts += [f"**{table['title']}**", markdown_table(table["header"], table["rows"])]
     if result["notes"]:
         parts.append("\n".join(f"- {note}" for note in result["notes"]))
     return "\n\n".join(parts)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = (header, ["---"] * len(header), *rows)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 if __name__ == "__main__":

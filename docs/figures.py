@@ -23,6 +23,7 @@ from lhtclip.datasets.scenes import read_scenes
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.runner import evaluate
 from lhtclip.files import write_atomically
+from lhtclip.output.markdown import markdown_table
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.presets import PRESET_FILE, Preset
 from lhtclip.techniques.settings import LhtSettings
@@ -94,16 +95,16 @@ def draw_scenes(segmenters: dict[str, tuple[LhtSettings, Segmenter]], preset: Pr
         if title != "CLIP"
     ]
     scenes = {scene.name: scene for scene in bundled_scenes()}
-    rows = ["| pixels labelled right, % | CLIP | no technique | SSR | SSR, ATR, SHE |"]
-    rows.append("|" + " --- |" * 5)
+    rows: list[list[str]] = []
     for name, anchor in SCENES.items():
         figure, right = scene_figure(scenes[name], steps, plain, anchor=anchor)
         save_small(figure, IMAGES / f"how-{name}.png")
         cells = [f"{100 * share:.1f}" for title, share in right.items() if title != "truth"]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
+        rows.append([name, *cells])
     figure = planted_figure(scenes[PLANTED_SCENE], plain, preset.atr, anchor=SCENES[PLANTED_SCENE])
     save_small(figure, IMAGES / "how-atr.png", colours=None)
-    return "\n".join(rows)
+    header = ("pixels labelled right, %", "CLIP", "no technique", "SSR", "SSR, ATR, SHE")
+    return markdown_table(header, rows)
 
 
 def about_layers(document: dict[str, Any]) -> str:
@@ -155,12 +156,12 @@ def about_tokens(document: dict[str, Any]) -> str:
 
 def about_miou(segmenters: dict[str, tuple[LhtSettings, Segmenter]]) -> str:
     """Score all scenes."""
-    rows = ["| mIoU over all 24 scenes, % | |", "| --- | --- |"]
+    rows: list[list[str]] = []
     dataset = read_scenes()
     for title, (_, segmenter) in segmenters.items():
         confusion = evaluate(segmenter, dataset, own_vocabulary(dataset)).confusion
-        rows.append(f"| {title} | {100 * confusion.mean_iou:.1f} |")
-    return "\n".join(rows)
+        rows.append([title, f"{100 * confusion.mean_iou:.1f}"])
+    return markdown_table(("mIoU over all 24 scenes, %", ""), rows)
 
 
 def filled(page: str, name: str, text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from lhtclip import (
 )
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.errors import CheckpointError, LhtClipError, UnknownNameError
+from lhtclip.techniques import TECHNIQUES
 
 SSR = SsrSettings((2, 3), 0.2)
 PRESET = Preset(SSR, "by hand", she=SheSettings(((1, 2),)), made={"seed": 1})
@@ -176,6 +177,12 @@ def test_keywords_of_from_pretrained_are_settings_with_the_same_defaults(
     )
     Segmenter.from_pretrained(**{each.name: getattr(other, each.name) for each in keywords})
     assert given[1:] == [other]
+
+
+def test_techniques_have_the_same_names_everywhere() -> None:
+    names = {item.name for item in fields(LhtSettings)}
+    assert set(TECHNIQUES) == names
+    assert names <= {item.name for item in fields(Preset)}
 
 
 @pytest.mark.parametrize("name", ["model", "dtype", "windw"])

@@ -5,7 +5,6 @@ Read `DenseEncoder.__call__` next to the paper's overview figure (arXiv 2510.238
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.errors import InputError
+from lhtclip.files.json_files import plain_json
 from lhtclip.methods import LastBlock, Method, method_named
 from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal
 from lhtclip.techniques.settings import OFF, LhtSettings
@@ -84,7 +84,7 @@ class DenseEncoder:
             "mlp": self.mlp,
             "techniques": asdict(self.lht),
         }
-        return json.loads(json.dumps(content))  # tuples become lists, as when read back
+        return plain_json(content)
 
     def with_method(self, method: Method) -> DenseEncoder:
         """Return the same encoder with another method, and the same residual and MLP."""

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from lhtclip.analysis.discriminability import UNLABELLED, pair_auc, roc_auc
+from lhtclip.analysis.discriminability import UNLABELLED, roc_auc
 from lhtclip.analysis.pairs import PairAuc
+from tests.analysis.exact_auc import pair_auc
 
 
 def population(patches: int, classes: int, *, signal: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -36,16 +37,6 @@ def test_exact_auc_is_scikit_learns_with_ties(pairs: list[tuple[int, bool]]) -> 
     scores, truth = zip(*pairs, strict=True)
     ours = roc_auc(torch.tensor(scores).float(), torch.tensor(truth))
     assert ours == pytest.approx(roc_auc_score(truth, scores))
-
-
-def test_pair_auc_is_scikit_learns_over_all_pairs() -> None:
-    features, labels = population(40, 4, signal=0.7, seed=0)
-    labels[::9] = UNLABELLED
-    unit = torch.nn.functional.normalize(features, dim=-1)
-    kept = [(i, j) for i, j in combinations(range(40), 2) if min(labels[i], labels[j]) >= 0]
-    truth = [bool(labels[i] == labels[j]) for i, j in kept]
-    scores = [float(unit[i] @ unit[j]) for i, j in kept]
-    assert pair_auc(features, labels) == pytest.approx(roc_auc_score(truth, scores), abs=1e-6)
 
 
 def test_all_drawn_pairs_are_what_they_should_be() -> None:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from lhtclip.analysis.alignment import correct_patches, shortcut_embeddings
 from lhtclip.analysis.compare import best_first, overlap, spearman
-from lhtclip.analysis.discriminability import UNLABELLED, pair_auc
+from lhtclip.analysis.discriminability import UNLABELLED
 from lhtclip.analysis.survey import PatchBatch, survey
 from lhtclip.analysis.trace import trace
 from lhtclip.techniques.atr import AtrSettings, replace_abnormal
 from lhtclip.techniques.ssr import SsrSettings
+from tests.analysis.exact_auc import pair_auc
 from tests.models import HEADS, LAYERS, tiny_clip, tiny_pixels
 
 MODEL = tiny_clip()

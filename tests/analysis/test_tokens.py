@@ -21,7 +21,6 @@ from lhtclip.analysis.trace import trace
 from lhtclip.clip.config import VisionConfig
 from lhtclip.clip.model import Clip
 from lhtclip.clip.siglip.vision import SiglipVisionTower
-from lhtclip.techniques.ssr import SsrSettings
 from tests.models import LAYERS, tiny_clip, tiny_pixels
 
 THRESHOLD = 0.3
@@ -187,9 +186,7 @@ def test_batches_do_not_matter(statistics: TokenStatistics) -> None:
 
 
 def test_without_abnormal_tokens_nothing_is_invented() -> None:
-    done: list[int] = []
-    found = token_statistics(VISION, BATCHES, threshold=1.0, progress=done.append)
-    assert done == [3, 5]
+    found = token_statistics(VISION, BATCHES, threshold=1.0)
     for layer in found.layers:
         assert layer.share == 0
         assert layer.channels == ()
@@ -203,16 +200,6 @@ def test_entering_last_is_what_atr_judges(statistics: TokenStatistics) -> None:
     assert statistics.entering_last.layer == LAYERS - 1
     alone: LayerTokens = statistics.layers[0]
     assert TokenStatistics((alone,), ((1.0,),)).entering_last == alone
-
-
-def test_ssr_changes_its_layers_only(statistics: TokenStatistics) -> None:
-    ssr = SsrSettings(layers=(4,), alpha=0.3)
-    changed = token_statistics(VISION, BATCHES, threshold=THRESHOLD, ssr=ssr)
-    same = [
-        one.histogram == other.histogram
-        for one, other in zip(statistics.layers, changed.layers, strict=True)
-    ]
-    assert same == [True, True, True, False, False]
 
 
 def test_a_tower_without_class_token() -> None:

@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 import tokenizers as hf
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lhtclip.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from lhtclip.clip.config import CLIP_MEAN, CLIP_STD, PixelConfig
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
+from tests.checkpoints.spoil import (
+    as_pickle,
+    assert_ready_for_inference,
+    change_config,
+    change_weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,33 +37,10 @@ def folder(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "clip"))
 
 
-def change_weights(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    change(tensors)
-    save_file(tensors, folder / "model.safetensors")
-
-
-def change_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    content = json.loads((folder / "config.json").read_text())
-    change(content)
-    (folder / "config.json").write_text(json.dumps(content))
-
-
-def as_pickle(folder: Path, **options: Any) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    (folder / "model.safetensors").unlink()
-    torch.save(tensors, folder / "pytorch_model.bin", **options)
-
-
 def test_loaded_model_is_ready_for_inference(folder: Path) -> None:
     checkpoint = load_checkpoint(folder)
     assert checkpoint.directory == folder
-    assert not checkpoint.model.training
-    for parameter in checkpoint.model.parameters():
-        assert parameter.dtype == torch.float32
-        assert not parameter.requires_grad
-        assert not parameter.is_meta
-        assert parameter.isfinite().all()
+    assert_ready_for_inference(checkpoint.model)
 
 
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16])

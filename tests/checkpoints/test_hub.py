@@ -400,6 +400,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 SCRIPT = """
 import json, sys, time
+from huggingface_hub import get_hf_file_metadata, hf_hub_download  # takes a while
 from lhtclip.checkpoints.hub import resolve
 from lhtclip.errors import LhtClipError
 results, start = {}, time.monotonic()
@@ -481,10 +482,13 @@ def test_real_client(tmp_path: Path, server: ThreadingHTTPServer) -> None:
     assert f"not in the cache {tmp_path / 'hub'}, and HF_HUB_OFFLINE" in offline["ViT-B-16"]
 
 
-def test_no_hub_is_told_without_retries(tmp_path: Path) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # taken, but nobody listens: connections are refused
-        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+@pytest.mark.parametrize("listens", [False, True])
+def test_no_hub_is_told_within_three_seconds(tmp_path: Path, listens: bool) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # connections are refused, or accepted and never answered
+        if listens:
+            silent.listen()
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         found = resolve_elsewhere(tmp_path, ["ViT-B-16"], timed=True, HF_ENDPOINT=endpoint)
     assert "and the hub cannot be reached. Run `lhtclip download ViT-B-16`" in found["ViT-B-16"]
     assert found["seconds"] < 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pytest
 import tokenizers as hf
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 from transformers import CLIPModel
 
 from lhtclip.checkpoints.checkpoint import load_checkpoint
@@ -20,10 +20,14 @@ from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, clip_config
 from lhtclip.checkpoints.state_dict import scatter
 from lhtclip.clip.config import CLIP_MEAN, CLIP_STD, PixelConfig
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
+from tests.checkpoints import spoil
 from tests.clip.openai_clip import openai_names
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 PICKLED = "open_clip_pytorch_model.bin"
+
+change_weights = partial(spoil.change_weights, file=WEIGHTS)
+as_pickle = partial(spoil.as_pickle, file=WEIGHTS, pickled=PICKLED)
 
 SHAPE: dict[str, Any] = {
     "projection_dim": 16,
@@ -100,23 +104,12 @@ def folder(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "clip"))
 
 
-def change_weights(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
-    tensors = load_file(folder / WEIGHTS)
-    change(tensors)
-    save_file(tensors, folder / WEIGHTS)
-
-
 def change_config(folder: Path, where: str, **changes: Any) -> None:
     """Change keys of "model_cfg", of one of its sections, or of "preprocess_cfg"."""
     content = json.loads((folder / CONFIG).read_text())
     parent = content if where in ("model_cfg", "preprocess_cfg") else content["model_cfg"]
     parent[where] = parent.get(where, {}) | changes
     (folder / CONFIG).write_text(json.dumps(content))
-
-
-def pickle(folder: Path) -> None:
-    torch.save(load_file(folder / WEIGHTS), folder / PICKLED)
-    (folder / WEIGHTS).unlink()
 
 
 @torch.no_grad()
@@ -127,7 +120,7 @@ def test_features_are_those_of_transformers(
 ) -> None:
     theirs = save_open_clip(tmp_path / "clip", activation=activation)
     if pickled:
-        pickle(tmp_path / "clip")
+        as_pickle(tmp_path / "clip")
     ours = load_checkpoint(tmp_path / "clip")
     pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     tokens = ours.tokenizer(["a photo of a cat", "dog", "the cat of a dog, of 2"])
@@ -231,8 +224,12 @@ def test_what_changes_nothing(folder: Path, original: Path) -> None:
     change_config(folder, "vision_cfg", pool_type="tok", norm_kwargs={}, act_kwargs=None)
     change_config(folder, "text_cfg", hf_tokenizer_name="me/model", pool_type="argmax", pad_id=0)
     change_config(folder, "preprocess_cfg", size=32, resize_mode="squash")
-    change_weights(folder, lambda tensors: tensors.update(attn_mask=torch.zeros(20, 20)))
-    change_weights(folder, lambda tensors: tensors.update(input_resolution=torch.tensor(32)))
+    change_weights(
+        folder, lambda tensors: tensors.update(attn_mask=torch.zeros(20, 20)), file=WEIGHTS
+    )
+    change_weights(
+        folder, lambda tensors: tensors.update(input_resolution=torch.tensor(32)), file=WEIGHTS
+    )
     found, expected = load_checkpoint(folder), load_checkpoint(original)
     assert found.fingerprint == expected.fingerprint
     assert found.model.config == expected.model.config

@@ -16,6 +16,7 @@ from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from lhtclip.checkpoints.checkpoint import TOKENIZER_FILE, save_checkpoint
+from lhtclip.cli import console
 from lhtclip.clip.config import ClipConfig, TextConfig, VisionConfig
 from lhtclip.clip.model import Clip
 
@@ -45,6 +46,12 @@ Draw = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LHTCLIP_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def progress_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every report of progress be written, though stderr is no terminal."""
+    monkeypatch.setattr(console, "OFF_A_TERMINAL", 0.0)
 
 
 @pytest.fixture(scope="session")

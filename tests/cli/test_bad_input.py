@@ -111,7 +111,7 @@ def test_no_such_classes_file(segment: Any, draw: Any) -> None:
         (["--batch", "-1"], ["batch"]),
         (["--window", "-1"], ["--window"]),
         (["--logit-scale", "0"], ["--logit-scale"]),
-        (["--logit-scale", "nan"], ["--logit-scale"]),
+        (["--logit-scale", "nan"], ["logit_scale"]),
         (["--max-pixels", "0"], ["--max-pixels"]),
         (["--preset", "nowhere.json"], ["nowhere.json"]),
         (["--background", "wall||floor"], ["Empty"]),

@@ -8,6 +8,7 @@ import pytest
 
 from lhtclip.cli.calibrate import run as calibration
 from lhtclip.cli.evaluate import run as evaluation
+from lhtclip.cli.evaluate import tasks
 from lhtclip.errors import InputError
 from lhtclip.evaluation.published_protocols import protocol_for
 from lhtclip.methods import METHODS
@@ -28,9 +29,10 @@ def test_three_commands_choose_one_protocol(
     def stop(*given: Any, **named: Any) -> None:
         raise InputError("far enough")
 
-    for module, loader in ((evaluation, "load_model"), (calibration, "load_checkpoint")):
+    for module in (tasks, calibration):
         monkeypatch.setattr(module, "protocol_for", spy)
-        monkeypatch.setattr(module, loader, stop)
+    for module in (evaluation, calibration):
+        monkeypatch.setattr(module, "load_checkpoint", stop)
     model = ("--model", "bundled", "--method", method)
     assert "far enough" in lhtclip("evaluate", "scenes", *model, "--no-check").err
     assert "far enough" in lhtclip("calibrate", *model, "--data", "scenes").err

@@ -17,6 +17,7 @@ from transformers import CLIPConfig, CLIPModel
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.clip.config import ClipConfig
 from lhtclip.clip.positions import positions_for_grid
+from tests.clip.theirs import assert_close, assert_streams_close, features, noise
 
 PROMPTS = ["a photo of a cat", "dog", "the cat of a dog, of 2"]
 
@@ -65,10 +66,6 @@ class Pair:
         return noise(side, side)
 
 
-def noise(height: int, width: int, batch: int = 1) -> Tensor:
-    return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(1))
-
-
 @pytest.fixture(scope="module", params=SHAPES)
 def pair(
     request: pytest.FixtureRequest,
@@ -85,30 +82,10 @@ def tiny(tmp_path: Path, save_clip: Callable[..., CLIPModel]) -> Callable[..., P
     return lambda **options: Pair(save_clip(tmp_path, **options), load_checkpoint(tmp_path))
 
 
-def features(output: Any) -> Tensor:
-    """Take the features out of what `get_*_features` returns; before version 5, just them."""
-    return output if isinstance(output, Tensor) else output.pooler_output
-
-
-def assert_close(ours: Tensor, theirs: Tensor, *, tolerance: float = 1e-5) -> None:
-    """Compare the largest difference with the largest value, if that is above 1.
-
-    The residual streams reach 30, where the rounding of float32 adds up to more than 1e-5: they
-    embed patches by a convolution, we by a matrix product.
-    """
-    assert ours.shape == theirs.shape
-    difference = (ours - theirs).abs().max().item()
-    assert difference <= tolerance * max(1.0, theirs.abs().max().item())
-
-
 def compare_image_towers(pair: Pair, pixels: Tensor, *, tolerance: float = 1e-5) -> None:
     tower = pair.ours.model.vision
     theirs = pair.theirs.vision_model(pixel_values=pixels, output_hidden_states=True)
-    x = tower.embed(pixels)
-    assert_close(x, theirs.hidden_states[0], tolerance=tolerance)
-    for block, expected in zip(tower.blocks, theirs.hidden_states[1:], strict=True):
-        x = block(x)
-        assert_close(x, expected, tolerance=tolerance)
+    x = assert_streams_close(tower, pixels, theirs, tolerance=tolerance)
     assert_close(tower.final_norm(x[:, 0]), theirs.pooler_output, tolerance=tolerance)
     expected = features(pair.theirs.get_image_features(pixel_values=pixels))
     assert_close(tower(pixels), expected, tolerance=tolerance)
@@ -120,11 +97,7 @@ def compare_image_towers(pair: Pair, pixels: Tensor, *, tolerance: float = 1e-5)
 def compare_text_towers(pair: Pair, tokens: Tensor, *, tolerance: float = 1e-5) -> None:
     tower = pair.ours.model.text
     theirs = pair.theirs.text_model(input_ids=tokens, output_hidden_states=True)
-    x = tower.embed(tokens)
-    assert_close(x, theirs.hidden_states[0], tolerance=tolerance)
-    for block, expected in zip(tower.blocks, theirs.hidden_states[1:], strict=True):
-        x = block(x, causal=True)
-        assert_close(x, expected, tolerance=tolerance)
+    x = assert_streams_close(tower, tokens, theirs, tolerance=tolerance, causal=True)
     assert_close(tower.final_norm(x), theirs.last_hidden_state, tolerance=tolerance)
     expected = features(pair.theirs.get_text_features(input_ids=tokens))
     assert_close(tower(tokens), expected, tolerance=tolerance)

@@ -22,6 +22,7 @@ from lhtclip.clip.siglip import TRANSFORMERS_SIGLIP
 from lhtclip.clip.siglip.config import SiglipConfig as OurConfig
 from lhtclip.clip.siglip.model import Siglip
 from lhtclip.clip.siglip.vision import SiglipVisionTower
+from tests.clip.theirs import assert_close, assert_streams_close, noise
 
 PROMPTS = ["A photo of a cat.", "dog", "", "the cat of a dog, of 2 " * 5]
 
@@ -62,10 +63,6 @@ class Pair:
         return noise(side, side)
 
 
-def noise(height: int, width: int, batch: int = 2) -> Tensor:
-    return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(1))
-
-
 @pytest.fixture(scope="module", params=SHAPES)
 def pair(
     request: pytest.FixtureRequest,
@@ -83,21 +80,10 @@ def tiny(tmp_path: Path, save_siglip: Callable[..., SiglipModel]) -> Callable[..
     return lambda **options: Pair(save_siglip(tmp_path, **options), load_checkpoint(tmp_path))
 
 
-def assert_close(ours: Tensor, theirs: Tensor, *, tolerance: float = 1e-5) -> None:
-    """Compare the largest difference with the largest value, if that is above 1."""
-    assert ours.shape == theirs.shape
-    difference = (ours - theirs).abs().max().item()
-    assert difference <= tolerance * max(1.0, theirs.abs().max().item())
-
-
 def compare_image_towers(pair: Pair, pixels: Tensor, *, tolerance: float = 1e-5) -> None:
     tower = pair.model.vision
     theirs = pair.theirs.vision_model(pixel_values=pixels, output_hidden_states=True)
-    x = tower.embed(pixels)
-    assert_close(x, theirs.hidden_states[0], tolerance=tolerance)
-    for block, expected in zip(tower.blocks, theirs.hidden_states[1:], strict=True):
-        x = block(x)
-        assert_close(x, expected, tolerance=tolerance)
+    x = assert_streams_close(tower, pixels, theirs, tolerance=tolerance)
     assert_close(tower.final_norm(x), theirs.last_hidden_state, tolerance=tolerance)
     assert_close(tower(pixels), theirs.pooler_output, tolerance=tolerance)
 
@@ -105,11 +91,7 @@ def compare_image_towers(pair: Pair, pixels: Tensor, *, tolerance: float = 1e-5)
 def compare_text_towers(pair: Pair, tokens: Tensor, *, tolerance: float = 1e-5) -> None:
     tower = pair.model.text
     theirs = pair.theirs.text_model(input_ids=tokens, output_hidden_states=True)
-    x = tower.embed(tokens)
-    assert_close(x, theirs.hidden_states[0], tolerance=tolerance)
-    for block, expected in zip(tower.blocks, theirs.hidden_states[1:], strict=True):
-        x = block(x)
-        assert_close(x, expected, tolerance=tolerance)
+    x = assert_streams_close(tower, tokens, theirs, tolerance=tolerance)
     assert_close(tower.contextualise(tokens), x, tolerance=0)
     assert_close(tower.final_norm(x), theirs.last_hidden_state, tolerance=tolerance)
     assert_close(tower(tokens), theirs.pooler_output, tolerance=tolerance)

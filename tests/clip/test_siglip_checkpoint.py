@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import tokenizers as hf
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lhtclip.checkpoints.checkpoint import load_checkpoint, save_checkpoint
@@ -17,6 +16,12 @@ from lhtclip.clip.config import PixelConfig
 from lhtclip.clip.siglip.config import SiglipConfig
 from lhtclip.clip.siglip.model import Siglip
 from lhtclip.errors import CheckpointError
+from tests.checkpoints.spoil import (
+    as_pickle,
+    assert_ready_for_inference,
+    change_config,
+    change_weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,26 +37,8 @@ def folder(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "siglip"))
 
 
-def change_weights(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    change(tensors)
-    save_file(tensors, folder / "model.safetensors")
-
-
-def change_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    content = json.loads((folder / "config.json").read_text())
-    change(content)
-    (folder / "config.json").write_text(json.dumps(content))
-
-
 def test_loaded_model_is_ready_for_inference(folder: Path) -> None:
-    checkpoint = load_checkpoint(folder)
-    assert not checkpoint.model.training
-    for parameter in checkpoint.model.parameters():
-        assert parameter.dtype == torch.float32
-        assert not parameter.requires_grad
-        assert not parameter.is_meta
-        assert parameter.isfinite().all()
+    assert_ready_for_inference(load_checkpoint(folder).model)
 
 
 @torch.no_grad()
@@ -83,9 +70,7 @@ def test_what_we_save_transformers_loads(folder: Path, tmp_path: Path, dtype: to
 
 def test_pickled_weights(folder: Path) -> None:
     expected = load_checkpoint(folder)
-    tensors = load_file(folder / "model.safetensors")
-    (folder / "model.safetensors").unlink()
-    torch.save(tensors, folder / "pytorch_model.bin")
+    as_pickle(folder)
     found = load_checkpoint(folder)
     assert found.fingerprint == expected.fingerprint
     for name, tensor in found.model.state_dict().items():

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     local = [page.parent / each for each in targets if each and "://" not in each]
     missing = [each for each in local if not each.exists() and each.resolve() not in GENERATED]
     assert not missing
+
+
+def test_every_module_that_pages_run_exists() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    modules = set(re.findall(r"python -m ([a-z_]+(?:\.[a-z_]+)*)", text))
+    assert [name for name in sorted(modules) if find_spec(name) is None] == []
 
 
 def test_every_command_is_in_its_reference() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lhtclip.checkpoints.checkpoint import Checkpoint
+from lhtclip.config import SegmenterConfig
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import UnknownNameError
 from lhtclip.evaluation.measure import measure
@@ -37,11 +37,14 @@ def tiny(
     protocol: Protocol = PROTOCOL,
     method: str = "sclip",
     lht: LhtSettings = SOME,
-    checkpoint: Checkpoint = TINY.checkpoint,
+    keep: bool | None = None,
     **options: Any,
 ) -> Evaluation:
     dataset = drawn_dataset(place / "in", images=images)
-    return measure(checkpoint, dataset, protocol, method, lht, texts=TINY.texts, **options)
+    config = SegmenterConfig(method=method, lht=lht, residual=keep, mlp=keep)
+    return measure(
+        config, dataset, protocol, checkpoint=TINY.checkpoint, texts=TINY.texts, **options
+    )
 
 
 @pytest.mark.parametrize(("method", "keep"), [("sclip", False), ("clearclip", None)])
@@ -56,7 +59,7 @@ def test_the_protocol_decides(tmp_path: Path, method: str, keep: bool | None) ->
         decoding=PROTOCOL.decoding,
     )
     expected = evaluate(segmenter, dataset, PROTOCOL.vocabulary(dataset))
-    found = tiny(tmp_path, method=method, residual=keep, mlp=keep)
+    found = tiny(tmp_path, method=method, keep=keep)
     np.testing.assert_array_equal(found.confusion.matrix, expected.confusion.matrix)
     assert found.trimap is None
 
@@ -91,7 +94,7 @@ def test_what_was_measured_is_not_encoded_again(
     for other in (
         {"images": 3},
         {"method": "naclip"},
-        {"residual": True},
+        {"keep": True},
         {"lht": replace(SOME, atr=AtrSettings(0.4))},
         {"protocol": wider},
         {"overwrite": True},

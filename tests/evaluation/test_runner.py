@@ -26,9 +26,10 @@ from lhtclip.datasets.samples import (
 )
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
-from lhtclip.evaluation.fingerprint import decisive_settings, differences
+from lhtclip.evaluation.fingerprint import decisive_settings
 from lhtclip.evaluation.runner import Evaluation, Running, evaluate
 from lhtclip.evaluation.trimap import in_band
+from lhtclip.files.differences import differences
 from lhtclip.methods import METHODS
 from lhtclip.methods.naclip import NaclipSettings
 from lhtclip.text.vocabulary import Vocabulary
@@ -189,7 +190,6 @@ def test_progress_tells_the_running_score(tmp_path: Path) -> None:
     ]
     assert math.isnan(reports[0].mean_iou)
     assert reports[-1].mean_iou == evaluation.confusion.mean_iou
-    assert 0 < reports[-1].images_per_second < math.inf
     assert evaluation.images_per_second == 3 / evaluation.seconds
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -21,6 +21,18 @@ def scheduler(**changes: Any) -> Scheduler:
 
 def double(items: Sequence[int]) -> list[Any]:
     return [2 * item for item in items]
+
+
+def blocking() -> tuple[threading.Event, threading.Event, Callable[[Sequence[Any]], list[Any]]]:
+    """Work that says when it has begun, and ends when it may."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def block(items: Sequence[Any]) -> list[Any]:
+        begun.set()
+        go_on.wait(5)
+        return list(items)
+
+    return begun, go_on, block
 
 
 def test_jobs_of_one_key_run_together_and_get_their_own_results() -> None:
@@ -59,12 +71,7 @@ def test_one_failure_reaches_its_own_caller_only() -> None:
 
 def test_a_full_queue_refuses_at_once_and_questions_go_first() -> None:
     order: list[str] = []
-    begun, go_on = threading.Event(), threading.Event()
-
-    def block(items: Sequence[Any]) -> list[Any]:
-        begun.set()
-        go_on.wait(5)
-        return list(items)
+    begun, go_on, block = blocking()
 
     async def run() -> None:
         own = scheduler(limit=2, delay=0.0)
@@ -112,12 +119,7 @@ def test_who_stops_waiting_frees_the_place_and_is_never_run() -> None:
 
 
 def test_a_deadline_is_kept_and_closing_answers_who_waits() -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def block(items: Sequence[Any]) -> list[Any]:
-        begun.set()
-        go_on.wait(5)
-        return list(items)
+    begun, go_on, block = blocking()
 
     async def run() -> None:
         own = scheduler(timeout=0.3, delay=0.0)

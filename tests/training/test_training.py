@@ -1,29 +1,8 @@
 import torch
 import torch.nn.functional as F
 
-from lhtclip.clip.config import ClipConfig, TextConfig, VisionConfig
+from tests.training.tiny import CONFIG
 from training.model import caption_loss, cut_patches, fresh_clip, image_features, position_rows
-
-CONFIG = ClipConfig(
-    vision=VisionConfig(
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_size=64,
-        patch_size=16,
-    ),
-    text=TextConfig(
-        vocab_size=30,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=8,
-        eos_token_id=1,
-    ),
-    projection_dim=8,
-)
 
 
 def test_features_of_the_full_grid_are_the_towers_own() -> None:

@@ -7,7 +7,6 @@ whether both show the same class (PACL, arXiv 2212.04994, as used in arXiv 2510.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 UNLABELLED = -1
@@ -30,23 +29,6 @@ def patch_labels(labels: Tensor, patch: int, *, purity: float = 0.75) -> Tensor:
     most_common = pixels.mode(dim=-1).values
     share = (pixels == most_common[..., None]).float().mean(dim=-1)
     return torch.where(share >= purity, most_common, UNLABELLED)
-
-
-def pair_auc(features: Tensor, labels: Tensor) -> float:
-    """Return the AUC over all pairs of labelled patches.
-
-    Args:
-        features: (patches, width).
-        labels: Integers (patches,); `UNLABELLED` patches do not count.
-
-    Returns:
-        In [0, 1]; 0.5 is chance.
-    """
-    kept = labels != UNLABELLED
-    features, labels = F.normalize(features[kept].float(), dim=-1), labels[kept]
-    first, second = torch.triu_indices(len(labels), len(labels), offset=1, device=labels.device)
-    similarity = features @ features.T
-    return roc_auc(similarity[first, second], labels[first] == labels[second])
 
 
 def roc_auc(scores: Tensor, positive: Tensor) -> float:

@@ -6,7 +6,7 @@ are adjacent; the last one in a row or column is shifted inwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,7 +29,11 @@ PURITY = 0.75  # least share of a patch that its class must fill
 
 
 def patch_batches(
-    dataset: Dataset, checkpoint: Checkpoint, *, batch: int = 16, purity: float = PURITY
+    dataset: Dataset,
+    checkpoint: Checkpoint,
+    *,
+    batch: int = 16,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[PatchBatch]:
     """Cut labelled images into windows.
 
@@ -37,16 +41,16 @@ def patch_batches(
         dataset: The images, in order.
         checkpoint: Its tower and how it normalises pixels.
         batch: Maximum windows per batch; an image's windows may be split over two.
-        purity: Least share of a patch that one class must fill, in (0.5, 1].
+        progress: Called with the number of images read and the total.
 
     Raises:
         InputError: An image or its ground truth is missing or broken, or they do not match.
     """
     patch = checkpoint.model.vision.config.patch_size
-    windows = _labelled_windows(dataset, checkpoint)
+    windows = _labelled_windows(dataset, checkpoint, progress)
     for group in _groups(windows, batch):
         pixels, truth, offered = (torch.stack(part) for part in zip(*group, strict=True))
-        labels = patch_labels(truth, patch, purity=purity)
+        labels = patch_labels(truth, patch, purity=PURITY)
         yield PatchBatch(pixels, labels.to(pixels.device), offered.to(pixels.device))
 
 
@@ -69,13 +73,15 @@ def image_files(dataset: Dataset) -> list[Path]:
 
 
 def _labelled_windows(
-    dataset: Dataset, checkpoint: Checkpoint
+    dataset: Dataset, checkpoint: Checkpoint, progress: Callable[[int, int], None] | None
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    for sample in dataset.samples:
+    for done, sample in enumerate(dataset.samples, start=1):
         plan, pixels = _windows(read_image(sample.image), checkpoint)
         labels = _resized(sample.truth(), (plan.height, plan.width))
         labels = plan.cut(torch.from_numpy(labels))
         offered = _offered(sample, len(dataset.names))
+        if progress is not None:
+            progress(done, len(dataset.samples))
         yield from zip(pixels, labels, offered.expand(len(pixels), -1), strict=True)
 
 
@@ -84,12 +90,11 @@ def _windows(image: NDArray[np.uint8], checkpoint: Checkpoint) -> tuple[WindowPl
     side = vision.config.image_size
     height, width = resized_shape(*image.shape[:2], short_side=side, long_side=8 * side)
     plan = plan_windows(max(height, side), max(width, side), window=side, stride=side)
-    table = vision.positions
     pixels = to_pixels(
         image,
         (plan.height, plan.width),
-        device=table.device,
-        dtype=table.dtype,
+        device=vision.device,
+        dtype=vision.dtype,
         mean=levels.mean,
         std=levels.std,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 BINS = 1000
+_WIDTH = 0.05  # of the compared stretches; narrower peaks and gaps are noise
 _SIGMAS = 4.0  # a rise of fewer standard deviations may be chance
 _SCALES = (1, 2, 4, 8)  # breadths of a tail, in widths of a gap
 _LEAST = 1e-4  # a smaller share of the tokens is not a tail
@@ -42,7 +43,7 @@ def quantile(counts: Sequence[int], share: float) -> float:
     return (place + float(np.clip(inside, 0, 1))) / len(total)
 
 
-def sparsity_gap(counts: Sequence[int], *, width: float = 0.05) -> float | None:
+def sparsity_gap(counts: Sequence[int]) -> float | None:
     """Find the threshold τ that separates a sparse tail from the bulk of the tokens.
 
     This is the middle of the least dense stretch above the bulk after which tokens are at least
@@ -50,13 +51,12 @@ def sparsity_gap(counts: Sequence[int], *, width: float = 0.05) -> float | None:
 
     Args:
         counts: Tokens over equal bins of Hoyer scores from 0 to 1.
-        width: Width of the compared stretches; narrower peaks and gaps are noise.
 
     Returns:
         In (0, 1); None if there is no tail, so that no token counts as abnormal.
     """
     tokens = np.asarray(counts, dtype=np.int64)
-    span = max(1, round(width * len(tokens)))
+    span = max(1, round(_WIDTH * len(tokens)))
     total = np.concatenate([[0], np.cumsum(tokens)])
     if len(tokens) <= 2 * span or not total[-1]:
         return None

@@ -6,7 +6,7 @@ last (arXiv 2510.23894 §3).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -69,7 +69,6 @@ def survey(
     ssr: SsrSettings | None = None,
     atr: AtrSettings | None = None,
     seed: int = 0,
-    progress: Callable[[int], None] | None = None,
 ) -> Survey:
     """Measure all layers and heads.
 
@@ -81,11 +80,10 @@ def survey(
         ssr: Reweight layers, to see its effect on the curves.
         atr: Replace abnormal tokens inside each head's contribution, by its own Hoyer score.
         seed: Decides which pairs are compared.
-        progress: Called with the windows done after each batch.
     """
     layers, heads = PairAuc(seed=seed), PairAuc(seed=seed)
     right: dict[int, int] = {}
-    counted = done = 0
+    counted = 0
     for batch in batches:
         labels = batch.labels.flatten(1)
         streams: list[tuple[str, Tensor]] = []
@@ -100,9 +98,6 @@ def survey(
                 counted += total if step.layer == 1 else 0
         layers.add(labels.flatten(), streams)
         heads.add(labels.flatten(), contributions)
-        done += len(labels)
-        if progress is not None:
-            progress(done)
     return Survey(
         layers={int(name): estimate for name, estimate in layers.estimates().items()},
         heads={_head(name): estimate for name, estimate in heads.estimates().items()},

@@ -6,7 +6,7 @@ sum: one pass over any number of images, and a few vectors per layer in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,6 @@ from lhtclip.analysis.token_sums import KindSums, ratio, similarity_between
 from lhtclip.analysis.trace import LayerTrace, trace
 from lhtclip.clip.towers import ImageTower
 from lhtclip.techniques.atr import hoyer
-from lhtclip.techniques.ssr import SsrSettings
 
 CHANNELS = 8  # reported per layer
 
@@ -107,8 +106,6 @@ def token_statistics(
     batches: Iterable[Tensor],
     *,
     threshold: float = 0.5,
-    ssr: SsrSettings | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> TokenStatistics:
     """Count the patch tokens of all layers in one pass.
 
@@ -116,16 +113,10 @@ def token_statistics(
         vision: The image tower.
         batches: Normalised pixels (windows, 3, height, width), all of one size; no labels needed.
         threshold: τ, the Hoyer score above which a token is abnormal.
-        ssr: Reweight layers, to see its effect.
-        progress: Called with the windows done after each batch.
     """
     census = TokenCensus(threshold=threshold)
-    done = 0
     for pixels in batches:
-        census.add(trace(vision, pixels, ssr=ssr), vision.grid(pixels))
-        done += len(pixels)
-        if progress is not None:
-            progress(done)
+        census.add(trace(vision, pixels), vision.grid(pixels))
     return census.statistics()
 
 

@@ -15,10 +15,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lhtclip.files import write_atomically
+from lhtclip.files.json_files import read_json
 from lhtclip.files.records import from_json
 from lhtclip.formats.sink import ImageName, Part, Sink
 
 HIDDEN = ".lhtclip"  # in the folder of the results
+_MOST_BYTES = 1 << 30  # polygons of a large image take more than other JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +144,10 @@ class Entries:
 
     def _load(self, path: Path) -> Entry | None:
         try:
-            content = json.loads(path.read_bytes())
-            entry = from_json(Entry, content, "entry")
+            entry = from_json(Entry, read_json(path, most=_MOST_BYTES), "entry")
             sound = self._path(PurePosixPath(entry.image)) == path
             return entry if sound and all(map(_stays_inside, entry.files)) else None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
 

@@ -11,14 +11,16 @@ from lhtclip import __version__
 from lhtclip.batch.plan import REMEDY
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
+from lhtclip.files.differences import differences
+from lhtclip.files.json_files import plain_json, read_json
 from lhtclip.formats.sink import Sink
 from lhtclip.output.palette import class_colours
+from lhtclip.techniques import TECHNIQUES
 from lhtclip.text.vocabulary import Vocabulary
 
 RECORD_FILE = "classes.json"
 _REMEDY = f"{REMEDY}, or drop what is there (--overwrite)."
 _WITHOUT_EFFECT = ("device", "max_pixels", "text_cache")  # settings that do not change labels
-_TECHNIQUES = ("ssr", "atr", "she")  # fields of a preset that change labels
 
 
 def describe(
@@ -53,7 +55,7 @@ def describe(
         "config": config,
         "formats": formats,
     }
-    return json.loads(json.dumps(content))  # tuples become lists, as when read back
+    return plain_json(content)
 
 
 def read_record(out: Path) -> dict[str, Any] | None:
@@ -66,10 +68,10 @@ def read_record(out: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         if all(isinstance(record[key], dict) for key in ("config", "formats")):
             return cast("dict[str, Any]", record)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     raise InputError(f"{path} is not understood. {_REMEDY}")
 
@@ -102,7 +104,7 @@ def check_record(out: Path, now: Mapping[str, Any], files: Iterable[Path]) -> No
     ):
         if old is not None and new is not None and old != new:
             raise InputError(
-                f"{out} holds results of other {kind}: {_changed(old, new)}. {_REMEDY}"
+                f"{out} holds results of other {kind}: {differences(old, new)}. {_REMEDY}"
             )
 
 
@@ -131,7 +133,7 @@ def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(content.get("windows"), dict):
         content["windows"] = {k: v for k, v in content["windows"].items() if k != "batch"}
     if isinstance(content.get("preset"), dict):
-        content["preset"] = {name: content["preset"].get(name) for name in _TECHNIQUES}
+        content["preset"] = {name: content["preset"].get(name) for name in TECHNIQUES}
     return content
 
 
@@ -140,16 +142,3 @@ def _comparable(settings: object) -> dict[str, Any] | None:
     if not isinstance(settings, dict):
         return None
     return {name: value for name, value in cast("Any", settings).items() if name != "device"}
-
-
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> str:
-    """Name the differences, such as "windows.stride 112, now 56"."""
-    changes: list[str] = []
-    for name in dict.fromkeys([*before, *now]):
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            if old != new:
-                changes.append(_changed(cast("Any", old), cast("Any", new), f"{prefix}{name}."))
-        elif old != new:
-            changes.append(f"{prefix}{name} {old!r}, now {new!r}")
-    return ", ".join(changes)

@@ -26,7 +26,7 @@ from lhtclip.batch.summary import LabelledImage, RunSummary
 from lhtclip.batch.writing import Writer, assemble, failed
 from lhtclip.config import SegmenterConfig
 from lhtclip.encoded_image import EncodedImage
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, listed
 from lhtclip.formats.sink import Sink
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
@@ -91,7 +91,7 @@ class Run:
             check_record(self._out, self._record, chain(own, whole))
 
     def find_done(self) -> None:
-        """Return which images are done, and which results are out of date."""
+        """Find the images that are done, and the results that are out of date."""
         if not self._overwrite:
             found = self._workers.map(self._entry_of, self._jobs)
             for job, (entry, done) in zip(self._jobs, found, strict=True):
@@ -145,8 +145,8 @@ class Run:
                     remove(path)
         elif self._stale:
             _logger.warning(
-                "Labelled again, because the image or a result has changed: %s",
-                _listed([entry.image for entry in self._stale]),
+                "Labelled again, because the image or a result has changed: %s.",
+                listed([entry.image for entry in self._stale], most=3),
             )
         remove_results(self._out, self._stale)
         write_record(self._out, self._record)
@@ -239,11 +239,6 @@ class Run:
             return read_record(self._out) is not None
         except InputError:
             return False
-
-
-def _listed(names: Sequence[str], *, most: int = 3) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f", and {more} more" if more > 0 else "") + "."
 
 
 def _is_of(entry: Entry, job: Job) -> bool:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 
-from lhtclip import __version__
 from lhtclip.analysis.fall import falling_layers
 from lhtclip.analysis.patches import patch_batches
 from lhtclip.analysis.sparsity import sparsity_gap
 from lhtclip.analysis.survey import PatchBatch, Survey, survey
 from lhtclip.analysis.tokens import token_statistics
+from lhtclip.calibration.made import made
 from lhtclip.calibration.search import Findings, Grid, Search, brief
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.datasets import Dataset
@@ -191,24 +190,22 @@ def preset_of(
             f"lhtclip calibrate on {data}: heads ranked on {heads} labelled images, settings "
             f"searched on {others} others with {method}"
         ),
-        made={
-            "lhtclip": __version__,
-            "date": date.today().isoformat(),
-            "model": model,
-            "method": method,
-            "data": data,
-            "labels": True,
-            "seed": images.seed,
-            "images": {"heads": heads, "search": others},
-            "sparsity_gap": measured.gap,
-            "layers": {
+        made=made(
+            model=model,
+            data=data,
+            labels=True,
+            seed=images.seed,
+            gap=measured.gap,
+            method=method,
+            images={"heads": heads, "search": others},
+            layers={
                 str(layer): _rounded(estimate.auc)
                 for layer, estimate in measured.survey.layers.items()
             },
-            "falling_layers": list(measured.falling),
-            "heads": [_rounded(measured.survey.heads[head].auc) for head in ranking],
-            "grid": {name: list(values) for name, values in asdict(grid).items()},
-            "steps": [
+            falling_layers=list(measured.falling),
+            heads=[_rounded(measured.survey.heads[head].auc) for head in ranking],
+            grid={name: list(values) for name, values in asdict(grid).items()},
+            steps=[
                 {
                     "step": step.name,
                     "compared": step.compared,
@@ -217,11 +214,11 @@ def preset_of(
                 }
                 for step in found.steps
             ],
-            "mean_iou": {
+            mean_iou={
                 "no technique": _rounded(found.scores[OFF]),
                 "chosen": _rounded(found.scores[best]),
             },
-        },
+        ),
     )
 
 

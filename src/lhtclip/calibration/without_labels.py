@@ -9,16 +9,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 
-from lhtclip import __version__
 from lhtclip.analysis.compare import best_first
 from lhtclip.analysis.label_free import check_ranking, rank_without_labels
 from lhtclip.analysis.patches import window_batches
 from lhtclip.analysis.sparsity import sparsity_gap
 from lhtclip.analysis.tokens import token_statistics
 from lhtclip.calibration.calibrate import atr_of, check_depth
+from lhtclip.calibration.made import made
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.techniques.presets import Preset, preset_by_depth
 from lhtclip.techniques.she import Head, SheSettings
@@ -122,16 +121,14 @@ def preset_without_labels(measured: Unlabelled, *, data: str, model: str, seed: 
             f"lhtclip calibrate --no-labels on {measured.images} images of {data}: heads by "
             f"{measured.ranking}, layers by depth ({measured.depth}), the rest fixed"
         ),
-        made={
-            "lhtclip": __version__,
-            "date": date.today().isoformat(),
-            "model": model,
-            "data": data,
-            "labels": False,
-            "seed": seed,
-            "images": measured.images,
-            "sparsity_gap": measured.gap,
-            "ranking": measured.ranking,
-            "heads": [round(measured.scores[head], 4) for head in ranking],
-        },
+        made=made(
+            model=model,
+            data=data,
+            labels=False,
+            seed=seed,
+            gap=measured.gap,
+            images=measured.images,
+            ranking=measured.ranking,
+            heads=[round(measured.scores[head], 4) for head in ranking],
+        ),
     )

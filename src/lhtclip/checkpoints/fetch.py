@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 from lhtclip.errors import CheckpointNotFoundError
+
+_SECONDS = 2.5  # for an answer of the hub
 
 
 def cached(hub_id: str, *files: str) -> Path | None:
@@ -91,20 +96,42 @@ def fetch_optional(
 def look_up(hub_id: str, file: str) -> None:
     """Ask the hub for a file once; its own client would retry an unreachable hub for 30 seconds.
 
+    The question is asked in a thread, because nothing else limits how long a name server that does
+    not answer is waited for.
+
     Raises:
-        LocalEntryNotFoundError: The hub cannot be reached.
+        LocalEntryNotFoundError: The hub cannot be reached, or does not answer in time.
     """
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.utils import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    seconds = _patience()
+    answers: SimpleQueue[Exception | None] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            get_hf_file_metadata(hf_hub_url(hub_id, file), timeout=seconds)
+        except Exception as error:  # errors of its transport have no common base class
+            answers.put(error)
+        else:
+            answers.put(None)
+
+    Thread(target=ask, daemon=True).start()
     try:
-        get_hf_file_metadata(hf_hub_url(hub_id, file), timeout=constants.HF_HUB_ETAG_TIMEOUT)
-    except HfHubHTTPError:
-        return  # it answered; the client reports the problem
-    except HFValidationError:
-        raise
-    except Exception as error:  # errors of its transport have no common base class
+        error = answers.get(timeout=seconds)
+    except Empty:
+        error = TimeoutError(f"no answer within {seconds:g} seconds")
+    if isinstance(error, HFValidationError):
+        raise error
+    if error is not None and not isinstance(error, HfHubHTTPError):  # those are answers, too
         raise LocalEntryNotFoundError(f"The hub cannot be reached: {error}") from error
+
+
+def _patience() -> float:
+    """Return the seconds to wait for an answer: HF_HUB_ETAG_TIMEOUT if the user has set it."""
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_ETAG_TIMEOUT if "HF_HUB_ETAG_TIMEOUT" in os.environ else _SECONDS
 
 
 def _not_here(hub_id: str, name: str, file: str, reason: str) -> CheckpointNotFoundError:

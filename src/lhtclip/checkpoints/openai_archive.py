@@ -20,7 +20,6 @@ from torch import Tensor
 from lhtclip.clip.config import ClipConfig, TextConfig, VisionConfig
 from lhtclip.errors import CheckpointError
 
-OPENAI_SUFFIX = ".pt"
 # Buffers of OpenAI's archives. The shapes say the same, but their presence identifies the file.
 OPENAI_MARKS = frozenset({"input_resolution", "context_length", "vocab_size"})
 _HEAD_WIDTH = 64

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
-import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 
 import click
+
+OFF_A_TERMINAL = 10.0  # seconds between two lines of progress
 
 
 def say(text: str) -> None:
@@ -49,26 +50,32 @@ class _SayHandler(logging.Handler):
 
 
 class Progress:
-    """A counter on stderr: a line that is rewritten on a terminal, elsewhere a line now and then.
+    """A bar on stderr with rate and remaining time; off a terminal a line now and then.
 
     Use it in a `with` statement, and call it with the number done and the total.
     """
 
-    def __init__(self, what: str, *, quiet: bool = False, pause: float = 10.0) -> None:
-        """Start; writes nothing before the first call.
+    def __init__(self, what: str, *, quiet: bool = False) -> None:
+        """Start the clock; writes nothing before the first call.
 
         Args:
             what: What is counted, in the plural.
             quiet: Write nothing.
-            pause: Seconds between lines if stderr is not a terminal.
         """
-        self._what, self._quiet = what, quiet
-        self._live = bool(sys.stderr and sys.stderr.isatty())  # services may have no stderr
-        self._pause = 0.1 if self._live else pause
-        self._start = self._written = time.monotonic()
-        self._state: str | None = None  # last reported
-        self._shown: str | None = None  # last written
-        self._width = 0
+        from tqdm import tqdm  # not at the top: `lhtclip --help` does without
+
+        live = bool(sys.stderr and sys.stderr.isatty())  # services may have no stderr
+        pause = 0.1 if live else OFF_A_TERMINAL
+        self._bar = tqdm(
+            desc=f"lhtclip: {what}",
+            file=_Stderr(),
+            disable=quiet or not sys.stderr,
+            mininterval=pause,
+            miniters=1,
+            delay=pause,
+            smoothing=0,
+            dynamic_ncols=True,
+        )
 
     def __call__(self, done: int, total: int, *, already: int = 0, note: str = "") -> None:
         """Report progress; most reports are not written.
@@ -79,45 +86,32 @@ class Progress:
             already: How many of them were done before the clock started.
             note: Anything to add.
         """
-        parts = (f"{done}/{total} {self._what}", note, self._remaining(done, total, already))
-        self._state = ", ".join(part for part in parts if part)
-        if time.monotonic() - self._written >= self._pause:
-            self._write()
+        self._bar.total, self._bar.initial = total, already
+        self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update(done - self._bar.n)
 
     def __enter__(self) -> Progress:
-        """Start the clock."""
-        self._start = self._written = time.monotonic()
+        """Return itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Write the last state and end the line."""
-        if self._state != self._shown:
-            self._write()
-        if self._live and self._width:
-            _to_stderr("")
+    def __exit__(self, *_: object) -> None:
+        """Write the last state, if any was written, and end the line."""
+        self._bar.close()
 
-    def _write(self) -> None:
-        if self._quiet or self._state is None:
-            return
-        self._written, self._shown = time.monotonic(), self._state
-        text = f"lhtclip: {self._state}"
-        if self._live:
-            _to_stderr("\r" + text.ljust(self._width), end=False)
-            self._width = len(text)
-        else:
-            _to_stderr(text)
 
-    def _remaining(self, done: int, total: int, already: int) -> str:
-        elapsed = time.monotonic() - self._start
-        if elapsed < 3 or not already < done < total:
-            return ""
-        minutes, seconds = divmod(round(elapsed / (done - already) * (total - done)), 60)
-        return f"{minutes}:{seconds:02d} left"
+class _Stderr(io.TextIOBase):
+    """What bars write to: where nobody can read it, the work goes on."""
+
+    @property
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return sys.stderr.encoding  # tells whether bars can be drawn with blocks
+
+    def write(self, text: str) -> int:
+        _to_stderr(text, end=False)
+        return len(text)
+
+    def fileno(self) -> int:  # tells the width of the terminal
+        return sys.stderr.fileno()
 
 
 def _to_stderr(text: str, *, end: bool = True) -> None:

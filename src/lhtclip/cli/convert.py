@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lhtclip.cli.console import Progress, print_path
-from lhtclip.cli.options import format_options, output_options
+from lhtclip.cli.options import FORMATS, QUIET, output_options, with_options
 from lhtclip.errors import InputError
 from lhtclip.formats import SINKS
 from lhtclip.text.vocabulary import parse_classes, read_classes_file
@@ -44,8 +44,7 @@ from lhtclip.text.vocabulary import parse_classes, read_classes_file
 @click.option(
     "--overwrite", is_flag=True, help="Drop what was converted into the output folder before."
 )
-@click.option("--quiet", is_flag=True, help="Print no progress.")
-@format_options
+@with_options((QUIET,), FORMATS)
 def command(
     results: str,
     formats: str,

@@ -9,12 +9,12 @@ import click
 
 from lhtclip.batch.plan import check_folder
 from lhtclip.cli.console import print_path, say
-from lhtclip.cli.options import model_options, switch
+from lhtclip.cli.options import ENCODER, switch, with_options
 from lhtclip.errors import InputError
 
 
 @click.command()
-@model_options
+@with_options(ENCODER)
 @switch("int8", "Round weights to 8 bits.  [default: off]", default=False)
 @click.option(
     "--out", metavar="FILE", help="File to write.  [default: <model>.<method>.onnx, .int8.onnx]"

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lhtclip.checkpoints.hub import BUNDLED, canonical_name
 from lhtclip.cli.console import say
-from lhtclip.cli.options import ModelOptions
 from lhtclip.config import SegmenterConfig
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.image.settings import ReadingSettings
 from lhtclip.image.windows import WindowSettings
-from lhtclip.segmenter import Segmenter
+from lhtclip.techniques import TECHNIQUES
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import Lht
 
-_TECHNIQUES = ("ssr", "atr", "she")
 _AS_THEY_ARE = (
     *("model", "method", "residual", "mlp", "templates", "engine", "graph", "device", "dtype"),
     "max_pixels",
@@ -71,28 +69,10 @@ def refined_by(decoding: DecodeSettings, refiner: str) -> DecodeSettings:
 
 def _lht(given: Mapping[str, Any]) -> Lht:
     """Combine --lht with the switches of single techniques."""
-    switches = {name: given[name] for name in _TECHNIQUES if given[name] is not None}
+    switches = {name: given[name] for name in TECHNIQUES if given[name] is not None}
     if not switches:
         return bool(given["lht"])
-    return switches if given["lht"] else dict.fromkeys(_TECHNIQUES, False) | switches
-
-
-def check_model(options: ModelOptions) -> None:
-    """Check model, method and machine as far as possible without loading anything.
-
-    Raises:
-        LhtClipError: Something cannot be used.
-    """
-    _config(options).resolved()
-
-
-def load_model(options: ModelOptions, **settings: Any) -> Segmenter:
-    """Load the model with further fields of `SegmenterConfig`.
-
-    Raises:
-        LhtClipError: The model does not exist, or cannot be used in this way.
-    """
-    return Segmenter.from_config(replace(_config(options), **settings))
+    return switches if given["lht"] else dict.fromkeys(TECHNIQUES, False) | switches
 
 
 def warn_if_bundled(model: str) -> None:
@@ -102,8 +82,3 @@ def warn_if_bundled(model: str) -> None:
             "The bundled model knows only scenes of emoji; for photographs use a real CLIP, such "
             "as --model ViT-B-16."
         )
-
-
-def _config(options: ModelOptions) -> SegmenterConfig:
-    names = ModelOptions.__dataclass_fields__
-    return config_of({name: value for name, value in asdict(options).items() if name in names})

@@ -1,10 +1,8 @@
-"""The options that several commands share, and a record of them for each command."""
+"""The options that several commands share, and what they mean together."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,9 +11,22 @@ import click
 from lhtclip.errors import InputError
 from lhtclip.formats.sink import OutputOptions
 from lhtclip.image.opening import MAX_PIXELS
+from lhtclip.techniques import TECHNIQUES
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Options = tuple[Callable[[Any], Any], ...]
+
+
+def with_options(*groups: Options) -> Callable[[Command], Command]:
+    """Add groups of options to a command, in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed([option for group in groups for option in group]):
+            command = option(command)
+        return command
+
+    return add
 
 
 def switch(name: str, text: str, *, default: bool | None = None) -> Any:
@@ -23,30 +34,70 @@ def switch(name: str, text: str, *, default: bool | None = None) -> Any:
     return click.option(f"--{name}/--no-{name}", default=default, show_default=False, help=text)
 
 
-_MODEL = (
+MODEL = click.option(
+    "--model", default="ViT-B-16", help="Short name (`lhtclip models`), hub id, or local folder."
+)
+METHOD = click.option(
+    "--method", default="sclip", help="Method for the last block (`lhtclip methods`)."
+)
+PRESET = click.option("--preset", metavar="FILE", help="Settings of the techniques (JSON).")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+SHARD = click.option(
+    "--shard",
+    metavar="I/N",
+    help="Do only part I of N, from 1/N to N/N; `lhtclip merge` joins the parts.",
+)
+QUIET = click.option("--quiet", is_flag=True, help="Print no progress.")
+
+# The classes to look for; `vocabulary_of` reads them.
+VOCABULARY: Options = (
     click.option(
-        "--model",
-        default="ViT-B-16",
-        help="Short name (`lhtclip models`), hub id, or local folder.",
+        "--classes",
+        metavar="CLASSES",
+        help="Classes, with '|' between the prompts of one: 'car, road, person|rider'.",
     ),
     click.option(
-        "--method", default="sclip", help="Method for the last block (`lhtclip methods`)."
+        "--classes-file", metavar="FILE", help="File of classes, one per line, with '|' as above."
     ),
+    click.option(
+        "--background",
+        metavar="CLASSES",
+        help="Prompts for everything that is none of the classes, such as 'wall|floor|sky'.",
+    ),
+    click.option(
+        "--threshold",
+        metavar="P",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        help="Pixels with a lower probability become background.",
+    ),
+)
+# Model, method and techniques.
+ENCODER: Options = (
+    MODEL,
+    METHOD,
     switch("lht", "LHT-CLIP's three techniques.  [default: on]", default=True),
-    switch("atr", "Abnormal token replacement.  [default: as --lht]"),
-    switch("ssr", "Spatial-semantic reweighting.  [default: as --lht]"),
-    switch("she", "Selective head enhancement.  [default: as --lht]"),
+    *(switch(name, f"{title}.  [default: as --lht]") for name, title in TECHNIQUES.items()),
     switch("residual", "The last block's residual connection.  [default: as published]"),
     switch("mlp", "The last block's MLP.  [default: as published]"),
-    click.option("--preset", metavar="FILE", help="Settings of the techniques (JSON)."),
+    PRESET,
 )
-_MACHINE = (
+DEVICE: Options = (
     click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps."),
     click.option("--dtype", default="auto", help="auto, float32, bfloat16 or float16."),
-    click.option("--max-pixels", type=int, default=MAX_PIXELS, help="Refuse larger images."),
 )
-
-_READING = (
+# Device, precision and limits.
+MACHINE: Options = (
+    *DEVICE,
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=MAX_PIXELS,
+        help="Refuse larger images.",
+    ),
+)
+# How values of images become RGB levels.
+READING: Options = (
     click.option(
         "--range",
         metavar="LOW,HIGH",
@@ -61,7 +112,8 @@ _READING = (
         "--alpha", default="white", help="Put transparent pixels on white, or ignore transparency."
     ),
 )
-_ENGINE = (
+# What runs the image tower.
+ENGINE: Options = (
     click.option("--engine", default="torch", help="Runs the image tower: torch, compile or onnx."),
     click.option(
         "--graph",
@@ -71,7 +123,8 @@ _ENGINE = (
 )
 REFINERS = ("none", "pamr", "tlp")
 _PLAIN = {"refine": "none", "prior": 0.0, "flip": False, "shifts": 1}
-_FORMATS = (
+# How files are wanted; `output_options` reads them.
+FORMATS: Options = (
     click.option(
         "--mode",
         type=click.Choice(["P", "L"]),
@@ -113,13 +166,7 @@ _FORMATS = (
 )
 
 
-def shard_option(command: Command) -> Command:
-    """Add the option that chooses a share of the images; `Shard.parse` reads it."""
-    text = "Do only part I of N, from 1/N to N/N; `lhtclip merge` joins the parts."
-    return _add(command, (click.option("--shard", metavar="I/N", help=text),))
-
-
-def gain_options(*, published: bool) -> Callable[[Command], Command]:
+def gain_options(*, published: bool) -> Options:
     """Make the options that raise mIoU without training, all off by default.
 
     Args:
@@ -127,7 +174,7 @@ def gain_options(*, published: bool) -> Callable[[Command], Command]:
     """
     default = {} if published else _PLAIN
     note = "  [default: the protocol's]" if published else ""
-    options = (
+    return (
         click.option(
             "--refine",
             type=click.Choice(REFINERS),
@@ -157,12 +204,6 @@ def gain_options(*, published: bool) -> Callable[[Command], Command]:
             help=f"Average windows at N positions within a patch, in each direction.{note}",
         ),
     )
-    return lambda command: _add(command, options)
-
-
-def format_options(command: Command) -> Command:
-    """Add the options that say how files are wanted; `output_options` reads them."""
-    return _add(command, _FORMATS)
 
 
 def output_options(given: dict[str, Any]) -> OutputOptions:
@@ -182,53 +223,6 @@ def output_options(given: dict[str, Any]) -> OutputOptions:
     )
 
 
-def model_options(command: Command) -> Command:
-    """Add the options that choose model, method and techniques."""
-    return _add(command, _MODEL)
-
-
-def machine_options(command: Command) -> Command:
-    """Add the options for device, precision and limits."""
-    return _add(command, _MACHINE)
-
-
-def reading_options(command: Command) -> Command:
-    """Add the options that choose how values of images become RGB levels."""
-    return _add(command, _READING)
-
-
-def engine_options(command: Command) -> Command:
-    """Add the options that choose the engine."""
-    return _add(command, _ENGINE)
-
-
-def _add(command: Command, options: tuple[Any, ...]) -> Command:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """The options that choose model, machine and engine; None means the default."""
-
-    model: str
-    method: str
-    lht: bool
-    atr: bool | None
-    ssr: bool | None
-    she: bool | None
-    residual: bool | None
-    mlp: bool | None
-    preset: str | None
-    device: str
-    dtype: str
-    max_pixels: int
-    engine: str
-    graph: str | None
-    quiet: bool
-
-
 def vocabulary_of(
     classes: str | None, classes_file: str | None, *, background: str | None, threshold: float
 ) -> Vocabulary:
@@ -245,61 +239,3 @@ def vocabulary_of(
         )
     words = read_classes_file(Path(classes_file)) if classes_file is not None else classes
     return Vocabulary.of(words or "", background=background, threshold=threshold)
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluateOptions(ModelOptions):
-    """The options of `lhtclip evaluate`, as typed; None means "as published"."""
-
-    names: tuple[str, ...]
-    root: str | None
-    protocol: str | None
-    templates: str | None
-    short_side: int | None
-    window: int | None  # 0: the whole image
-    resize: str | None
-    stride: int | None
-    logit_scale: float | None
-    threshold: float | None
-    area_threshold: float | None
-    refine: str | None
-    prior: float | None
-    flip: bool | None
-    shifts: int | None
-    batch: int | None
-    limit: int | None
-    seed: int | None
-    workers: int
-    trimap: int
-    check: bool
-    predictions: bool
-    gallery: int
-    out: str
-    overwrite: bool
-    shard: str | None
-    as_json: bool
-
-    def check_numbers(self) -> None:
-        """Check the numbers that are not checked elsewhere before a model is loaded.
-
-        Raises:
-            InputError: One is out of range.
-        """
-        check_numbers(max_pixels=self.max_pixels, logit_scale=self.logit_scale, window=self.window)
-        for name, share in (("threshold", self.threshold), ("area-threshold", self.area_threshold)):
-            if share is not None and not 0 <= share <= 1:
-                raise InputError(f"--{name} must be a number from 0 to 1, not {share:g}.")
-
-
-def check_numbers(*, max_pixels: int, logit_scale: float | None, window: int | None) -> None:
-    """Check the numbers that several commands share; None if not given.
-
-    Raises:
-        InputError: One is out of range.
-    """
-    if logit_scale is not None and not (math.isfinite(logit_scale) and logit_scale > 0):
-        raise InputError(f"--logit-scale must be above 0, not {logit_scale:g}.")
-    if max_pixels < 1:
-        raise InputError(f"--max-pixels must be at least 1, not {max_pixels}.")
-    if window is not None and window < 0:
-        raise InputError(f"--window must be 0 or more pixels, not {window}.")

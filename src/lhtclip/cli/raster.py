@@ -9,28 +9,22 @@ from typing import Any
 import click
 
 from lhtclip.cli.console import Progress, print_path, say
-from lhtclip.cli.options import engine_options, machine_options, model_options, vocabulary_of
+from lhtclip.cli.options import (
+    ENCODER,
+    ENGINE,
+    MACHINE,
+    QUIET,
+    VOCABULARY,
+    vocabulary_of,
+    with_options,
+)
 from lhtclip.errors import InputError, LhtClipError
 from lhtclip.extras import import_extra
 
 
 @click.command()
 @click.argument("rasters", metavar="RASTER|FOLDER...", nargs=-1, required=True)
-@click.option(
-    "--classes",
-    metavar="LIST",
-    help="Classes, with '|' between the prompts of one: 'building, road, tree|wood'.",
-)
-@click.option(
-    "--classes-file", metavar="FILE", help="File of classes, one per line, with '|' as above."
-)
-@click.option("--background", metavar="LIST", help="Prompts for what is none of the classes.")
-@click.option(
-    "--threshold",
-    type=float,
-    default=0.0,
-    help="Pixels with a lower probability become background.",
-)
+@with_options(VOCABULARY)
 @click.option(
     "--out",
     metavar="FILE|DIR",
@@ -71,10 +65,7 @@ from lhtclip.extras import import_extra
 @click.option("--templates", default="imagenet80", help="Prompt templates, as for `segment`.")
 @click.option("--dry-run", is_flag=True, help="Only count windows and estimate time and memory.")
 @click.option("--overwrite", is_flag=True, help="Replace existing maps.")
-@model_options
-@machine_options
-@engine_options
-@click.option("--quiet", is_flag=True, help="Print no progress.")
+@with_options(ENCODER, MACHINE, ENGINE, (QUIET,))
 @click.pass_context
 def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -> None:
     """Label rasters with coordinates, of any size.

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lhtclip.cli.options import engine_options, machine_options, model_options
+from lhtclip.cli.options import ENCODER, ENGINE, MACHINE, with_options
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 from lhtclip.server.settings import ServerSettings
@@ -19,7 +19,7 @@ _DEFAULT = ServerSettings()
 
 
 @click.command()
-@model_options
+@with_options(ENCODER)
 @click.option("--host", default=_DEFAULT.host, help="Address to listen on.")
 @click.option("--port", type=int, default=_DEFAULT.port, help="TCP port; 0 chooses a free one.")
 @click.option(
@@ -67,8 +67,7 @@ _DEFAULT = ServerSettings()
     help="Longest wait in seconds.",
 )
 @click.option("--log-json", is_flag=True, help="Write the log as JSON lines.")
-@machine_options
-@engine_options
+@with_options(MACHINE, ENGINE)
 @click.option("--quiet", is_flag=True, help="Do not print the address of the page.")
 def command(**given: Any) -> None:
     """Serve a page for people and a REST service for programs.

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
 
+from lhtclip.checkpoints.device import dtype_name
 from lhtclip.clip.config import PixelConfig
 from lhtclip.encoder import DenseEncoder
 from lhtclip.engines.graph_description import KEY, GraphDescription
@@ -124,7 +125,7 @@ def check_exportable(encoder: DenseEncoder) -> None:
     if (table.dtype, table.device.type) != (torch.float32, "cpu"):
         raise InputError(
             "Graphs are made from float32 weights on the CPU. These are "
-            f"{str(table.dtype).removeprefix('torch.')} on {table.device.type}."
+            f"{dtype_name(table.dtype)} on {table.device.type}."
         )
 
 

@@ -15,6 +15,7 @@ from lhtclip.clip.config import PixelConfig
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
+from lhtclip.files.json_files import parse_json
 
 KEY = "lhtclip"
 FORMAT = 1  # raise it when older graphs can no longer be run
@@ -66,7 +67,7 @@ class GraphDescription:
             raise InputError(f"There is no graph {path}: write one with `lhtclip export`.")
         try:
             metadata = onnx.load(str(path), load_external_data=False).metadata_props
-            content = json.loads({entry.key: entry.value for entry in metadata}[KEY])
+            content = parse_json({entry.key: entry.value for entry in metadata}[KEY])
             pixels = {name: tuple(levels) for name, levels in content["pixels"].items()}
             return cls(**content | {"pixels": PixelConfig(**pixels)})
         except Exception as error:  # a broken protobuf raises what it likes

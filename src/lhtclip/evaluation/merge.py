@@ -11,11 +11,11 @@ from typing import Any
 
 from lhtclip.batch.chunks import Shard
 from lhtclip.errors import InputError
-from lhtclip.evaluation.fingerprint import differences
 from lhtclip.evaluation.report import Document, markdown, measured
 from lhtclip.evaluation.runner import counts_file, shards_folder
 from lhtclip.evaluation.state import Tally
 from lhtclip.files import write_atomically
+from lhtclip.files.differences import differences
 from lhtclip.files.json_files import read_json
 
 _SAME = ("settings", "protocol", "deviations", "model", "published_images")

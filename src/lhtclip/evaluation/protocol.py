@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from lhtclip.config import SegmenterConfig
 from lhtclip.datasets.dataset import Dataset
 from lhtclip.datasets.samples import own_vocabulary
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.errors import InputError
+from lhtclip.files.json_files import plain_json
 from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import Method, method_named
 from lhtclip.text.vocabulary import Vocabulary, shipped_classes
@@ -90,6 +91,21 @@ class Protocol:
         """
         return self.methods.get(name) or method_named(name)
 
+    def configure(self, config: SegmenterConfig) -> SegmenterConfig:
+        """Return a configuration with all settings of this protocol.
+
+        Raises:
+            UnknownNameError: There is no such method.
+        """
+        method = config.method
+        return replace(
+            config,
+            method=self.method_named(method) if isinstance(method, str) else method,
+            windows=self.windows,
+            decoding=self.decoding,
+            templates=self.templates,
+        )
+
     def describe(self) -> dict[str, Any]:
         """Return every setting by name, for reports, in JSON types."""
         content = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -101,4 +117,4 @@ class Protocol:
         content["methods"] = {
             name: method.recorded_settings() for name, method in self.methods.items()
         }
-        return json.loads(json.dumps(content))
+        return plain_json(content)

@@ -11,6 +11,7 @@ from lhtclip.evaluation.confusion import Confusion
 from lhtclip.evaluation.machine import hardware, versions
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.runner import Evaluation
+from lhtclip.output.markdown import markdown_table
 from lhtclip.segmenter import Segmenter
 
 Document = dict[str, Any]
@@ -117,11 +118,11 @@ def markdown(documents: Sequence[Document]) -> str:
     names = [document["dataset"] for document in documents]
     parts = [
         "# Evaluation",
-        _table(("", ""), _circumstances(first)),
+        markdown_table(("", ""), _circumstances(first)),
         "## Results",
         _results(documents),
         "## Settings",
-        _table(("", *names), _settings(documents)),
+        markdown_table(("", *names), _settings(documents)),
         *_deviations(documents),
         "## Classes",
     ]
@@ -132,7 +133,7 @@ def markdown(documents: Sequence[Document]) -> str:
             (entry["name"], *(percent(entry[key]) for key in columns.values()))
             for entry in document["classes"]
         ]
-        parts += [f"### {document['dataset']}", _table(("class", *columns), rows)]
+        parts += [f"### {document['dataset']}", markdown_table(("class", *columns), rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -176,7 +177,7 @@ def _results(documents: Sequence[Document]) -> str:
         header = (*header, "average")
         first, *others = rows
         rows = [(*first, percent(mean)), *((*row, "") for row in others)]
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _circumstances(document: Document) -> list[tuple[str, str]]:
@@ -241,8 +242,3 @@ def _share(value: float) -> float | None:
 
 def _cell(value: object) -> str:
     return "-" if value is None else str(value)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

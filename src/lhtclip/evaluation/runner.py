@@ -42,20 +42,13 @@ class Running:
         done: Number of images done, including earlier sessions.
         total: Number of images.
         already: Images of earlier sessions.
-        seconds: Duration of this session.
         mean_iou: So far, in [0, 1]; NaN before the first pixel is counted.
     """
 
     done: int
     total: int
     already: int
-    seconds: float
     mean_iou: float
-
-    @property
-    def images_per_second(self) -> float:
-        """Speed of this session."""
-        return (self.done - self.already) / max(self.seconds, 1e-9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,8 +142,7 @@ def evaluate(
 
     def report() -> None:
         if progress is not None:
-            seconds = time.perf_counter() - start
-            progress(Running(tally.images, len(keys), already, seconds, tally.confusion.mean_iou))
+            progress(Running(tally.images, len(keys), already, tally.confusion.mean_iou))
 
     def save() -> None:
         if folder is not None:

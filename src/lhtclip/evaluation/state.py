@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from lhtclip.errors import InputError
 from lhtclip.evaluation.confusion import Confusion
-from lhtclip.evaluation.fingerprint import differences
 from lhtclip.files import write_atomically
+from lhtclip.files.differences import differences
 from lhtclip.files.json_files import parse_json
 from lhtclip.files.regular_files import read_regular
 

@@ -43,6 +43,11 @@ def parse_json(text: str) -> Any:
     return content
 
 
+def plain_json(content: Any) -> Any:
+    """Return content as it would be read back from JSON: tuples become lists, keys text."""
+    return json.loads(json.dumps(content))
+
+
 def _too_deep() -> ValueError:
     return ValueError(f"it is nested more than {MOST_DEPTH} levels deep")
 

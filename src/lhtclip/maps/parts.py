@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lhtclip.errors import InputError
 from lhtclip.files import locks, write_atomically
+from lhtclip.files.json_files import plain_json, read_json
 
 _RECORD = "strips.json"
 
@@ -60,11 +61,11 @@ class Parts:
             InputError: It holds strips of another raster, other classes or other settings.
         """
         self.folder = _folder_of(out)
-        record = json.loads(json.dumps(fingerprint))
+        record = plain_json(fingerprint)
         path = self.folder / _RECORD
         if path.exists():
             try:
-                same = json.loads(path.read_text(encoding="utf-8")) == record
+                same = read_json(path) == record
             except (OSError, ValueError):
                 same = False
             if not same and not overwrite:

@@ -7,12 +7,13 @@ feed-forward network. These two are the published defaults, and both can be over
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
+
+from lhtclip.files.json_files import plain_json
 
 
 class LastAttention(Protocol):
@@ -177,4 +178,4 @@ class Method:
                 f"The settings of the method {self.name!r} must be a frozen dataclass, so that "
                 f"they are part of every fingerprint, not {self.settings!r}."
             )
-        return json.loads(json.dumps(asdict(self.settings)))
+        return plain_json(asdict(self.settings))

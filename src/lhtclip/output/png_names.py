@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from lhtclip.files.json_files import parse_json
 from lhtclip.image.opening import open_picture
 
 _KEYWORD = "lhtclip"
@@ -53,7 +54,7 @@ def names_in(source: str | Path | bytes) -> Meaning | None:
     with open_picture(source, formats=("PNG",)) as picture:
         text = picture.info.get(_KEYWORD)
     try:
-        content: Any = json.loads(str(text))
+        content: Any = parse_json(str(text))
         names, background, first = (content[field] for field in Meaning.__slots__)
     except (ValueError, KeyError, TypeError):
         return None

@@ -7,7 +7,6 @@ with one line of NumPy. Half precision keeps 3 decimals, which is enough for a s
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,20 +33,3 @@ def encode_scores(scores: npt.NDArray[np.floating[Any]]) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, scores=scores.astype(np.float16))
     return file.getvalue()
-
-
-def decode_scores(source: str | Path | bytes) -> npt.NDArray[np.float32]:
-    """Read scores from an .npz file, given as a path or as its bytes.
-
-    Raises:
-        InputError: The file is missing, broken or has no array "scores".
-    """
-    name = "The scores" if isinstance(source, bytes) else str(source)
-    try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return np.asarray(arrays["scores"], dtype=np.float32)
-    except OSError as error:
-        raise InputError(f"Cannot read {name}: {error.strerror or error}.") from error
-    except Exception as error:  # damaged files raise errors of any type
-        raise InputError(f'{name} is not an .npz file with an array "scores".') from error

@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lhtclip.output.overlay import add_legend, draw_classes
 
+_OPACITY = 0.6  # of the colours over the image
+_GAP = 12  # pixels between images
 _PAPER, _INK = (255, 255, 255), (32, 33, 36)
 
 
@@ -21,7 +23,6 @@ def compare_maps(
     colours: NDArray[np.uint8],
     *,
     caption: str = "image",
-    opacity: float = 0.6,
 ) -> Image.Image:
     """Lay out an image and label maps drawn over it in a row, with one legend for all.
 
@@ -31,25 +32,21 @@ def compare_maps(
         names: Names of all classes.
         colours: sRGB colours of all classes (classes, 3).
         caption: Caption of the image itself.
-        opacity: Weight of the colours over the image, in [0, 1].
     """
     panels = {caption: Image.fromarray(image)}
     for title, labels in maps.items():
-        panels[title] = draw_classes(image, labels, colours, opacity=opacity)
+        panels[title] = draw_classes(image, labels, colours, opacity=_OPACITY)
     seen = np.unique(np.concatenate([labels.ravel() for labels in maps.values()]))
     present = [int(label) for label in seen if label < len(colours)]
     return add_legend(side_by_side(panels), present, names, colours)
 
 
-def side_by_side(
-    panels: Mapping[str, Image.Image], *, height: int = 320, gap: int = 12
-) -> Image.Image:
+def side_by_side(panels: Mapping[str, Image.Image], *, height: int = 320) -> Image.Image:
     """Lay images out in a row.
 
     Args:
         panels: Images by caption.
         height: Height of every scaled image, in pixels.
-        gap: Pixels between images.
     """
     size = round(height / 13)
     font = ImageFont.load_default(size=size)
@@ -58,7 +55,7 @@ def side_by_side(
         caption: picture.resize((max(1, round(picture.width * height / picture.height)), height))
         for caption, picture in panels.items()
     }
-    width = sum(picture.width + gap for picture in scaled.values()) - gap
+    width = sum(picture.width + _GAP for picture in scaled.values()) - _GAP
     sheet = Image.new("RGB", (width, top + height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     left = 0
@@ -66,5 +63,5 @@ def side_by_side(
         sheet.paste(picture, (left, top))
         middle = (left + picture.width / 2, top / 2)
         draw.text(middle, caption, fill=_INK, font=font, anchor="mm")
-        left += picture.width + gap
+        left += picture.width + _GAP
     return sheet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lhtclip.output.markdown import markdown_table
 from lhtclip.paper.efficiency import Cost
 from lhtclip.paper.reproduce import Measured, Missing, reference_of
 from lhtclip.paper.tables import COLUMNS, EFFICIENCY, PARAMETERS, TABLES
@@ -88,18 +89,16 @@ def efficiency_table(costs: Mapping[str, Cost]) -> str:
         )
         for row in EFFICIENCY
     ]
-    return "\n".join(["## Efficiency: an image of 375 x 500 pixels", "", *_markdown(header, lines)])
+    return "\n".join(
+        ["## Efficiency: an image of 375 x 500 pixels", "", markdown_table(header, lines)]
+    )
 
 
 def _page(
     name: str, header: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str]
 ) -> str:
     missing = ["", "Missing:", "", *notes] if notes else []
-    return "\n".join([f"## {_TITLES[name]}", "", *_markdown(header, lines), *missing])
-
-
-def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *lines)]
+    return "\n".join([f"## {_TITLES[name]}", "", markdown_table(header, lines), *missing])
 
 
 def _missing_rows(rows: Sequence[Measured]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lhtclip.checkpoints.checkpoint import Checkpoint
+from lhtclip.config import SegmenterConfig
 from lhtclip.datasets import Dataset
 from lhtclip.evaluation.measure import measure
 from lhtclip.evaluation.protocol import Protocol
@@ -123,13 +124,16 @@ class Bench:
         if isinstance(settings, Missing):
             return settings
         evaluation = measure(
-            self.checkpoint,
+            SegmenterConfig(
+                model=self.checkpoint.name,
+                method=row.method,
+                lht=settings,
+                residual=False if row.bare else None,
+                mlp=False if row.bare else None,
+            ),
             dataset,
             protocol_of(row, dataset.name),
-            row.method,
-            settings,
-            residual=False if row.bare else None,
-            mlp=False if row.bare else None,
+            checkpoint=self.checkpoint,
             texts=self.texts,
             folder=self.folder,
             progress=progress,

@@ -18,6 +18,7 @@ from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import run_by
 from lhtclip.errors import InputError, unknown
+from lhtclip.files.json_files import plain_json
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.settings import PLAIN, ReadingSettings
 from lhtclip.image.windows import WindowSettings
@@ -165,7 +166,7 @@ class SegmenterParts:
             "device": vision.device.type,
             "dtype": dtype_name(vision.dtype),
         }
-        return json.loads(json.dumps(content))  # tuples become lists, as when read back
+        return plain_json(content)
 
     @property
     def runner(self) -> PatchEncoder:

@@ -23,6 +23,7 @@ from lhtclip.server.schemas import Classes, Techniques
 from lhtclip.server.settings import ServerSettings
 from lhtclip.server.store import ImageStore, StoredImage
 from lhtclip.server.variants import Variant, Variants
+from lhtclip.techniques import TECHNIQUES
 from lhtclip.text.vocabulary import Vocabulary
 
 T = TypeVar("T")
@@ -179,8 +180,9 @@ class Service:
 def variant_of(method: str | None, lht: bool | Techniques | None) -> Variant:
     """Return the variant that a request asks for."""
     if isinstance(lht, Techniques):
-        return Variant(method, lht.ssr, lht.atr, lht.she)
-    return Variant(method, lht, lht, lht)
+        return Variant(method, frozenset(lht.model_dump(exclude_none=True).items()))
+    switches = {} if lht is None else dict.fromkeys(TECHNIQUES, lht)
+    return Variant(method, frozenset(switches.items()))
 
 
 def _each(segmenter: Segmenter, images: Sequence[NDArray[np.uint8]]) -> Sequence[Any]:

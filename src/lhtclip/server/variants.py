@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
 
 from lhtclip.segmenter import Segmenter
-from lhtclip.techniques.settings import LhtSettings
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +15,11 @@ class Variant:
 
     Attributes:
         method: Name of the method; None for the server's own.
-        ssr: Whether SSR acts; None for the server's own setting.
-        atr: The same for ATR.
-        she: The same for SHE.
+        switches: Techniques that are on or off; the others are as the server was started.
     """
 
     method: str | None = None
-    ssr: bool | None = None
-    atr: bool | None = None
-    she: bool | None = None
+    switches: frozenset[tuple[str, bool]] = frozenset()
 
 
 class Variants:
@@ -58,15 +50,9 @@ def remake(base: Segmenter, variant: Variant) -> Segmenter:
         InputError: There is no such method, or it does not suit this model.
     """
     preset, own = base.checkpoint.preset, base.encoder.lht
-    lht = LhtSettings(
-        ssr=_chosen(variant.ssr, own.ssr, preset.ssr),
-        atr=_chosen(variant.atr, own.atr, preset.atr),
-        she=_chosen(variant.she, own.she, preset.she),
-    )
+    switched = {
+        name: (getattr(own, name) or getattr(preset, name)) if on else None
+        for name, on in variant.switches
+    }
+    lht = replace(own, **switched)
     return base.replace(lht=lht, **({"method": variant.method} if variant.method else {}))
-
-
-def _chosen(wanted: bool | None, own: T | None, known: T | None) -> T | None:
-    if wanted is None:
-        return own
-    return (own or known) if wanted else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +23,6 @@ from lhtclip.techniques.she import Head, SheSettings
 from lhtclip.techniques.ssr import SsrSettings
 
 PRESET_FILE = "lht.json"
-_LIST_OF_NUMBERS = re.compile(r"\[\n[^\[\]{}\"]*\]")  # spans lines, so it is not inside a string
 _logger = logging.getLogger("lhtclip")
 
 
@@ -98,10 +96,12 @@ class Preset:
         return self.select(lht=True, **changes)
 
     def save(self, path: Path) -> Path:
-        """Write the preset as JSON, with lists of numbers on one line."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
-        text = _LIST_OF_NUMBERS.sub(_on_one_line, text)
-        return write_atomically(path, (text + "\n").encode())
+        """Write the preset as JSON, one line for each of its fields."""
+        lines = [
+            f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
+            for name, value in asdict(self).items()
+        ]
+        return write_atomically(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> Preset:
@@ -137,10 +137,6 @@ class Preset:
                 f"{where[:1].upper()}{where[1:]} cannot be used ({str(error).rstrip('.')}). It "
                 "needs 'source', 'ssr' with 'layers', and optionally 'atr' and 'she' with 'heads'."
             ) from error
-
-
-def _on_one_line(numbers: re.Match[str]) -> str:
-    return f"[{' '.join(numbers[0][1:-1].split())}]"
 
 
 _Settings = TypeVar("_Settings")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from lhtclip.techniques import TECHNIQUES
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.she import SheSettings
 from lhtclip.techniques.ssr import SsrSettings
@@ -25,8 +26,7 @@ class LhtSettings:
 
     def __str__(self) -> str:
         """Name the techniques that are on, as tables do."""
-        named = {"ATR": self.atr, "SSR": self.ssr, "SHE": self.she}
-        return "+".join(name for name, settings in named.items() if settings) or "none"
+        return "+".join(name.upper() for name in TECHNIQUES if getattr(self, name)) or "none"
 
 
 OFF = LhtSettings()

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from lhtclip.batch.plan import check_folder
 from lhtclip.cli.analyze.options import AnalyzeOptions
-from lhtclip.cli.options import switch
-from lhtclip.errors import InputError
-
-Command = TypeVar("Command", bound=Callable[..., Any])
+from lhtclip.cli.options import DEVICE, JSON, PRESET, QUIET, Options, switch, with_options
 
 _BUNDLED_DATA, _BUNDLED_MODEL, _MODEL = "scenes", "bundled", "ViT-B-16"
 
-_COMMON = (
+_COMMON: Options = (
     click.argument("name", default=_BUNDLED_DATA),
     click.option("--root", metavar="DIR", help="The data set's folder, or its parent."),
     click.option(
         "--model",
         help=f"As for `segment`.  [default: {_BUNDLED_MODEL} for {_BUNDLED_DATA}, else {_MODEL}]",
     ),
-    click.option("--preset", metavar="FILE", help="Settings of the techniques (JSON)."),
+    PRESET,
     click.option(
         "--limit", metavar="N", type=click.IntRange(min=1), help="Use only the first N images."
     ),
@@ -41,22 +37,15 @@ _COMMON = (
         default=16,
         help="Maximum number of windows at once.",
     ),
-    click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps."),
-    click.option("--dtype", default="auto", help="auto, float32, bfloat16 or float16."),
+    *DEVICE,
     click.option("--out", metavar="DIR", default="analysis", help="Output folder."),
     switch("figures", "Draw figures.  [default: if matplotlib is installed]"),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
-    click.option("--quiet", is_flag=True, help="Print no progress."),
+    JSON,
+    QUIET,
 )
 _COMPARE_PAPER = click.option(
     "--compare-paper", is_flag=True, help="Compare with the paper's measurements of this model."
 )
-
-
-def _common(command: Command) -> Command:
-    for option in reversed(_COMMON):
-        command = option(command)
-    return command
 
 
 def _options(given: dict[str, Any]) -> AnalyzeOptions:
@@ -66,8 +55,6 @@ def _options(given: dict[str, Any]) -> AnalyzeOptions:
         _BUNDLED_MODEL if given["name"] == _BUNDLED_DATA else _MODEL
     )
     options = AnalyzeOptions(**given)
-    if options.threshold is not None and not 0 <= options.threshold <= 1:
-        raise InputError(f"--threshold must be a number from 0 to 1, not {options.threshold:g}.")
     check_folder(Path(options.out))
     return options
 
@@ -88,7 +75,7 @@ def command(context: click.Context) -> None:
 @command.command(
     "layers", short_help="Measure how well each layer tells patches apart and names them."
 )
-@_common
+@with_options(_COMMON)
 @switch("ssr", "Also measure with SSR, in the preset's layers.  [default: on]", default=True)
 @click.option("--templates", metavar="NAME|TEXT", help="As for `segment`.  [default: imagenet80]")
 @_COMPARE_PAPER
@@ -108,7 +95,7 @@ def layers_command(**given: Any) -> None:
 
 
 @command.command("heads", short_help="Rank the heads by how well they tell patches apart.")
-@_common
+@with_options(_COMMON)
 @switch(
     "atr", "First replace abnormal tokens inside each head's part.  [default: off]", default=False
 )
@@ -128,11 +115,11 @@ def heads_command(**given: Any) -> None:
 
 
 @command.command("tokens", short_help="Count abnormal patch tokens and describe them.")
-@_common
+@with_options(_COMMON)
 @click.option(
     "--threshold",
     metavar="T",
-    type=float,
+    type=click.FloatRange(0, 1),
     help="Hoyer score above which a token is abnormal.  [default: the preset's]",
 )
 def tokens_command(**given: Any) -> None:

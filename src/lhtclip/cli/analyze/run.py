@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +21,13 @@ from lhtclip.analysis.sparsity import sparsity_gap
 from lhtclip.analysis.survey import Survey, survey
 from lhtclip.analysis.tokens import token_statistics
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.checkpoints.device import choose_device, choose_dtype
+from lhtclip.checkpoints.device import choose_device, choose_dtype, dtype_name
 from lhtclip.checkpoints.hub import canonical_name
 from lhtclip.cli.analyze import tables
 from lhtclip.cli.analyze.options import AnalyzeOptions
 from lhtclip.cli.analyze.tables import Row, Table
 from lhtclip.cli.console import Progress, print_path, print_table, say
-from lhtclip.datasets import Dataset, Sample, Truth, open_dataset
+from lhtclip.datasets import Dataset, open_dataset
 from lhtclip.datasets.samples import choose_samples, queries_of
 from lhtclip.errors import InputError
 from lhtclip.evaluation.machine import hardware, versions
@@ -205,10 +205,14 @@ def _survey(
     atr: AtrSettings | None = None,
 ) -> Survey:
     with _progress(subject, ", with SSR" if ssr else "") as progress:
-        dataset = replace(subject.dataset, samples=_telling(subject.dataset.samples, progress))
         return survey(
             subject.checkpoint.model.vision,
-            patch_batches(dataset, subject.checkpoint, batch=subject.options.batch),
+            patch_batches(
+                subject.dataset,
+                subject.checkpoint,
+                batch=subject.options.batch,
+                progress=progress,
+            ),
             words=words,
             ssr=ssr,
             atr=atr,
@@ -238,19 +242,6 @@ def _told(files: Sequence[Path], progress: Progress) -> Iterator[Path]:
         progress(done, len(files))
 
 
-def _telling(samples: Sequence[Sample], progress: Progress) -> tuple[Sample, ...]:
-    """Report each image when its ground truth is read."""
-
-    def telling(done: int, sample: Sample) -> Sample:
-        def truth() -> Truth:
-            progress(done, len(samples))
-            return sample.truth()
-
-        return replace(sample, truth=truth)
-
-    return tuple(telling(done, sample) for done, sample in enumerate(samples, start=1))
-
-
 def _finish(subject: _Subject, outcome: _Outcome) -> None:
     """Write the files, then print the results and the paths."""
     options, vision = subject.options, subject.checkpoint.model.vision
@@ -264,10 +255,10 @@ def _finish(subject: _Subject, outcome: _Outcome) -> None:
             "images": len(subject.dataset.samples),
             "seed": options.seed,
             "batch": options.batch,
-            "dtype": str(vision.positions.dtype).removeprefix("torch."),
+            "dtype": dtype_name(vision.dtype),
             **outcome.content,
             "versions": versions(),
-            "hardware": hardware(vision.positions.device),
+            "hardware": hardware(vision.device),
         }
     )
     stem = Path(options.out) / f"{subject.dataset.name}.{outcome.measure}"

@@ -7,15 +7,11 @@ from typing import Any
 import click
 
 from lhtclip.cli.calibrate.options import CalibrateOptions
-from lhtclip.cli.options import machine_options
+from lhtclip.cli.options import MACHINE, METHOD, MODEL, QUIET, with_options
 
 
 @click.command()
-@click.option(
-    "--model",
-    default="ViT-B-16",
-    help="Short name (`lhtclip models`), hub id, or local folder.",
-)
+@MODEL
 @click.option(
     "--data", metavar="NAME", help="Data set of labelled images (`lhtclip datasets list`)."
 )
@@ -33,7 +29,7 @@ from lhtclip.cli.options import machine_options
     type=click.IntRange(min=1),
     help="Images that rank heads; the others are for the search.  [default: half]",
 )
-@click.option("--method", default="sclip", help="Method for the last block (`lhtclip methods`).")
+@METHOD
 @click.option("--no-labels", is_flag=True, help="Rank heads on the unlabelled --images.")
 @click.option("--images", metavar="DIR", help="Images for --no-labels: a folder or a glob.")
 @click.option(
@@ -46,8 +42,7 @@ from lhtclip.cli.options import machine_options
     "--work", metavar="DIR", help="Folder for the counts.  [default: next to --out, .calibration]"
 )
 @click.option("--overwrite", is_flag=True, help="Replace --out, and start over.")
-@machine_options
-@click.option("--quiet", is_flag=True, help="Print no progress.")
+@with_options(MACHINE, (QUIET,))
 def command(**given: Any) -> None:
     """Find the heads, layers and settings of LHT-CLIP that suit a model, and write a preset.
 

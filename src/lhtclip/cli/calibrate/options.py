@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lhtclip.batch.plan import check_folder
-from lhtclip.cli.options import check_numbers
 from lhtclip.errors import InputError
 
 
@@ -45,7 +44,6 @@ class CalibrateOptions:
         """
         out = Path(self.out)
         check_folder(out.parent)
-        check_numbers(max_pixels=self.max_pixels, logit_scale=None, window=None)
         if out.exists() and not self.overwrite:
             raise InputError(f"{out} exists already. Choose another --out, or pass --overwrite.")
         labelled = {"data": self.data, "root": self.root, "images-for-heads": self.images_for_heads}

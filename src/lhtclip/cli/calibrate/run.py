@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lhtclip.analysis.label_free import check_ranking
@@ -18,11 +19,13 @@ from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.hub import canonical_name
 from lhtclip.cli.calibrate.options import CalibrateOptions
 from lhtclip.cli.console import Progress, print_table, say
+from lhtclip.config import SegmenterConfig
 from lhtclip.datasets import DATASETS, open_dataset
 from lhtclip.evaluation.measure import measure
 from lhtclip.evaluation.published_protocols import protocol_for, publication_of
 from lhtclip.evaluation.runner import Running
 from lhtclip.image.files import find_images
+from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import LhtSettings
 from lhtclip.text.embeddings import TextEncoder
 
@@ -47,6 +50,15 @@ def calibrate(options: CalibrateOptions) -> None:
             "it with this preset are not comparable. Give training images as --data "
             "folder."
         )
+    config = SegmenterConfig(
+        model=options.model,
+        method=options.method,
+        residual=False,
+        mlp=False,
+        device=options.device,
+        dtype=options.dtype,
+        max_pixels=options.max_pixels,
+    )
     checkpoint = _load(options)
     with Progress("passes over images that rank heads", quiet=options.quiet) as progress:
         measured = measure_heads(checkpoint, images.for_heads, seed=options.seed, progress=progress)
@@ -56,17 +68,13 @@ def calibrate(options: CalibrateOptions) -> None:
 
     def score(settings: LhtSettings, progress: Callable[[Running], None]) -> float:
         evaluation = measure(
-            checkpoint,
+            replace(config, lht=settings),
             images.for_search,
             protocol,
-            options.method,
-            settings,
-            residual=False,
-            mlp=False,
+            checkpoint=checkpoint,
             texts=texts,
             folder=options.counts,
             overwrite=options.overwrite,
-            max_pixels=options.max_pixels,
             progress=progress,
         )
         return 100 * evaluation.confusion.mean_iou
@@ -82,8 +90,7 @@ def calibrate(options: CalibrateOptions) -> None:
         model=canonical_name(options.model),
         method=options.method,
     )
-    say(f"Written: {preset.save(Path(options.out))}")
-    print_table(("step", "compared", "mIoU %", "best"), _rows(found))
+    _finish(preset, options, ("step", "compared", "mIoU %", "best"), _rows(found))
 
 
 def calibrate_without_labels(options: CalibrateOptions) -> None:
@@ -109,11 +116,20 @@ def calibrate_without_labels(options: CalibrateOptions) -> None:
         model=canonical_name(options.model),
         seed=options.seed,
     )
-    say(f"Written: {preset.save(Path(options.out))}")
     rows = [
         (f"{layer}-{head}", f"{measured.scores[layer, head]:.4f}") for layer, head in preset.ranking
     ]
-    print_table(("head", measured.ranking), rows)
+    _finish(preset, options, ("head", measured.ranking), rows)
+
+
+def _finish(
+    preset: Preset,
+    options: CalibrateOptions,
+    header: Sequence[str],
+    rows: Sequence[tuple[str, ...]],
+) -> None:
+    say(f"Written: {preset.save(Path(options.out))}")
+    print_table(header, rows)
 
 
 def _load(options: CalibrateOptions) -> Checkpoint:

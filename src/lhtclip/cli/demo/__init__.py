@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from lhtclip.batch.plan import check_folder
+from lhtclip.cli.options import DEVICE, QUIET, with_options
 
 
 @click.command()
@@ -18,9 +19,7 @@ from lhtclip.batch.plan import check_folder
 @click.option(
     "--limit", metavar="N", type=click.IntRange(min=1), help="Use only the first N scenes."
 )
-@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--dtype", default="auto", help="auto, float32, bfloat16 or float16.")
-@click.option("--quiet", is_flag=True, help="Print no progress.")
+@with_options(DEVICE, (QUIET,))
 def command(
     *,
     out: str,

@@ -7,18 +7,26 @@ from typing import Any
 
 import click
 
+from lhtclip.batch.chunks import Shard
 from lhtclip.batch.plan import check_folder
 from lhtclip.cli.options import (
-    EvaluateOptions,
-    engine_options,
+    ENCODER,
+    ENGINE,
+    JSON,
+    MACHINE,
+    QUIET,
+    SHARD,
     gain_options,
-    machine_options,
-    model_options,
-    shard_option,
     switch,
+    with_options,
 )
+from lhtclip.errors import InputError
 
 _AS_PUBLISHED = "  [default: the protocol's]"
+_OF_THE_RUN = (
+    *("limit", "seed", "workers", "trimap", "check", "predictions", "gallery", "overwrite"),
+    *("as_json", "quiet"),
+)
 
 
 @click.command()
@@ -29,7 +37,7 @@ _AS_PUBLISHED = "  [default: the protocol's]"
     help="Folder of the data sets, or of a single one. `scenes` are read from it if nothing else "
     "is named, else the bundled ones are used.",
 )
-@model_options
+@with_options(ENCODER)
 @click.option(
     "--protocol",
     metavar="PUBLICATION",
@@ -40,24 +48,28 @@ _AS_PUBLISHED = "  [default: the protocol's]"
     "--short-side", type=int, help=f"Shorter side after resizing, in pixels.{_AS_PUBLISHED}"
 )
 @click.option(
-    "--window", type=int, help=f"Side of a window in pixels; 0 for the whole image.{_AS_PUBLISHED}"
+    "--window",
+    type=click.IntRange(min=0),
+    help=f"Side of a window in pixels; 0 for the whole image.{_AS_PUBLISHED}",
 )
 @click.option("--resize", help=f"opencv or bilinear.{_AS_PUBLISHED}")
 @click.option("--stride", type=int, help=f"Pixels from one window to the next.{_AS_PUBLISHED}")
 @click.option(
-    "--logit-scale", type=float, help=f"Factor on the logits before the softmax.{_AS_PUBLISHED}"
+    "--logit-scale",
+    type=click.FloatRange(0, min_open=True),
+    help=f"Factor on the logits before the softmax.{_AS_PUBLISHED}",
 )
 @click.option(
     "--threshold",
-    type=float,
+    type=click.FloatRange(0, 1),
     help=f"Pixels with a lower probability become class 0.{_AS_PUBLISHED}",
 )
 @click.option(
     "--area-threshold",
-    type=float,
+    type=click.FloatRange(0, 1),
     help=f"Drop classes with at most this share of the foreground.{_AS_PUBLISHED}",
 )
-@gain_options(published=True)
+@with_options(gain_options(published=True))
 @click.option("--no-pamr", "refine", flag_value="none", help="The same as --refine none.")
 @click.option(
     "--batch",
@@ -94,11 +106,7 @@ _AS_PUBLISHED = "  [default: the protocol's]"
 )
 @click.option("--out", metavar="DIR", default="evaluation", help="Output folder.")
 @click.option("--overwrite", is_flag=True, help="Start over, and replace the results in --out.")
-@shard_option
-@machine_options
-@engine_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document about the run.")
-@click.option("--quiet", is_flag=True, help="Print no progress.")
+@with_options((SHARD,), MACHINE, ENGINE, (JSON, QUIET))
 def command(**given: Any) -> None:
     """Label whole data sets and compare the labels with the ground truth.
 
@@ -110,10 +118,21 @@ def command(**given: Any) -> None:
     report.md. Run an interrupted command again to continue; the counts are the same as without the
     interruption. Prints a table of the results.
     """
-    options = EvaluateOptions(**given)
-    options.check_numbers()
-    check_folder(Path(options.out))
+    out, shard = Path(given["out"]), _shard(given)
+    check_folder(out)
 
-    from lhtclip.cli.evaluate.run import evaluate_all  # imports torch, which is slow
+    from lhtclip.cli.evaluate.run import RunOptions, evaluate_all  # imports torch, which is slow
+    from lhtclip.cli.evaluate.tasks import plan_tasks
 
-    evaluate_all(options)
+    run = RunOptions(out, shard=shard, **{name: given[name] for name in _OF_THE_RUN})
+    evaluate_all(plan_tasks(given), run)
+
+
+def _shard(given: dict[str, Any]) -> Shard | None:
+    if given["shard"] and (given["overwrite"] or given["gallery"]):
+        name = "--overwrite" if given["overwrite"] else "--gallery"
+        raise InputError(
+            f"{name} does not go with --shard. Choose another folder (--out), or run the command "
+            "without --shard after `lhtclip merge`."
+        )
+    return Shard.parse(given["shard"]) if given["shard"] else None

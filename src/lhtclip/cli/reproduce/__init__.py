@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from lhtclip.batch.plan import check_folder
+from lhtclip.cli.options import DEVICE, PRESET, QUIET, with_options
 
 TABLE_NAMES = ("table1", "atr", "ssr", "she", "combination", "efficiency")
 
@@ -17,22 +18,21 @@ TABLE_NAMES = ("table1", "atr", "ssr", "she", "combination", "efficiency")
 @click.option("--root", metavar="DIR", help="Folder with the paper's data sets.")
 @click.option("--scenes", metavar="DIR", help="Folder of other scenes than the bundled ones.")
 @click.option("--model", help="As for `segment`.  [default: ViT-B-16 with --root, else bundled]")
-@click.option("--preset", metavar="FILE", help="Settings of the techniques (JSON).")
+@PRESET
 @click.option(
     "--limit", metavar="N", type=click.IntRange(min=1), help="Use only the first N images."
 )
 @click.option(
     "--out", metavar="DIR", default="reproduced", help="Output folder for counts and tables."
 )
-@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--dtype", default="auto", help="auto, float32, bfloat16 or float16.")
+@with_options(DEVICE)
 @click.option(
     "--random-weights",
     is_flag=True,
     help="For efficiency only: a ViT-B/16 with random weights; the arithmetic does not depend on "
     "them.",
 )
-@click.option("--quiet", is_flag=True, help="Print no progress.")
+@QUIET
 def command(tables: tuple[str, ...], **given: Any) -> None:
     """Measure the rows of the paper's tables and print them next to the published numbers.
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from lhtclip.checkpoints.checkpoint import load_checkpoint
-from lhtclip.checkpoints.device import choose_device, choose_dtype
+from lhtclip.checkpoints.device import choose_device, choose_dtype, dtype_name
 from lhtclip.checkpoints.hub import BUNDLED
 from lhtclip.cli.console import Progress, say
 from lhtclip.clip.towers import ImageTextModel
@@ -137,7 +137,7 @@ def _about(clip: ImageTextModel, model: str) -> dict[str, Any]:
     table = clip.vision.positions
     return {
         "model": model,
-        "dtype": str(table.dtype).removeprefix("torch."),
+        "dtype": dtype_name(table.dtype),
         "versions": versions(),
         "hardware": hardware(table.device),
     }

@@ -10,43 +10,26 @@ import click
 from lhtclip.batch.chunks import Shard
 from lhtclip.batch.plan import check_folder, plan_jobs
 from lhtclip.cli.options import (
-    check_numbers,
-    engine_options,
-    format_options,
+    ENCODER,
+    ENGINE,
+    FORMATS,
+    JSON,
+    MACHINE,
+    QUIET,
+    READING,
+    SHARD,
+    VOCABULARY,
     gain_options,
-    machine_options,
-    model_options,
     output_options,
-    reading_options,
-    shard_option,
     vocabulary_of,
+    with_options,
 )
 from lhtclip.formats import SINKS, open_sinks
 
 
 @click.command()
 @click.argument("images", metavar="IMAGE|FOLDER|GLOB...", nargs=-1, required=True)
-@click.option(
-    "--classes",
-    metavar="CLASSES",
-    help="Classes, with '|' between the prompts of one: 'car, road, person|rider'.",
-)
-@click.option(
-    "--classes-file", metavar="FILE", help="File of classes, one per line, with '|' as above."
-)
-@click.option(
-    "--background",
-    metavar="CLASSES",
-    help="Prompts for everything that is none of the classes, such as 'wall|floor|sky'.",
-)
-@click.option(
-    "--threshold",
-    metavar="P",
-    type=float,
-    default=0.0,
-    help="Pixels with a lower probability become background.",
-)
-@model_options
+@with_options(VOCABULARY, ENCODER)
 @click.option(
     "--templates",
     metavar="NAME|TEXT",
@@ -61,7 +44,7 @@ from lhtclip.formats import SINKS, open_sinks
 @click.option("--short-side", type=int, default=336, help="Shorter side after resizing, in pixels.")
 @click.option(
     "--window",
-    type=int,
+    type=click.IntRange(min=0),
     default=224,
     help="Side of a sliding window in pixels; 0 for the whole image.",
 )
@@ -73,10 +56,12 @@ from lhtclip.formats import SINKS, open_sinks
     help="Maximum number of windows at once.  [default: by device]",
 )
 @click.option(
-    "--logit-scale", type=float, default=40.0, help="Factor on the logits before the softmax."
+    "--logit-scale",
+    type=click.FloatRange(0, min_open=True),
+    default=40.0,
+    help="Factor on the logits before the softmax.",
 )
-@gain_options(published=False)
-@reading_options
+@with_options(gain_options(published=False), READING)
 @click.option("--out", metavar="DIR", default="lhtclip-out", help="Output folder.")
 @click.option(
     "--format",
@@ -90,12 +75,7 @@ from lhtclip.formats import SINKS, open_sinks
     is_flag=True,
     help="Label all images again, and replace results of other classes.",
 )
-@shard_option
-@format_options
-@machine_options
-@engine_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document about the run.")
-@click.option("--quiet", is_flag=True, help="Print no progress.")
+@with_options((SHARD,), FORMATS, MACHINE, ENGINE, (JSON, QUIET))
 @click.pass_context
 def command(
     context: click.Context,
@@ -121,9 +101,6 @@ def command(
 
     Images that cannot be labelled are listed at the end, and the exit code is 1.
     """
-    check_numbers(
-        max_pixels=given["max_pixels"], logit_scale=given["logit_scale"], window=given["window"]
-    )
     vocabulary = vocabulary_of(
         classes, classes_file, background=background, threshold=given["threshold"]
     )
