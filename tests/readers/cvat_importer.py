@@ -24,7 +24,7 @@ def main() -> None:
     names = [each.name for each in data.categories()[AnnotationType.label].items]
     found = {}
     for number, item in enumerate(data):
-        masks = [(names[each.label], each.image) for each in item.annotations if each.image.any()]
+        masks = [(names[each.label], each.image.astype(bool)) for each in item.annotations]
         path = Path(OUT) / f"{number}.npz"
         np.savez(path, **{str(place): mask for place, (_, mask) in enumerate(masks)})
         found[item.id] = {"masks": str(path), "names": [name for name, _ in masks]}
