@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -111,10 +111,34 @@ class Entries:
     def __init__(self, out: Path) -> None:
         """Open the folder of results `out`, which need not exist."""
         self.folder = out / HIDDEN / "images"
+        self._out = out
 
     def read(self, image: PurePosixPath) -> Entry | None:
         """Return the entry of an image; None if there is no valid one."""
         return self._load(self._path(image))
+
+    def find(
+        self, name: ImageName, digest: Callable[[], Digest], sinks: Mapping[str, Sink]
+    ) -> tuple[Entry | None, bool]:
+        """Return an image's entry, if it has one, and whether the image is done.
+
+        If only a format is missing there is nothing to remove: that counts as no entry.
+
+        Args:
+            name: Its name.
+            digest: Digests its file.
+            sinks: The formats.
+        """
+        entry = self.read(name.path)
+        if entry is None:
+            return None, False
+        try:
+            same = entry.name == name and entry.digest == digest()
+        except OSError:
+            same = False
+        if not same or not entry.is_whole(self._out):
+            return entry, False
+        return (entry, True) if entry.has(name, sinks) else (None, False)
 
     def write(self, entry: Entry) -> None:
         """Write or replace an entry.

@@ -74,13 +74,24 @@ def merge_shards(out: Path, *, on_progress: Callable[[int, int], object] | None 
             "... --shard I/N` into it first."
         )
     with locked(out):
-        check = _Check(out, plan, on_progress)
-        manifest = write_atomically(out / MANIFEST_FILE, check.lines())
-        merged = check.merged
-        merged.files = (manifest,)
-        if not merged.missing:
-            sweep(out, check.folders)
-            merged.files += tuple(assemble(out, check.sinks))
+        return merge_locked(out, plan, on_progress=on_progress)
+
+
+def merge_locked(
+    out: Path, plan: Plan, *, on_progress: Callable[[int, int], object] | None = None
+) -> Merged:
+    """Do the same in a folder that is locked already, with its plan.
+
+    Raises:
+        OutputError: Nothing can be written.
+    """
+    check = _Check(out, plan, on_progress)
+    manifest = write_atomically(out / MANIFEST_FILE, check.lines())
+    merged = check.merged
+    merged.files = (manifest,)
+    if not merged.missing:
+        sweep(out, check.folders)
+        merged.files += tuple(assemble(out, check.sinks))
     return merged
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
 from logging import getLogger
@@ -18,6 +17,7 @@ from typing import Any
 from lhtclip.batch.chunks import Chunk
 from lhtclip.batch.entries import Digest, Entries, Entry
 from lhtclip.batch.folder import remove, remove_results
+from lhtclip.batch.labelling import label_chunk, maps_of
 from lhtclip.batch.plan import Job
 from lhtclip.batch.prefetch import in_order
 from lhtclip.batch.reading import Content, Source, read, sources_of
@@ -25,10 +25,8 @@ from lhtclip.batch.record import check_record, means_the_same, read_record, writ
 from lhtclip.batch.summary import LabelledImage, RunSummary
 from lhtclip.batch.writing import Writer, assemble, failed
 from lhtclip.config import SegmenterConfig
-from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError, listed
 from lhtclip.formats.sink import Sink
-from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
 
@@ -187,38 +185,19 @@ class Run:
         return RunSummary(self._record, images, tuple(self._files))
 
     def _entry_of(self, job: Job) -> tuple[Entry | None, bool]:
-        """Return an image's entry, if it has one, and whether the image is done.
-
-        If only a format is missing there is nothing to remove: that counts as no entry.
-        """
-        entry = self._entries.read(job.name.path)
-        if entry is None or not _is_of(entry, job) or not entry.is_whole(self._out):
-            return entry, False
-        return (entry, True) if entry.has(job.name, self._sinks) else (None, False)
+        return self._entries.find(job.name, lambda: Digest.of_file(job.source), self._sinks)
 
     def _writing(self, images: Images) -> Iterator[Future[LabelledImage]]:
-        def refuse(key: tuple[Source, Digest], error: InputError) -> None:
-            source, _ = key
-            if source.wanted:
-                self._finish(failed(source.job, error))
-
+        maps = maps_of(self._sinks)
         for _, chunk in groupby(images, key=lambda image: image[0].chunk):
-            items = (((source, content.digest), content.pixels) for source, content in chunk)
-            for (source, digest), encoded in self._segmenter.encode_items(items, on_error=refuse):
-                if source.wanted:
-                    try:
-                        result = self._result(encoded)
-                    except InputError as error:
-                        self._finish(failed(source.job, error))
-                    else:
-                        yield self._workers.submit(
-                            self._writer.write, source.job, digest, source.chunk, result
-                        )
-
-    def _result(self, encoded: EncodedImage) -> Segmentation:
-        result = encoded.segment(self._vocabulary)
-        names = {name for sink in self._sinks.values() for name in sink.maps}
-        return replace(result, maps=encoded.maps(sorted(names), self._vocabulary))
+            results = label_chunk(self._segmenter, self._vocabulary, chunk, maps=maps)
+            for source, digest, result in results:
+                if isinstance(result, InputError):
+                    self._finish(failed(source.job, result))
+                else:
+                    yield self._workers.submit(
+                        self._writer.write, source.job, digest, source.chunk, result
+                    )
 
     def _finish(self, image: LabelledImage) -> None:
         self._images[image.image] = image
@@ -239,11 +218,3 @@ class Run:
             return read_record(self._out) is not None
         except InputError:
             return False
-
-
-def _is_of(entry: Entry, job: Job) -> bool:
-    """Whether an entry is about this very image."""
-    try:
-        return entry.name == job.name and entry.digest == Digest.of_file(job.source)
-    except OSError:
-        return False

@@ -1,0 +1,118 @@
+"""Joins or starts a Ray cluster, and plans how many workers it has room for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lhtclip.errors import InputError
+from lhtclip.extras import import_extra
+
+_FREE = 1.0  # CPUs that reading and writing need beside the workers
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The actors that label, and what each of them holds.
+
+    Attributes:
+        count: Number of actors.
+        cpus: CPUs of each, which are its threads.
+        gpus: GPUs of each; parts of one can be shared.
+    """
+
+    count: int
+    cpus: int = 1
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a user wants of the workers; None leaves it to the cluster's size.
+
+    Attributes:
+        count: Number of workers; by default as many as there are GPUs, or CPUs.
+        cpus: CPUs of each.
+        gpus: GPUs of each; by default 1 if the cluster has any.
+
+    Raises:
+        InputError: A number out of range.
+    """
+
+    count: int | None = None
+    cpus: int = 1
+    gpus: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        if (self.count is not None and self.count < 1) or self.cpus < 1 or (self.gpus or 0) < 0:
+            raise InputError(
+                "Workers need to be at least 1, with at least 1 CPU and at least 0 GPUs each, not "
+                f"{self.count} with {self.cpus} and {self.gpus}."
+            )
+
+
+@contextmanager
+def connected(address: str | None) -> Generator[Any, None, None]:
+    """Join a cluster, or start one on this machine if there is none; yields the module `ray`.
+
+    Args:
+        address: As for `ray.init`; None or "auto" for the cluster of $RAY_ADDRESS or this machine,
+            or else a new one.
+
+    Raises:
+        MissingDependencyError: Ray is not installed.
+        InputError: There is no such cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # which would be sent to its makers
+    ray = import_extra("ray", purpose="Runs on many machines")
+    import_extra("ray.data", purpose="Runs on many machines")
+    already = ray.is_initialized()
+    if not already:
+        try:
+            given = None if address in (None, "", "auto") else address
+            ray.init(address=given, log_to_driver=False, logging_level="ERROR")
+        except Exception as error:  # Ray raises errors of many kinds
+            raise InputError(
+                f"Cannot join a Ray cluster at {address or 'this machine'}: {error} Give its "
+                "address (--ray HOST:6379), or start one with `ray start --head`."
+            ) from error
+    try:
+        yield ray
+    finally:
+        if not already:
+            ray.shutdown()
+
+
+def plan_workers(resources: Mapping[str, float], wanted: WorkerSettings) -> Workers:
+    """Plan workers for a cluster, so that reading and writing always find a free CPU.
+
+    Ray itself would wait forever, without a word, if the actors took every CPU.
+
+    Args:
+        resources: What the cluster has, as `ray.cluster_resources` gives it.
+        wanted: What the user wants.
+
+    Raises:
+        InputError: The cluster is too small; the message has the figures.
+    """
+    cpus, all_gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    gpus = wanted.gpus if wanted.gpus is not None else float(all_gpus >= 1)
+    room = int((cpus - _FREE) // wanted.cpus)
+    if gpus:
+        room = min(room, int(all_gpus // gpus))
+    count = wanted.count or max(room, 1)
+    if count > room:
+        needed = f"{count * wanted.cpus + _FREE:g} CPUs" + (
+            f" and {count * gpus:g} GPUs" * bool(gpus)
+        )
+        raise InputError(
+            f"The cluster has {cpus:g} CPUs and {all_gpus:g} GPUs, but {count} workers with "
+            f"{wanted.cpus} CPUs and {gpus:g} GPUs each, and one CPU for reading and writing, need "
+            f"{needed}. Use fewer workers (--workers), fewer CPUs each (--worker-cpus), or a "
+            "larger cluster."
+        )
+    return Workers(count, wanted.cpus, gpus)

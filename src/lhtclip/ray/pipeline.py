@@ -1,0 +1,78 @@
+"""Read, label and write as one streaming plan of Ray Data, with bounded queues in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lhtclip.config import SegmenterConfig
+from lhtclip.ray.cluster import Workers
+from lhtclip.ray.results import Outcome, Results
+from lhtclip.ray.stages import LabelImages, read_images, row_of, write_results
+from lhtclip.ray.units import Unit
+from lhtclip.text.vocabulary import Vocabulary
+
+_UNITS_PER_BLOCK = 8
+_READING_CPUS = 0.99  # stages that ask for the same would be fused into one
+
+
+def outcomes_of(
+    ray: Any,
+    units: Sequence[Unit],
+    results: Results,
+    *,
+    config: SegmenterConfig,
+    vocabulary: Vocabulary,
+    workers: Workers,
+) -> Iterator[Outcome]:
+    """Label the images of all units; yields what became of each image, in no order.
+
+    Ray Data starts tasks and actors again that died with their machine. What they repeat they write
+    again, byte for byte.
+    """
+    data = ray.data
+    context = data.DataContext.get_current()
+    context.enable_progress_bars = False
+    blocks = max(1, min(len(units), 4 * workers.count, len(units) // _UNITS_PER_BLOCK))
+    rows = data.from_items([row_of(unit) for unit in units], override_num_blocks=blocks)
+    loaded = rows.flat_map(
+        read_images, fn_kwargs={"results": results, "config": config}, num_cpus=_READING_CPUS
+    )
+    labelled = loaded.map(
+        LabelImages,
+        fn_constructor_args=(config, vocabulary, workers.cpus),
+        compute=data.ActorPoolStrategy(size=workers.count),
+        num_cpus=workers.cpus,
+        num_gpus=workers.gpus or None,
+    )
+    written = labelled.flat_map(
+        write_results, fn_kwargs={"results": results}, num_cpus=_READING_CPUS
+    )
+    for row in written.iter_rows():
+        yield Outcome(row["image"], row["skipped"], row["reason"])
+
+
+def settings_on_worker(
+    ray: Any, config: SegmenterConfig, workers: Workers
+) -> tuple[SegmenterConfig, dict[str, Any]]:
+    """Load the model on a machine of the workers, and return what the configuration becomes there.
+
+    Raises:
+        LhtClipError: The model cannot be loaded there.
+    """
+    task = ray.remote(num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=1)(_settings)
+    found = ray.get(task.remote(config))
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _settings(config: SegmenterConfig) -> tuple[SegmenterConfig, dict[str, Any]] | Exception:
+    from lhtclip.errors import LhtClipError
+    from lhtclip.segmenter import Segmenter
+
+    try:
+        resolved = config.resolved()
+        return resolved, Segmenter.from_config(resolved).settings()
+    except LhtClipError as error:
+        return error

@@ -1,0 +1,84 @@
+"""A real Ray cluster on this machine, started once; the tests skip where Ray is missing."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lhtclip import SegmenterConfig, WindowSettings
+
+SOURCE = Path(__file__).parents[2]
+
+
+def _free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return opened.getsockname()[1]
+
+
+def node_settings(cpus: int) -> dict[str, Any]:
+    """A node small enough for a laptop."""
+    return {
+        "num_cpus": cpus,
+        "object_store_memory": 150 << 20,
+        "include_dashboard": False,
+        "metrics_export_port": _free_port(),
+    }
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A cluster of one node, joined by this process."""
+    ray = pytest.importorskip("ray", reason="needs Ray: make test-ray")
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("PYTHONPATH", f"{SOURCE / 'src'}{os.pathsep}{SOURCE}")
+        started = Cluster()
+        started.add_node(**node_settings(3))
+        ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
+        try:
+            yield started
+        finally:
+            ray.shutdown()
+            started.shutdown()
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> SegmenterConfig:
+    """The bundled model with small windows, on one thread as in a worker."""
+    return SegmenterConfig(
+        model="bundled",
+        device="cpu",
+        dtype="float32",
+        templates="plain",
+        windows=WindowSettings(short_side=32, window=32, stride=32),
+        text_cache=False,
+    )
+
+
+def draw(path: Path, seed: int, size: tuple[int, int] = (48, 32)) -> Path:
+    """Write an image of coloured blocks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blocks = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST).save(path)
+    return path
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """All results of a run, without what only runs on many machines leave."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".lhtclip" not in path.parts and path.name != "manifest.jsonl"
+    }
