@@ -6,7 +6,7 @@ export PYTHON
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser docs bench setup clean
+.PHONY: help demo test test-browser test-ray docs bench setup clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,10 @@ test-readers: .venv/dev .venv-readers/done  ## set up, then open our files with 
 	$(PYTHON) -m venv .venv-readers
 	.venv-readers/bin/pip install -q -r tests/readers/requirements.txt
 	touch $@
+
+test-ray: .venv/dev  ## set up, install Ray, then run the tests that start a cluster on this machine
+	.venv/bin/pip install -q '.[ray]'
+	.venv/bin/python -m pytest tests/ray
 
 docs: .venv/dev  ## set up, then build the documentation site into site/
 	.venv/bin/python -m docs.generated

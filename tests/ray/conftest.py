@@ -33,19 +33,33 @@ def node_settings(cpus: int) -> dict[str, Any]:
     }
 
 
+def _start() -> Any:
+    """Start a node; Ray gives up after 15 seconds, which a busy machine may need again."""
+    from ray.cluster_utils import Cluster
+
+    for attempt in (1, 2, 3):
+        started = Cluster()
+        try:
+            started.add_node(**node_settings(2))
+        except Exception:
+            started.shutdown()
+            if attempt == 3:
+                raise
+        else:
+            return started
+    return None
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """A cluster of one node, joined by this process."""
     ray = pytest.importorskip("ray", reason="needs Ray: make test-ray")
-    from ray.cluster_utils import Cluster
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("PYTHONPATH", f"{SOURCE / 'src'}{os.pathsep}{SOURCE}")
-        started = Cluster()
-        started.add_node(**node_settings(3))
+        started = _start()
         ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
         try:
             yield started

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from lhtclip import SegmenterConfig, Vocabulary, label_files
-from lhtclip.batch.plan import plan_jobs
 from lhtclip.formats import open_sinks
 from lhtclip.ray.cluster import WorkerSettings
-from lhtclip.ray.segment import label_jobs_on_ray
+from lhtclip.ray.segment import label_into_folder
+from lhtclip.ray.sources import find_units
 from tests.ray.conftest import draw, files_of
 
 FORMATS = ("labels", "scores", "coco", "csv")
@@ -40,20 +40,21 @@ def whole(photos: Path, config: SegmenterConfig, tmp_path_factory: Any) -> Path:
 
 def run(photos: Path, out: Path, config: SegmenterConfig, **options: Any) -> Any:
     sinks = open_sinks(FORMATS, WORDS)
-    jobs = plan_jobs(photos, out, sinks)
-    return label_jobs_on_ray(jobs, WORDS, out, sinks, config=config, **options)
+    found = find_units([str(photos)], out, sinks)
+    return label_into_folder(found, WORDS, out, sinks, config=config, **options)
 
 
 @pytest.mark.usefixtures("cluster")
 def test_files_are_those_of_one_process(
     photos: Path, whole: Path, config: SegmenterConfig, tmp_path: Path
 ) -> None:
-    running, merged = run(photos, tmp_path / "out", config, wanted=WorkerSettings(count=2))
+    running = run(photos, tmp_path / "out", config)
     assert (running.done, running.skipped, list(running.failed)) == (40, 0, ["a/broken.png"])
     assert files_of(tmp_path / "out") == files_of(whole)
-    assert (merged.done, merged.missing, merged.failed) == (40, [], running.failed)
+    manifest = (tmp_path / "out/manifest.jsonl").read_text()
+    assert (manifest.count('"done"'), manifest.count('"failed"')) == (40, 1)
     for lost in ("a/000.png", "b/001.scores.npz"):
         (tmp_path / "out" / lost).unlink()
-    running, _ = run(photos, tmp_path / "out", config, wanted=WorkerSettings(count=1))
+    running = run(photos, tmp_path / "out", config, wanted=WorkerSettings(count=1))
     assert (running.done, running.skipped) == (40, 38)
     assert files_of(tmp_path / "out") == files_of(whole)

@@ -68,13 +68,17 @@ def plan_jobs(
                 found.setdefault(os.path.abspath(source), (source, below))
     if not found:
         raise InputError(f"There are no images apart from those in the output folder {out}.")
-    jobs = _named(list(found.values()))
+    jobs = named(list(found.values()))
     _check_distinct(jobs, out, sinks)
     return jobs
 
 
-def _named(found: Sequence[tuple[Path, PurePosixPath]]) -> list[Job]:
-    """Name results after their image; one.jpg next to one.png keeps its suffix."""
+def named(found: Sequence[tuple[Path, PurePosixPath]]) -> list[Job]:
+    """Name results after their image; one.jpg next to one.png keeps its suffix.
+
+    Args:
+        found: The images, each with its path below the given folder.
+    """
     names = {below for _, below in found}
     stems = Counter(os.path.normcase(below.with_suffix("")) for below in names)
     return [

@@ -121,6 +121,35 @@ ENGINE: Options = (
         help="For onnx: a file of `lhtclip export`.  [default: export once and cache]",
     ),
 )
+# Runs on a Ray cluster.
+RAY: Options = (
+    click.option(
+        "--ray",
+        metavar="[ADDRESS]",
+        is_flag=False,
+        flag_value="auto",
+        help="Run on a Ray cluster: of this address, or that of this machine, started if needed.",
+    ),
+    click.option(
+        "--workers",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="With --ray: models that run at once.  [default: as many as there is room for]",
+    ),
+    click.option(
+        "--worker-cpus",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=1,
+        help="With --ray: CPU threads of each worker.",
+    ),
+    click.option(
+        "--worker-gpus",
+        metavar="G",
+        type=float,
+        help="With --ray: GPUs of each worker, such as 0.5.  [default: 1 if there are any]",
+    ),
+)
 REFINERS = ("none", "pamr", "tlp")
 _PLAIN = {"refine": "none", "prior": 0.0, "flip": False, "shifts": 1}
 # How files are wanted; `output_options` reads them.

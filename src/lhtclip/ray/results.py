@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +26,7 @@ from lhtclip.ray.units import Read
 from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Vocabulary
 
+_RECORD = "_classes.json"  # readers of Parquet datasets pass over names with an underscore
 Labelled = Sequence[tuple[Job, Digest, Segmentation]]
 
 
@@ -32,7 +36,7 @@ class Outcome:
 
     Attributes:
         image: Its path.
-        skipped: Whether it was done in an earlier run.
+        skipped: Whether that happened in an earlier run.
         reason: Why it could not be labelled; empty if it was.
     """
 
@@ -46,6 +50,10 @@ class Results(Protocol):
 
     def done(self, chunk: Chunk, read: Read) -> Mapping[Path, str]:
         """Return the images that are done, each with the digest of the chunk it was labelled in."""
+        ...
+
+    def before(self, chunk: Chunk, done: Mapping[Path, str]) -> list[Outcome]:
+        """Return what became of these images in earlier runs."""
         ...
 
     def write(
@@ -83,6 +91,11 @@ class FolderResults:
                 remove_results(self.out, [entry])
         return found
 
+    def before(self, chunk: Chunk, done: Mapping[Path, str]) -> list[Outcome]:
+        """Return that they are done."""
+        names = (job.name.path.as_posix() for job in chunk.jobs if job.source in done)
+        return [Outcome(name, skipped=True) for name in names]
+
     def write(
         self, chunk: str, labelled: Labelled, outcomes: Sequence[Outcome]
     ) -> Iterator[Outcome]:
@@ -108,6 +121,39 @@ class TableResults:
     vocabulary: Vocabulary
     fingerprint: str
 
+    @classmethod
+    def of(cls, out: str, vocabulary: Vocabulary, settings: Mapping[str, Any]) -> TableResults:
+        """Choose a folder or URI for labels of some classes by some settings."""
+        if "://" not in out:
+            out = os.path.abspath(out)
+        decisive = json.dumps([asdict(vocabulary), dict(settings)], sort_keys=True)
+        return cls(out, vocabulary, hashlib.sha256(decisive.encode()).hexdigest()[:16])
+
+    def settle(self, record: Mapping[str, Any]) -> None:
+        """Check that rows may be added to the dataset, and write what its labels mean.
+
+        Raises:
+            InputError: It holds rows of other classes or settings, or cannot be written.
+        """
+        filesystem, folder = _opened(self.out)
+        about = f"{folder}/{_RECORD}"
+        now = {"fingerprint": self.fingerprint, **record}
+        try:
+            if filesystem.exists(about):
+                before = json.loads(filesystem.cat_file(about))
+                if before.get("fingerprint") != self.fingerprint:
+                    raise InputError(
+                        f"{self.out} holds rows of other classes or settings ({_RECORD} says "
+                        "which): choose another output folder (--out)."
+                    )
+                return
+            filesystem.makedirs(folder, exist_ok=True)
+            filesystem.pipe_file(about, json.dumps(now, indent=2).encode())
+        except (OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"Cannot write a table into {self.out}: {error}.") from error
+
     def done(self, chunk: Chunk, read: Read) -> Mapping[Path, str]:
         """Return all images of a chunk whose file exists."""
         filesystem, folder = _opened(self.out)
@@ -115,11 +161,21 @@ class TableResults:
             return {}
         return {job.source: chunk.digest for job in chunk.jobs}
 
+    def before(self, chunk: Chunk, done: Mapping[Path, str]) -> list[Outcome]:
+        """Read them in the chunk's file."""
+        if not done:
+            return []
+        parquet = import_extra("pyarrow.parquet", purpose="Parquet tables")
+        filesystem, folder = _opened(self.out)
+        with filesystem.open(f"{folder}/{part_name(chunk.digest)}", "rb") as file:
+            rows = parquet.read_table(file, columns=["path", "error"]).to_pylist()
+        return [Outcome(row["path"], True, row["error"] or "") for row in rows]
+
     def write(
         self, chunk: str, labelled: Labelled, outcomes: Sequence[Outcome]
     ) -> Iterator[Outcome]:
         """Write the file of a chunk, unless it is there."""
-        if labelled or any(outcome.reason for outcome in outcomes):
+        if labelled or any(outcome.reason and not outcome.skipped for outcome in outcomes):
             rows = [self._row(job, result) for job, _, result in labelled]
             rows += [{"path": each.image, "error": each.reason} for each in outcomes if each.reason]
             self._write(chunk, sorted(rows, key=lambda row: row["path"]))

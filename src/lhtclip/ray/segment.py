@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lhtclip.batch.chunks import Shard, chunks_of
+from lhtclip.batch.chunks import Shard
+from lhtclip.batch.entries import Entries
 from lhtclip.batch.folder import forget_shards, locked, sweep
-from lhtclip.batch.merge import Merged, merge_locked
+from lhtclip.batch.merge import merge_locked
 from lhtclip.batch.plan import Job
 from lhtclip.batch.record import check_record, describe, means_the_same, read_record, write_record
-from lhtclip.batch.shards import Plan, ShardState, write_plan, write_state
+from lhtclip.batch.shards import MANIFEST_FILE, Plan, ShardState, write_plan, write_state
+from lhtclip.batch.writing import assemble
 from lhtclip.config import SegmenterConfig
+from lhtclip.errors import InputError
+from lhtclip.files import write_atomically
 from lhtclip.formats.sink import Sink
-from lhtclip.ray.cluster import WorkerSettings, connected, plan_workers
+from lhtclip.ray.cluster import Workers, WorkerSettings, connected, plan_workers
 from lhtclip.ray.pipeline import outcomes_of, settings_on_worker
-from lhtclip.ray.results import FolderResults
-from lhtclip.ray.units import Files
+from lhtclip.ray.results import FolderResults, Outcome, TableResults
+from lhtclip.ray.sources import Found
 from lhtclip.text.vocabulary import Vocabulary
+
+OnProgress = Callable[["Running"], object]
 
 
 @dataclass(slots=True)
@@ -35,6 +42,7 @@ class Running:
         failed: Why images could not be labelled, by their paths.
         seconds: Duration so far.
         workers: Number of actors.
+        files: The files about the whole run, at its end.
     """
 
     total: int
@@ -43,15 +51,24 @@ class Running:
     failed: dict[str, str] = field(default_factory=dict[str, str])
     seconds: float = 0.0
     workers: int = 0
+    files: tuple[Path, ...] = ()
 
     @property
     def images_per_second(self) -> float:
         """Speed of this run."""
         return (self.done - self.skipped) / max(self.seconds, 1e-9)
 
+    def add(self, outcome: Outcome) -> None:
+        """Count an image."""
+        if outcome.reason:
+            self.failed[outcome.image] = outcome.reason
+        else:
+            self.done += 1
+            self.skipped += outcome.skipped
 
-def label_jobs_on_ray(
-    jobs: Sequence[Job],
+
+def label_into_folder(
+    found: Found,
     vocabulary: Vocabulary,
     out: Path,
     sinks: dict[str, Sink],
@@ -59,49 +76,107 @@ def label_jobs_on_ray(
     config: SegmenterConfig,
     address: str | None = None,
     wanted: WorkerSettings | None = None,
-    on_progress: Callable[[Running], object] | None = None,
-) -> tuple[Running, Merged]:
-    """Label planned images into a folder that all machines share; call again to continue.
+    on_progress: OnProgress | None = None,
+) -> Running:
+    """Label images into a folder that all machines share; call again to continue.
 
-    The files are those of `lhtclip.batch.label_files.label_jobs`.
+    The files are those of `lhtclip.label_files`, and `manifest.jsonl`, which has a line for each
+    image: whether it is done, or has failed and why.
 
     Raises:
-        LhtClipError: Settings, cluster, model or output folder cannot be used.
+        LhtClipError: Settings, cluster, model or output folder cannot be used, or two images have
+            the same name.
     """
     out = Path(os.path.abspath(out))
-    jobs = [replace(job, source=Path(os.path.abspath(job.source))) for job in jobs]
-    running = Running(len(jobs))
     with locked(out), connected(address) as ray:
         workers = plan_workers(ray.cluster_resources(), wanted or WorkerSettings())
-        running.workers = workers.count
+        running = Running(found.total, workers=workers.count)
         config, settings = settings_on_worker(ray, config, workers)
         record = describe(vocabulary, config, sinks) | {"settings": settings}
-        _write_record(out, record, jobs, sinks)
+        _write_record(out, record, found.jobs or (), sinks)
         sweep(out, ())
         forget_shards(out)
-        plan, shard = Plan.of(jobs, vocabulary, sinks), Shard(1, 1)
-        write_plan(out, plan, jobs)
+        plan = Plan.of(found.jobs or (), vocabulary, sinks)
+        if found.jobs:
+            write_plan(out, plan, found.jobs)
         results = FolderResults(out, plan.formats, plan.options, vocabulary)
-        units = [Files(chunk) for chunk in chunks_of(jobs)]
-        start = time.monotonic()
-        for outcome in outcomes_of(
-            ray, units, results, config=config, vocabulary=vocabulary, workers=workers
-        ):
-            running.seconds = time.monotonic() - start
-            if outcome.reason:
-                running.failed[outcome.image] = outcome.reason
-            else:
-                running.done += 1
-                running.skipped += outcome.skipped
-            if on_progress:
-                on_progress(running)
-        write_state(out, ShardState(shard, plan.digest, True, running.failed))
-        merged = merge_locked(out, plan)
-    return running, merged
+        outcomes = outcomes_of(
+            ray, found.units, results, config=config, vocabulary=vocabulary, workers=workers
+        )
+        if found.jobs is None:
+            outcomes = _distinct(outcomes)
+        _count(outcomes, running, on_progress)
+        if found.jobs:
+            write_state(out, ShardState(Shard(1, 1), plan.digest, True, running.failed))
+            running.files = merge_locked(out, plan).files
+        else:
+            manifest = write_atomically(out / MANIFEST_FILE, _manifest(out, running.failed))
+            running.files = (manifest, *assemble(out, sinks))
+    return running
+
+
+def label_into_table(
+    found: Found,
+    vocabulary: Vocabulary,
+    out: str,
+    *,
+    config: SegmenterConfig,
+    address: str | None = None,
+    wanted: WorkerSettings | None = None,
+    on_progress: OnProgress | None = None,
+) -> Running:
+    """Label images into a Parquet dataset; call again to continue.
+
+    Args:
+        found: The images.
+        vocabulary: The classes.
+        out: Folder or URI. `_classes.json` inside says what the labels mean.
+        config: The segmenter of the workers.
+        address: Of the cluster, as for `connected`.
+        wanted: How many workers.
+        on_progress: Called after each image.
+
+    Raises:
+        LhtClipError: Settings, cluster, model or output cannot be used.
+    """
+    with connected(address) as ray:
+        workers: Workers = plan_workers(ray.cluster_resources(), wanted or WorkerSettings())
+        running = Running(found.total, workers=workers.count)
+        config, settings = settings_on_worker(ray, config, workers)
+        results = TableResults.of(out, vocabulary, settings)
+        results.settle(describe(vocabulary, config, {}) | {"settings": settings})
+        outcomes = outcomes_of(
+            ray, found.units, results, config=config, vocabulary=vocabulary, workers=workers
+        )
+        _count(outcomes, running, on_progress)
+    return running
+
+
+def _count(outcomes: Iterable[Outcome], running: Running, on_progress: OnProgress | None) -> None:
+    start = time.monotonic()
+    for outcome in outcomes:
+        running.add(outcome)
+        running.seconds = time.monotonic() - start
+        if on_progress:
+            on_progress(running)
+
+
+def _distinct(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Refuse two images of one name, which would become the same files."""
+    seen = set[int]()
+    for outcome in outcomes:
+        name = hash(outcome.image)
+        if name in seen:
+            raise InputError(
+                f"Two images are called {outcome.image!r} and would become the same files: rename "
+                "one, or write a table (--table)."
+            )
+        seen.add(name)
+        yield outcome
 
 
 def _write_record(
-    out: Path, record: dict[str, Any], jobs: Sequence[Job], sinks: dict[str, Sink]
+    out: Path, record: dict[str, Any], jobs: Sequence[Job], sinks: Mapping[str, Sink]
 ) -> None:
     """Check that results may be added to the folder, and write what they will mean."""
     files = (out / file for job in jobs for sink in sinks.values() for file in sink.files(job.name))
@@ -110,3 +185,12 @@ def _write_record(
     if before and means_the_same(before, record):
         record["formats"] = before["formats"] | record["formats"]
     write_record(out, record)
+
+
+def _manifest(out: Path, failed: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield a line for each image of a folder, whose names are only known by its entries."""
+    for entry in Entries(out):
+        yield json.dumps({"image": entry.image, "state": "done"}).encode() + b"\n"
+    for image, reason in sorted(failed.items()):
+        line = {"image": image, "state": "failed", "reason": reason}
+        yield json.dumps(line).encode() + b"\n"

@@ -60,13 +60,9 @@ def read_images(row: Row, *, results: Results, config: SegmenterConfig) -> Itera
     unit: Unit = value_of(row)
     for chunk, read in unit.chunks():
         done = results.done(chunk, read)
-        outcomes = [
-            Outcome(job.name.path.as_posix(), skipped=True)
-            for job in chunk.jobs
-            if job.source in done
-        ]
+        outcomes = results.before(chunk, done)
         images: list[tuple[Source, Content]] = []
-        if len(outcomes) < len(chunk.jobs):
+        if len(done) < len(chunk.jobs):
             for source in sources_of(chunk, done, _readable(read, config)):
                 content = read.content(source.job, config)
                 if isinstance(content, Content):

@@ -157,11 +157,25 @@ class _Held:
         return Content(Digest.of(content), pixels)
 
 
-def columns_of(uri: str) -> tuple[str, str | None, int]:
-    """Choose the columns of images and of their names in a Parquet file.
+@dataclass(frozen=True, slots=True)
+class TableColumns:
+    """What to read of a Parquet file.
 
-    Returns:
-        Both columns, and the number of row groups.
+    Attributes:
+        image: Column of image bytes.
+        path: Column of names, if there is one.
+        groups: Number of row groups.
+        rows: Number of rows.
+    """
+
+    image: str
+    path: str | None
+    groups: int
+    rows: int
+
+
+def columns_of(uri: str) -> TableColumns:
+    """Choose the columns of images and of their names in a Parquet file.
 
     Raises:
         InputError: There is no column of image bytes.
@@ -171,7 +185,7 @@ def columns_of(uri: str) -> tuple[str, str | None, int]:
     try:
         with fsspec.open(uri, "rb") as opened:
             file = parquet.ParquetFile(opened)
-            names, groups = file.schema_arrow.names, file.num_row_groups
+            names, about = file.schema_arrow.names, file.metadata
     except Exception as error:  # pyarrow and file systems raise errors of many kinds
         raise InputError(f"Cannot read the Parquet file {uri}: {error}.") from error
     image = next((name for name in _IMAGES if name in names), None)
@@ -180,7 +194,8 @@ def columns_of(uri: str) -> tuple[str, str | None, int]:
             f"{uri} has no column of image bytes: it has {', '.join(names)}; rename the column to "
             f"one of {', '.join(_IMAGES)}."
         )
-    return image, next((name for name in _PATHS if name in names), None), groups
+    path = next((name for name in _PATHS if name in names), None)
+    return TableColumns(image, path, about.num_row_groups, about.num_rows)
 
 
 def job_named(name: str, source: Path | None = None) -> Job:
@@ -192,7 +207,10 @@ def job_named(name: str, source: Path | None = None) -> Job:
 
 
 def _held_chunks(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Chunk, Read]]:
-    held = _Held({job_named(name): content for name, content in files})
+    held = _Held()
+    for row, (name, content) in enumerate(files):
+        job = job_named(name)
+        held.files[job if job not in held.files else job_named(f"{row}/{name}")] = content
     for chunk in chunks_of(list(held.files)):
         yield chunk, held
 

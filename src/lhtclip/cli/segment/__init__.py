@@ -16,6 +16,7 @@ from lhtclip.cli.options import (
     JSON,
     MACHINE,
     QUIET,
+    RAY,
     READING,
     SHARD,
     VOCABULARY,
@@ -24,6 +25,7 @@ from lhtclip.cli.options import (
     vocabulary_of,
     with_options,
 )
+from lhtclip.errors import InputError
 from lhtclip.formats import SINKS, open_sinks
 
 
@@ -75,7 +77,11 @@ from lhtclip.formats import SINKS, open_sinks
     is_flag=True,
     help="Label all images again, and replace results of other classes.",
 )
-@with_options((SHARD,), FORMATS, MACHINE, ENGINE, (JSON, QUIET))
+@with_options((SHARD,), RAY)
+@click.option(
+    "--table", is_flag=True, help="With --ray: write a Parquet dataset into --out, not files."
+)
+@with_options(FORMATS, MACHINE, ENGINE, (JSON, QUIET))
 @click.pass_context
 def command(
     context: click.Context,
@@ -88,6 +94,8 @@ def command(
     formats: str,
     overwrite: bool,
     shard: str | None,
+    ray: str | None,
+    table: bool,
     as_json: bool,
     quiet: bool,
     **given: Any,
@@ -106,6 +114,26 @@ def command(
     )
     sinks, folder = open_sinks(formats, vocabulary, output_options(given)), Path(out)
     part = Shard.parse(shard) if shard else None
+    workers = {name: given.pop(name) for name in ("workers", "worker_cpus", "worker_gpus")}
+    if ray is not None:
+        _check_ray(overwrite=overwrite, shard=shard)
+        from lhtclip.cli.segment.on_ray import segment_on_ray  # imports torch, which is slow
+
+        code = segment_on_ray(
+            images,
+            vocabulary,
+            out,
+            sinks,
+            given=given,
+            address=ray,
+            workers=workers,
+            table=table,
+            as_json=as_json,
+            quiet=quiet,
+        )
+        context.exit(code)
+    if table:
+        raise InputError("--table goes with --ray only: add it, or use --format parquet.")
     check_folder(folder)
     jobs = plan_jobs(images, folder, sinks)
 
@@ -124,3 +152,9 @@ def command(
         quiet=quiet,
     )
     context.exit(code)
+
+
+def _check_ray(*, overwrite: bool, shard: str | None) -> None:
+    for name, value in (("--overwrite", overwrite), ("--shard", shard)):
+        if value:
+            raise InputError(f"{name} does not go with --ray: choose another folder (--out).")
