@@ -41,7 +41,7 @@ test-readers: .venv/dev .venv-readers/done  ## set up, then open our files with 
 	touch $@
 
 test-ray: .venv/dev  ## set up, install Ray, then run the tests that start a cluster on this machine
-	.venv/bin/pip install -q '.[ray]'
+	scripts/setup '.[dev,ray]'
 	.venv/bin/python -m pytest tests/ray
 
 docs: .venv/dev  ## set up, then build the documentation site into site/

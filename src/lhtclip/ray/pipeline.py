@@ -40,7 +40,7 @@ def outcomes_of(
     )
     labelled = loaded.map(
         LabelImages,
-        fn_constructor_args=(config, vocabulary, workers.cpus),
+        fn_constructor_args=(config, vocabulary, workers.cpus, results.maps),
         compute=data.ActorPoolStrategy(size=workers.count),
         num_cpus=workers.cpus,
         num_gpus=workers.gpus or None,

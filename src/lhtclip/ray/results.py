@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from lhtclip.batch.chunks import Chunk
 from lhtclip.batch.entries import Digest, Entries
 from lhtclip.batch.folder import remove_results
+from lhtclip.batch.labelling import maps_of
 from lhtclip.batch.plan import Job
 from lhtclip.batch.writing import Writer
 from lhtclip.errors import InputError
@@ -48,6 +49,11 @@ class Outcome:
 class Results(Protocol):
     """Where results go; travels to every machine."""
 
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of the maps that results need beside labels and scores."""
+        ...
+
     def done(self, chunk: Chunk, read: Read) -> Mapping[Path, str]:
         """Return the images that are done, each with the digest of the chunk it was labelled in."""
         ...
@@ -78,6 +84,11 @@ class FolderResults:
     formats: tuple[str, ...]
     options: OutputOptions
     vocabulary: Vocabulary
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of the maps that the formats need."""
+        return maps_of(open_sinks(self.formats, self.vocabulary, self.options))
 
     def done(self, chunk: Chunk, read: Read) -> Mapping[Path, str]:
         """Check the entries and files of a chunk; removes results that are out of date."""
@@ -153,6 +164,11 @@ class TableResults:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"Cannot write a table into {self.out}: {error}.") from error
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Return none: a table has labels, shares and mean scores."""
+        return ()
 
     def done(self, chunk: Chunk, read: Read) -> Mapping[Path, str]:
         """Return all images of a chunk whose file exists."""

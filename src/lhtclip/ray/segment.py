@@ -92,7 +92,7 @@ def label_into_folder(
         workers = plan_workers(ray.cluster_resources(), wanted or WorkerSettings())
         running = Running(found.total, workers=workers.count)
         config, settings = settings_on_worker(ray, config, workers)
-        record = describe(vocabulary, config, sinks) | {"settings": settings}
+        record = describe(vocabulary, config.to_json(), sinks) | {"settings": settings}
         _write_record(out, record, found.jobs or (), sinks)
         sweep(out, ())
         forget_shards(out)
@@ -144,7 +144,7 @@ def label_into_table(
         running = Running(found.total, workers=workers.count)
         config, settings = settings_on_worker(ray, config, workers)
         results = TableResults.of(out, vocabulary, settings)
-        results.settle(describe(vocabulary, config, {}) | {"settings": settings})
+        results.settle(describe(vocabulary, config.to_json(), {}) | {"settings": settings})
         outcomes = outcomes_of(
             ray, found.units, results, config=config, vocabulary=vocabulary, workers=workers
         )

@@ -76,11 +76,15 @@ class LabelImages:
     """Labels chunk after chunk; loads the model once."""
 
     def __init__(
-        self, config: SegmenterConfig, vocabulary: Vocabulary, threads: int | None = None
+        self,
+        config: SegmenterConfig,
+        vocabulary: Vocabulary,
+        threads: int | None = None,
+        maps: tuple[str, ...] = (),
     ) -> None:
         """Load the model and embed the prompts."""
         use_threads(threads)
-        self._vocabulary = vocabulary
+        self._vocabulary, self._maps = vocabulary, maps
         self._segmenter = Segmenter.from_config(config)
         self._segmenter.texts.encode(vocabulary.queries)
 
@@ -88,7 +92,8 @@ class LabelImages:
         """Label a chunk."""
         loaded: LoadedChunk = value_of(row)
         labelled = LabelledChunk(loaded.digest, [], list(loaded.outcomes))
-        for source, digest, result in label_chunk(self._segmenter, self._vocabulary, loaded.images):
+        found = label_chunk(self._segmenter, self._vocabulary, loaded.images, maps=self._maps)
+        for source, digest, result in found:
             if isinstance(result, InputError):
                 reason = f"{source.job.source}: {result}"
                 labelled.outcomes.append(Outcome(source.job.name.path.as_posix(), reason=reason))
