@@ -6,7 +6,7 @@ export PYTHON
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-browser test-ray docs bench setup clean
+.PHONY: help demo test soak audit test-browser test-ray docs bench setup clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,18 @@ test: .venv/dev  ## set up, then lint, check types and run all tests
 	.venv/bin/ruff format --check
 	.venv/bin/pyright
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal
+
+soak: .venv/dev  ## set up, then abuse the package for MINUTES (30) and print figures
+	.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),30)
+
+audit: .venv/dev .venv-audit/done  ## set up, then look for weaknesses, in dependencies too (needs a network)
+	.venv-audit/bin/bandit -q -r src -c pyproject.toml
+	.venv-audit/bin/pip-audit --progress-spinner off $(foreach each,$(wildcard .venv/lib/python*/site-packages),--path $(each))
+
+.venv-audit/done:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install -q bandit pip-audit
+	touch $@
 
 test-browser: .venv/dev  ## set up, install Chromium, then run the tests of the page
 	scripts/browser
@@ -54,7 +66,7 @@ bench: .venv/dev  ## set up, then measure speed and memory into runs/bench/
 setup: .venv/dev  ## set up for development
 
 clean:  ## remove everything that these targets made
-	rm -rf .venv .venv-readers demo dist site .cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-audit .venv-readers demo dist site .cache .pytest_cache .ruff_cache .hypothesis
 	find src tests training experiments -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps of what is installed; `dev` includes `core`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +13,7 @@ from lhtclip.checkpoints.device import choose_device, choose_dtype, dtype_name
 from lhtclip.checkpoints.hub import canonical_name
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.engines import ENGINES, check_engine
-from lhtclip.errors import InputError, unknown
+from lhtclip.errors import InputError, check_kind, is_whole, unknown
 from lhtclip.files.records import from_json, to_json
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.settings import ReadingSettings
@@ -22,6 +22,22 @@ from lhtclip.methods import METHODS, Method, method_named
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import Lht, LhtSettings
 from lhtclip.text.templates import resolve_templates
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "model": (str,),
+    "method": (str, Method),
+    "residual": (bool, type(None)),
+    "mlp": (bool, type(None)),
+    "preset": (Preset, type(None)),
+    "templates": (str, Sequence),
+    "reading": (ReadingSettings,),
+    "windows": (WindowSettings,),
+    "decoding": (DecodeSettings,),
+    "graph": (str, type(None)),
+    "device": (str,),
+    "dtype": (str,),
+    "text_cache": (bool, str),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +91,8 @@ class SegmenterConfig:
 
     def __post_init__(self) -> None:
         """Refuse settings that no model could have."""
+        for name, kinds in _KINDS.items():
+            check_kind(name, getattr(self, name), *kinds)
         if not isinstance(self.templates, str):
             object.__setattr__(self, "templates", tuple(self.templates))
         if isinstance(self.method, str):
@@ -83,8 +101,8 @@ class SegmenterConfig:
             raise unknown("engine", self.engine, ENGINES)
         _check_lht(self.lht)
         resolve_templates(self.templates)
-        if self.max_pixels < 1:
-            raise InputError(f"max_pixels must be at least 1, not {self.max_pixels}.")
+        if not is_whole(self.max_pixels):
+            raise InputError(f"max_pixels must be at least 1, not {self.max_pixels!r}.")
 
     def machine(self) -> tuple[torch.device, torch.dtype]:
         """Return the device and the precision that "auto" stands for on this machine.

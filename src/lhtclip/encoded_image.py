@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lhtclip.decoding.uncertainty import entropy, margin
-from lhtclip.errors import InputError, unknown
+from lhtclip.errors import InputError, is_whole, unknown
 from lhtclip.image.windows import WindowPlan
 from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Classes, Vocabulary
@@ -108,10 +108,12 @@ class EncodedImage:
             InputError: The pixel is outside of the image, or as for `segment`.
         """
         height, width = self.image.shape[:2]
-        if not (0 <= x < width and 0 <= y < height):
+        if not (is_whole(x, least=0) and x < width and is_whole(y, least=0) and y < height):
             raise InputError(
                 f"The pixel ({x}, {y}) is outside of the image of {width} x {height} pixels."
             )
+        if not is_whole(k):
+            raise InputError(f"k, the number of classes, must be 1 or more, not {k!r}.")
         vocabulary = Vocabulary.of(classes, background=background)
         found = self._owner().probabilities(
             self,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import reprlib
 from collections.abc import Iterable, Sequence
 
 
@@ -62,6 +63,17 @@ def unknown(kind: str, given: object, allowed: Iterable[str]) -> UnknownNameErro
 def is_whole(value: object, *, least: int = 1) -> bool:
     """Whether a value from a file or a user is a whole number from `least` on."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def check_kind(name: str, value: object, *kinds: type) -> None:
+    """Check the type of a setting.
+
+    Raises:
+        InputError: It is of none of these types.
+    """
+    if not isinstance(value, kinds):
+        allowed = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise InputError(f"{name} must be {allowed}, not {reprlib.repr(value)}.")
 
 
 def listed(things: Sequence[object], *, most: int = 5) -> str:

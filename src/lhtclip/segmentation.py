@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lhtclip.errors import InputError, unknown
+from lhtclip.errors import InputError, is_number, unknown
 from lhtclip.files import write_atomically
 from lhtclip.output.annotations.classes import unshifted
 from lhtclip.output.forms import Forms
@@ -215,8 +215,8 @@ class Segmentation(Forms):
         """
         if self.image is None:
             raise InputError("There is no image to draw over; build the result with its image.")
-        if not 0 <= opacity <= 1:
-            raise InputError(f"The opacity must lie in [0, 1], got {opacity}.")
+        if not (is_number(opacity) and 0 <= opacity <= 1):
+            raise InputError(f"The opacity must lie in [0, 1], got {opacity!r}.")
         return draw_labels(
             self.image,
             self.labels,

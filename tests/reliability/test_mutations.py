@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import random
 import warnings
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from lhtclip.errors import InputError
 from lhtclip.image.pixels import read_image
+from tests.soak.damage import FORMATS, damaged, whole_image
 
-FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP", "PPM", "JPEG2000", "AVIF", "LZW")
 EACH = 30
-
-
-def whole(format: str) -> bytes:
-    levels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
-    file = io.BytesIO()
-    options = {"compression": "tiff_lzw"} if format == "LZW" else {}
-    Image.fromarray(levels).save(file, "TIFF" if format == "LZW" else format, **options)
-    return file.getvalue()
-
-
-def damaged(data: bytes, seed: int) -> bytes:
-    """Change bytes, or cut, double or remove a piece."""
-    chance = random.Random(seed)
-    start, stop = sorted(chance.randrange(len(data)) for _ in range(2))
-    kind = chance.randrange(4)
-    if kind == 0:
-        spoilt = bytearray(data)
-        for _ in range(chance.randrange(1, 12)):
-            spoilt[chance.randrange(len(data))] = chance.randrange(256)
-        return bytes(spoilt)
-    return (data[:stop], data[:stop] + data[start:], data[:start] + data[stop:])[kind - 1]
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_damaged_images(format: str, capfd: pytest.CaptureFixture[str]) -> None:
-    data = whole(format)
+    data = whole_image(format)
     read = refused = 0
     for seed in range(EACH):
         with warnings.catch_warnings():

@@ -15,7 +15,7 @@ from lhtclip.batch.run import Progress, Run, Workers
 from lhtclip.batch.shards import Plan, ShardState, write_state
 from lhtclip.batch.summary import LabelledImage, RunSummary
 from lhtclip.config import SegmenterConfig
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, check_kind
 from lhtclip.formats import open_sinks
 from lhtclip.formats.sink import OutputOptions, Sink
 from lhtclip.segmenter import Segmenter
@@ -60,6 +60,8 @@ def label_files(
     Raises:
         LhtClipError: Images, classes, settings, model or output folder cannot be used.
     """
+    check_kind("segmenter", segmenter, Segmenter, type(None))
+    check_kind("config", config, SegmenterConfig, type(None))
     if segmenter is not None and config is not None:
         raise InputError("Give either a config or a segmenter, not both.")
     config = segmenter.config if segmenter else config or SegmenterConfig()

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from lhtclip.errors import InputError
 from lhtclip.formats.sink import ImageName, Sink
 from lhtclip.image.files import find_images
+from lhtclip.image.opening import printable
 
 REMEDY = "Choose another output folder (--out)"
 
@@ -30,6 +31,13 @@ def check_folder(out: Path) -> None:
     Raises:
         InputError: They cannot.
     """
+    try:
+        os.lstat(out)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # too long, not searchable, with a null character
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"Cannot write into {printable(out)}: {reason}. {REMEDY}.") from error
     place = Path(os.path.abspath(out))
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
@@ -56,6 +64,12 @@ def plan_jobs(
         InputError: Something given matches no image, or two images would become the same file.
     """
     entries = [given] if isinstance(given, str | os.PathLike) else list(given)
+    for entry in entries:
+        if not isinstance(entry, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(
+                f"Image files are named by paths, not {type(entry).__name__}; use "
+                "Segmenter.segment for arrays and images."
+            )
     found: dict[str, tuple[Path, PurePosixPath]] = {}  # by absolute path
     for entry in (os.fspath(each) for each in entries):
         base = _base(entry)
@@ -110,7 +124,7 @@ def _check_distinct(jobs: Sequence[Job], out: Path, sinks: Mapping[str, Sink]) -
 def _base(given: str) -> Path:
     """Return the folder below which subfolders are kept: for a glob, the part before its stars."""
     place = Path(given)
-    if place.is_dir():
+    if os.path.isdir(place):
         return place
     if os.path.exists(place):
         return place.parent

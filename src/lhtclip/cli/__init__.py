@@ -20,8 +20,8 @@ from lhtclip.cli.console import say, warnings_shown
 from lhtclip.cli.process import (
     ended,
     open_standard_streams,
+    refused,
     signals_stop,
-    stdout_failed,
 )
 from lhtclip.errors import LhtClipError, unknown
 
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt as error:
             return ended(error)
         except OSError as error:
-            return stdout_failed(error)
+            return refused(error)
     return 0
 
 

@@ -73,13 +73,20 @@ def open_standard_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
-def stdout_failed(error: OSError) -> int:
-    """Return the exit code where stdout cannot be written; otherwise raise the error again.
+def refused(error: OSError) -> int:
+    """Say what the system refused, and return the exit code.
 
-    Errors of files have a name, or are told as `LhtClipError` by the writer. Whoever reads a pipe
-    may stop at any time, which is not worth a word.
+    Errors of files have their names. Those without are of stdout, since writers of files raise
+    `LhtClipError`. Whoever reads a pipe may stop at any time, which is not worth a word.
+
+    Raises:
+        OSError: It has no name and cannot be of stdout.
     """
-    if error.filename is not None or error.errno not in _OF_A_STREAM:
+    if error.filename is not None:
+        name = os.fsencode(error.filename).decode("utf-8", "backslashreplace")
+        say(f"Cannot use {name}: {error.strerror or error}.")
+        return 2
+    if error.errno not in _OF_A_STREAM:
         raise error
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is still to be flushed
     if isinstance(error, BrokenPipeError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lhtclip.errors import InputError, unknown
+from lhtclip.errors import InputError, check_kind, unknown
 from lhtclip.formats.areas import Csv, Parquet
 from lhtclip.formats.binary import Binary
 from lhtclip.formats.coco import Coco
@@ -74,5 +74,6 @@ def open_sinks(
         UnknownNameError: There is no such format.
         InputError: No format was named.
     """
+    check_kind("options", options, OutputOptions, type(None))
     options = options or OutputOptions()
     return {name: SINKS[name](vocabulary, options) for name in check_formats(formats)}

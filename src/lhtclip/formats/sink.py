@@ -7,7 +7,6 @@ files, whole or not at all, and skips what is already done.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,7 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, is_number, is_whole
 from lhtclip.output.annotations.classes import ClassList
 from lhtclip.regions.instances import Instances, Shape
 from lhtclip.segmentation import Segmentation
@@ -62,10 +61,10 @@ class OutputOptions:
                     f"{name} must be one of {', '.join(map(str, allowed))}, got "
                     f"{getattr(self, name)!r}."
                 )
-        if not 0 <= self.tolerance < math.inf:
-            raise InputError(f"The tolerance must be 0 or more pixels, got {self.tolerance}.")
-        if self.least_area < 0:
-            raise InputError(f"The least area must be 0 or more pixels, got {self.least_area}.")
+        if not (is_number(self.tolerance) and self.tolerance >= 0):
+            raise InputError(f"The tolerance must be 0 or more pixels, got {self.tolerance!r}.")
+        if not is_whole(self.least_area, least=0):
+            raise InputError(f"The least area must be 0 or more pixels, got {self.least_area!r}.")
 
 
 @dataclass(frozen=True, slots=True)

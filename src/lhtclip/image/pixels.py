@@ -81,6 +81,8 @@ def read_image(
     if isinstance(source, Readable):
         return read_file(_content(source), max_pixels=max_pixels, settings=settings)
     given = cast("object", source)
+    if isinstance(given, bytearray | memoryview):
+        given = bytes(given)
     if isinstance(given, (str, os.PathLike, bytes)):
         return read_file(given, max_pixels=max_pixels, settings=settings)
     raise InputError(
@@ -199,11 +201,14 @@ def _from_tensor(
 ) -> npt.NDArray[np.uint8]:
     shape = tuple(tensor.shape)
     if tensor.ndim != 3 or (shape[0] not in (1, 3) and settings.bands is None):
-        hint = "; image.permute(2, 0, 1) brings channels first" if tensor.ndim == 3 else ""
+        last = tensor.ndim == 3 and shape[2] in (1, 3)
+        hint = "; image.permute(2, 0, 1) brings channels first" if last else ""
         raise InputError(
             f"One image as a tensor has shape (3, H, W) or (1, H, W), not {shape}{hint}."
         )
     _check_size(shape[2], shape[1], max_pixels)
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        raise InputError("An image as a tensor must be dense and hold values; call .to_dense().")
     if tensor.is_floating_point():
         tensor = tensor.float()  # NumPy has no bfloat16
     return _from_array(tensor.detach().permute(1, 2, 0).cpu().numpy(), max_pixels, settings)
@@ -215,7 +220,8 @@ def _from_array(
     shape = array.shape
     channels = {2: 1, 3: shape[-1] if shape else 0}.get(array.ndim, 0)
     if channels not in (1, 3, 4) and (settings.bands is None or not channels):
-        hint = "; image.transpose(1, 2, 0) brings channels last" if array.ndim == 3 else ""
+        first = array.ndim == 3 and shape[0] in (1, 3, 4)
+        hint = "; image.transpose(1, 2, 0) brings channels last" if first else ""
         raise InputError(
             f"One image as an array has shape (H, W), (H, W, 3) or (H, W, 4), not {shape}{hint}."
         )

@@ -71,7 +71,7 @@ def _checked_range(given: object) -> str | tuple[float, float]:
     percent = [isinstance(part, str) and part.endswith("%") for part in parts]
     try:
         low, high = (float(each.rstrip("%") if isinstance(each, str) else each) for each in parts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise _bad_range(given) from None
     if not (is_number(low) and is_number(high) and low < high) or percent[0] != percent[1]:
         raise _bad_range(given)

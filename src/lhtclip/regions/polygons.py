@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, is_number
 from lhtclip.regions.components import Components, components_of
 from lhtclip.regions.contours import Contours, trace
 from lhtclip.regions.runs import Labels
@@ -70,8 +70,8 @@ def polygons_of(
     Raises:
         InputError: Another connectivity, or a tolerance below 0.
     """
-    if not 0 <= tolerance < np.inf:
-        raise InputError(f"The tolerance must be 0 or more pixels, got {tolerance}.")
+    if not (is_number(tolerance) and tolerance >= 0):
+        raise InputError(f"The tolerance must be 0 or more pixels, got {tolerance!r}.")
     if components is None:
         components = components_of(labels, connectivity=connectivity)
     contours = trace(labels, connectivity=connectivity)

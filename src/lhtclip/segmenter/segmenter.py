@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TypeGuard, TypeVar, cast, overload
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from lhtclip.checkpoints.device import dtype_name
 from lhtclip.config import SegmenterConfig
 from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.encoded_image import EncodedImage
@@ -48,8 +50,8 @@ class Segmenter(SegmenterParts):
         windows: WindowSettings | None = None,
         decoding: DecodeSettings | None = None,
         engine: str = "torch",
-        device: str = "auto",
-        dtype: str = "auto",
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
         max_pixels: int = MAX_PIXELS,
         text_cache: bool | str | Path = True,
         reading: ReadingSettings = PLAIN,
@@ -69,8 +71,8 @@ class Segmenter(SegmenterParts):
             decoding: How logits become labels.
             engine: What runs the image tower: "torch", "compile" or "onnx", which works in
                 float32 on the CPU and keeps an exported graph in the cache.
-            device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-            dtype: "auto", "float32", "bfloat16" or "float16".
+            device: "auto", "cpu", "cuda", "cuda:N", "mps" or a device of torch.
+            dtype: "auto", "float32", "bfloat16", "float16" or the same of torch.
             max_pixels: Larger images are refused.
             text_cache: Keep text embeddings on disk; a path says where.
             reading: How values of images become levels: a range, bands, what to do with alpha.
@@ -79,18 +81,18 @@ class Segmenter(SegmenterParts):
             LhtClipError: Something cannot be used; the message says what to do.
         """
         config = SegmenterConfig(
-            model=str(model),
+            model=str(model) if isinstance(model, Path) else model,
             method=method,
             lht=lht,
             preset=Preset.load(Path(preset)) if isinstance(preset, str | Path) else preset,
-            templates=templates if isinstance(templates, str) else tuple(templates),
-            windows=windows or WindowSettings(),
-            decoding=decoding or DecodeSettings(),
+            templates=cast("str | tuple[str, ...]", templates),  # a list becomes a tuple
+            windows=WindowSettings() if windows is None else windows,
+            decoding=DecodeSettings() if decoding is None else decoding,
             engine=engine,
-            device=device,
-            dtype=dtype,
+            device=str(device) if isinstance(device, torch.device) else device,
+            dtype=dtype_name(dtype) if isinstance(dtype, torch.dtype) else dtype,
             max_pixels=max_pixels,
-            text_cache=text_cache if isinstance(text_cache, bool) else str(text_cache),
+            text_cache=str(text_cache) if isinstance(text_cache, Path) else text_cache,
             reading=reading,
         )
         return cls.from_config(config)
@@ -142,6 +144,8 @@ class Segmenter(SegmenterParts):
             InputError: An image or the classes cannot be used.
         """
         threshold = self.decoding.threshold if threshold is None else threshold
+        if isinstance(threshold, np.number):
+            threshold = float(threshold)
         vocabulary = Vocabulary.of(classes, background=background, threshold=threshold)
         if isinstance(image, EncodedImage):
             return label(self, image, vocabulary, threshold)

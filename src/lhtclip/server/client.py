@@ -65,7 +65,12 @@ class Client:
             url: Where the server listens.
             token: The server's token, if it has one.
             timeout: Seconds to wait for an answer.
+
+        Raises:
+            InputError: The address is not one of HTTP.
         """
+        if not url.startswith(("http://", "https://")):
+            raise InputError(f"A server's address starts with http:// or https://, not {url!r}.")
         self._url, self._token, self._timeout = url.rstrip("/"), token, timeout
 
     def __enter__(self) -> Client:

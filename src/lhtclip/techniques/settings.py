@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from lhtclip.errors import check_kind
 from lhtclip.techniques import TECHNIQUES
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.she import SheSettings
@@ -23,6 +24,16 @@ class LhtSettings:
     ssr: SsrSettings | None = None
     atr: AtrSettings | None = None
     she: SheSettings | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse settings of another technique.
+
+        Raises:
+            InputError: One is.
+        """
+        check_kind("ssr", self.ssr, SsrSettings, type(None))
+        check_kind("atr", self.atr, AtrSettings, type(None))
+        check_kind("she", self.she, SheSettings, type(None))
 
     def __str__(self) -> str:
         """Name the techniques that are on, as tables do."""

@@ -1,0 +1,102 @@
+"""Settings of any type: taken, or refused in one line that names them."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lhtclip import (
+    DecodeSettings,
+    OutputOptions,
+    ReadingSettings,
+    Segmenter,
+    SegmenterConfig,
+    WindowSettings,
+    label_files,
+)
+from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.errors import InputError, LhtClipError
+from lhtclip.techniques.atr import AtrSettings
+from lhtclip.techniques.settings import LhtSettings
+from lhtclip.techniques.she import SheSettings
+from lhtclip.techniques.ssr import SsrSettings
+
+KINDS = (
+    *(SheSettings, AtrSettings, SsrSettings, LhtSettings, WindowSettings, DecodeSettings),
+    *(PamrSettings, ReadingSettings, SegmenterConfig, OutputOptions),
+)
+NEEDED = {"heads": ((1, 1),), "layers": (1, 2), "ssr": None, "atr": None, "she": None}
+VALUES = (
+    *(None, "x", "0.5", b"x", 1.5, True, float("nan"), float("inf"), -1, 0, 10**400, object()),
+    *([1], (1, 2), [[1, 2]], {}, np.int64(3), np.float32(0.5), torch.tensor(1)),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_values_of_any_type(kind: Any) -> None:
+    needed = {
+        each.name: NEEDED.get(each.name, 0.3)
+        for each in fields(kind)
+        if each.default is MISSING and each.default_factory is MISSING
+    }
+    refusals: list[str] = []
+    for each in fields(kind):
+        for value in VALUES:
+            try:
+                kind(**(needed | {each.name: value}))
+            except LhtClipError as error:
+                refusals.append(str(error))
+    assert len(refusals) > len(fields(kind))
+    assert not any("\n" in text for text in refusals)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"model": 5}, "model must be str, not 5"),
+        ({"method": None}, "method must be str or Method, not None"),
+        ({"windows": 224}, "windows must be WindowSettings, not 224"),
+        ({"decoding": "x"}, "decoding must be DecodeSettings"),
+        ({"reading": {"alpha": "ignore"}}, "reading must be ReadingSettings"),
+        ({"templates": 5}, "templates must be str or Sequence"),
+        ({"preset": 5}, "preset must be Preset or None"),
+        ({"text_cache": None}, "text_cache must be bool or str, not None"),
+        ({"max_pixels": "x"}, "max_pixels must be at least 1, not 'x'"),
+        ({"device": None}, "device must be str"),
+    ],
+)
+def test_a_segmenter_is_not_loaded_with_them(given: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        Segmenter.from_pretrained(**({"model": "bundled"} | given))
+
+
+def test_torchs_own_names_are_taken() -> None:
+    segmenter = Segmenter.from_pretrained(
+        "bundled", device=torch.device("cpu"), dtype=torch.float32, templates=["a {}."]
+    )
+    assert (segmenter.config.device, segmenter.config.dtype) == ("cpu", "float32")
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"segmenter": "bundled"}, "segmenter must be Segmenter or None"),
+        ({"config": {"model": "bundled"}}, "config must be SegmenterConfig or None"),
+        ({"options": {"mode": "grey"}}, "options must be OutputOptions or None"),
+        ({"images": [np.zeros((8, 8, 3))]}, "named by paths, not ndarray"),
+        ({"images": "y" * 5000}, "is not an image file|Cannot look for images"),
+        ({"out": "x" * 300}, "Cannot write into .*too long"),
+        ({"out": "a\0b"}, "Cannot write into .*null"),
+    ],
+)
+def test_a_folder_is_not_labelled_with_them(
+    given: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=named):
+        label_files(**({"images": ".", "classes": ["cat", "dog"], "out": "out"} | given))
+    assert list(tmp_path.iterdir()) == []
