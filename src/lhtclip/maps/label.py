@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lhtclip.decoding.online_softmax import find_winners
+from lhtclip.batch.prefetch import in_order
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
+from lhtclip.maps.decode import decode_rows
 from lhtclip.maps.geotiff import write_map
-from lhtclip.maps.job import STEPS, Job, translation
-from lhtclip.maps.parts import Parts, Strip, locked
+from lhtclip.maps.job import Job, translation
+from lhtclip.maps.parts import Parts, locked
 from lhtclip.maps.settings import VECTOR_DRIVERS, MapSettings
 from lhtclip.maps.source import Source
 from lhtclip.maps.tables import write_areas
 from lhtclip.maps.windows import WindowRows
-from lhtclip.segmentation import label_dtype
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Classes, Vocabulary
 
-_TILE = 512  # columns decoded at once
+_IN_FLIGHT = 2  # strips that are decoded and written while the next windows are encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,80 +145,38 @@ def _label_strips(
 
     rows = WindowRows(segmenter, job, texts, on_windows=counted)
     inside = _area_of_interest(aoi, job)
-    try:
-        for top, bottom in waiting:
-            logits = rows.get(*job.down.needed(top, bottom))
-            hidden = ~_visible(job, top, bottom)
-            if inside is not None:
-                hidden |= ~inside(top, bottom)
-            parts.write(_decode(logits, job, (top, bottom), vocabulary, segmenter, hidden))
-    finally:
-        rows.close()
+
+    def finish(logits: Tensor, top: int, bottom: int) -> None:
+        hidden = ~_visible(job, top, bottom)
+        if inside is not None:
+            hidden |= ~inside(top, bottom)
+        parts.write(decode_rows(logits, job, (top, bottom), vocabulary, segmenter, hidden))
+
+    with closing(rows), _Thread() as finisher:
+        finished = (
+            finisher.submit(finish, rows.get(*job.down.needed(*bounds)), *bounds)
+            for bounds in waiting
+        )
+        for _ in in_order(finished, most=_IN_FLIGHT):
+            pass
     on_progress(job.windows, job.windows)
     return count
+
+
+class _Thread(ThreadPoolExecutor):
+    """A thread that decodes and writes strips one after the other, beside the encoder."""
+
+    def __init__(self) -> None:
+        super().__init__(1, thread_name_prefix="lhtclip-strips")
+
+    def __exit__(self, *_: object) -> None:
+        """Finish the strip in work and forget those that wait."""
+        self.shutdown(cancel_futures=True)
 
 
 def _windows_before(job: Job, row: int) -> int:
     first = job.down.needed(job.top, job.top + 1)[0]
     return (job.down.needed(row, row + 1)[0] - first) * len(job.columns)
-
-
-def _decode(
-    logits: Tensor,
-    job: Job,
-    rows: tuple[int, int],
-    vocabulary: Vocabulary,
-    segmenter: Segmenter,
-    hidden: NDArray[np.bool_],
-) -> Strip:
-    """Decode rows of the map from the logits of the windows that overlap them."""
-    settings, decoding = job.source.settings, segmenter.decoding
-    count, height = len(vocabulary.names), rows[1] - rows[0]
-    order, down = job.down.shares(*rows)
-    tall = logits.permute(4, 0, 2, 1, 3).flatten(1, 2)[:, order] * decoding.logit_scale
-    tall = torch.einsum("yp,qpcg->qycg", down, tall)  # (Q, rows, window columns, grid columns)
-    owner = torch.tensor(vocabulary.class_of_query, dtype=torch.float32).view(-1, 1, 1)
-    labels = np.zeros((height, job.width), label_dtype(count))
-    scores = np.zeros((height, job.width), np.uint8) if settings.scores else None
-    shares = np.zeros((count, height, job.width), np.uint8) if settings.probabilities else None
-    for part, tile in _tiles(tall, job):
-        if shares is not None:
-            shares[:, :, part] = _steps(_class_probabilities(tile, vocabulary))
-        best = find_winners(tile, owner)
-        probability = best.total.reciprocal()
-        winner = best.winner.nan_to_num(0).masked_fill(probability < decoding.threshold, 0)
-        labels[:, part] = winner.numpy().astype(labels.dtype)
-        if scores is not None:
-            scores[:, part] = _steps(probability)
-    labels[hidden] = np.iinfo(labels.dtype).max
-    for each in (scores, shares):
-        if each is not None:
-            each[..., hidden] = 255
-    return Strip(rows[0] - job.top, labels, scores, shares)
-
-
-def _tiles(tall: Tensor, job: Job) -> Iterator[tuple[slice, Tensor]]:
-    """Upsample the width, a few columns of the map at a time: yield (Q, rows, columns)."""
-    first = job.columns[0]
-    for left in range(job.left, job.left + job.width, _TILE):
-        right = min(left + _TILE, job.left + job.width)
-        begin, behind = job.across.needed(left, right)
-        order, matrix = job.across.shares(left, right)
-        near = tall[:, :, begin - first : behind - first].flatten(2)[..., order]
-        yield slice(left - job.left, right - job.left), near @ matrix.T
-
-
-def _class_probabilities(tile: Tensor, vocabulary: Vocabulary) -> Tensor:
-    """Return the softmax over prompts, of each class the best: (classes, rows, columns)."""
-    chances = tile.softmax(dim=0)
-    whole = torch.zeros(len(vocabulary.names), *tile.shape[1:])
-    for own, chance in zip(vocabulary.class_of_query, chances, strict=True):
-        torch.maximum(whole[own], chance, out=whole[own])
-    return whole
-
-
-def _steps(probability: Tensor) -> NDArray[np.uint8]:
-    return (probability * STEPS).round().to(torch.uint8).numpy()
 
 
 def _visible(job: Job, top: int, bottom: int) -> NDArray[np.bool_]:

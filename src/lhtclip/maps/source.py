@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ class Source:
             self.dataset: Any = rasterio.open(path)
         except rasterio.errors.RasterioError as error:
             raise InputError(f"Cannot open the raster {path}: {error}.") from error
+        self._lock = Lock()  # GDAL's data sets serve one thread at a time
         self._check_grid()
         self.bands = self._bands()
         self.dtype = np.dtype(self.dataset.dtypes[self.bands[0] - 1])
@@ -113,7 +115,7 @@ class Source:
         self, top: int, bottom: int, left: int, right: int
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         window = _window(top, bottom, left, right)
-        raw = self.dataset.read(list(self.bands), window=window)
+        raw = self._values(window)
         seen = self._mask(window)
         if raw.dtype.kind in "fc":
             seen &= np.isfinite(raw).all(axis=0)
@@ -124,18 +126,23 @@ class Source:
             levels = np.repeat(levels, 3, axis=0)
         return levels.astype(np.float32), seen
 
+    def _values(self, window: Any) -> NDArray[Any]:
+        with self._lock:
+            return self.dataset.read(list(self.bands), window=window)
+
     def _mask(self, window: Any) -> NDArray[np.bool_]:
         if self.settings.alpha == "ignore":
             masks = [self.dataset.nodatavals[band - 1] for band in self.bands]
             if all(value is None for value in masks):
                 return np.ones((int(window.height), int(window.width)), dtype=bool)
-            raw = self.dataset.read(list(self.bands), window=window)
+            raw = self._values(window)
             hidden = [
                 np.isnan(band) if value is not None and math.isnan(value) else band == value
                 for band, value in zip(raw, masks, strict=True)
             ]
             return ~np.logical_and.reduce(hidden)
-        return self.dataset.dataset_mask(window=window) > 0
+        with self._lock:
+            return self.dataset.dataset_mask(window=window) > 0
 
     def _check_grid(self) -> None:
         data = self.dataset
