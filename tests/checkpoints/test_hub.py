@@ -340,12 +340,16 @@ def test_failing_client(
 
 # The real client against a small hub on this machine
 
+PARTS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 REPOSITORIES: dict[str, tuple[str, ...]] = {
     "me/modern": (*COMPLETE, "preprocessor_config.json", "pytorch_model.bin", "README.md"),
     "me/early": (*SMALL, "pytorch_model.bin", "tf_model.h5"),
     "me/open_clip": (*OPEN_CLIP, "open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
     "me/open_clip-early": (*OPEN_CLIP, "open_clip_pytorch_model.bin", "preprocessor_config.json"),
     "me/both": (*COMPLETE, *OPEN_CLIP, "open_clip_model.safetensors"),
+    "me/parts": (*SMALL, "model.safetensors.index.json", *PARTS, "pytorch_model.bin"),
+    "me/old-tokenizer": ("config.json", "vocab.json", "merges.txt", "model.safetensors"),
+    "me/hostile": (*SMALL, "model.safetensors.index.json", "..%2f..%2fhome"),
     "me/neither": ("tokenizer.json", "model.safetensors"),
     "me/no-weights": SMALL,
     "me/no-open_clip-weights": (*OPEN_CLIP, "model.safetensors"),
@@ -372,11 +376,16 @@ class Hub(BaseHTTPRequestHandler):
         else:
             self.send_response(200)
             self.send_header("X-Repo-Commit", COMMIT)
+            content = self.path.encode()
+            if file.endswith(".index.json"):
+                parts = PARTS if name == "parts" else ("../../home", "model.safetensors")
+                weights = {f"tensor {number}": part for number, part in enumerate(parts)}
+                content = json.dumps({"weight_map": weights}).encode()
             self.send_header("ETag", f'"{name}-{file}"')
-            self.send_header("Content-Length", str(len(self.path)))
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(self.path.encode())
+                self.wfile.write(content)
             return
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -451,12 +460,16 @@ def test_real_client(tmp_path: Path, server: ThreadingHTTPServer) -> None:
         ("me/open_clip", *OPEN_CLIP, "open_clip_model.safetensors"),
         ("me/open_clip-early", *OPEN_CLIP, "open_clip_pytorch_model.bin"),
         ("me/both", *SMALL, "model.safetensors"),
+        ("me/parts", *SMALL, "model.safetensors.index.json", *PARTS),
+        ("me/old-tokenizer", "config.json", "vocab.json", "merges.txt", "model.safetensors"),
     ):
         assert found[name] == str(snapshots[name])
         assert {path.name for path in snapshots[name].iterdir()} == {*fetched, weights}
         content = (snapshots[name] / weights).read_text()
         assert content == f"/{name}/resolve/main/{weights}"
 
+    assert found["me/hostile"].startswith("CheckpointError: ")
+    assert "should name the parts" in found["me/hostile"]
     missing = "CheckpointNotFoundError: The model {} has no {} on the hub; only models in the "
     for name, files in (
         ("me/neither", "config.json or open_clip_config.json"),
@@ -472,11 +485,15 @@ def test_real_client(tmp_path: Path, server: ThreadingHTTPServer) -> None:
 
     # What is cached needs no network, and what is not is named.
     Hub.requests.clear()
-    names = ["me/modern", "me/early", "me/open_clip", "me/open_clip-early"]
+    names = ["me/modern", "me/early", "me/open_clip", "me/parts", "me/old-tokenizer"]
     again = resolve_elsewhere(tmp_path, names, HF_ENDPOINT=endpoint)
     assert again == {name: str(snapshots[name]) for name in names}
     assert Hub.requests == []
     names = ["me/modern", "ViT-B-16"]
+    (snapshots["me/parts"] / PARTS[1]).unlink()  # as after an interruption
+    resolve_elsewhere(tmp_path, ["me/parts"], HF_ENDPOINT=endpoint)
+    assert Hub.requests[-1].endswith(f"parts/{PARTS[1]}")
+    assert (snapshots["me/parts"] / PARTS[1]).is_file()
     offline = resolve_elsewhere(tmp_path, names, HF_HUB_OFFLINE="1")
     assert offline["me/modern"] == str(snapshots["me/modern"])
     assert f"not in the cache {tmp_path / 'hub'}, and HF_HUB_OFFLINE" in offline["ViT-B-16"]

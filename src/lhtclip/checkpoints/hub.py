@@ -6,20 +6,13 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 from lhtclip.checkpoints.aliases import known_as
-from lhtclip.checkpoints.fetch import cached, fetch, fetch_optional
-from lhtclip.checkpoints.layout import (
-    LAYOUTS,
-    PIXEL_FILE,
-    PROCESSOR_FILE,
-    TOKENIZER_FILE,
-    TRANSFORMERS,
-    Layout,
-    layout_of,
-)
+from lhtclip.checkpoints.download import from_hub
+from lhtclip.checkpoints.fetch import cached, fetch
+from lhtclip.checkpoints.layout import TOKENIZER_FILE, TRANSFORMERS
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError, unknown
 
 BUNDLED = "bundled"
@@ -138,7 +131,7 @@ def resolve(name: str | Path, *, download: bool = True) -> Path:
     name = _known_as(name)
     path = BUNDLED_FOLDER if name == BUNDLED else _path(name)
     if path is None:
-        return _from_hub(str(name), download=download)
+        return from_hub(_hub_id(str(name)), name=str(name), download=download)
     if path.is_dir():
         return path
     if path.is_file() and path.suffix == ARCHIVE_SUFFIX:
@@ -219,31 +212,3 @@ def _hub_id(name: str) -> str:
     if not _HUB_ID.fullmatch(hub_id):
         raise unknown("model", name, [BUNDLED, *SHORT_NAMES])
     return hub_id
-
-
-def _from_hub(name: str, *, download: bool) -> Path:
-    """Download missing files: small ones first, then one kind of weights."""
-    hub_id = _hub_id(name)
-    config = cached(hub_id, *(layout.config_file for layout in LAYOUTS))
-    begun = layout_of(config.parent) if config else None  # complete what was started
-    if config and begun and _is_complete(config.parent, begun):
-        return config.parent
-    fetch_first = partial(fetch, hub_id, name=name, download=download)
-    config = fetch_first(*(layout.config_file for layout in ([begun] if begun else LAYOUTS)))
-    layout = next(layout for layout in LAYOUTS if layout.config_file == config.name)
-    fetch_first(TOKENIZER_FILE)
-    if layout is TRANSFORMERS:  # before the weights, which make a model complete
-        fetch_optional(
-            hub_id, PIXEL_FILE, name=name, download=download, wanted=layout.weight_files[0]
-        )
-        fetch_optional(
-            hub_id, PROCESSOR_FILE, name=name, download=download, wanted=layout.weight_files[0]
-        )
-    fetch_first(*layout.weight_files)
-    return config.parent
-
-
-def _is_complete(folder: Path, layout: Layout) -> bool:
-    return (folder / TOKENIZER_FILE).is_file() and any(
-        (folder / weights).is_file() for weights in layout.weight_files
-    )
