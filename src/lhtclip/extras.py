@@ -9,6 +9,7 @@ from lhtclip.errors import MissingDependencyError
 
 _EXTRA_OF = {  # what to install, by package
     "affine": "maps",
+    "cvat_sdk": "cvat",
     "fastapi": "serve",
     "fiftyone": "fiftyone",
     "fsspec": "ray",

@@ -10,22 +10,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 from xml.etree import ElementTree
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
 from lhtclip.server.problems import Problem
+from lhtclip.server.protocols.label_studio_files import files_of
 from lhtclip.server.requests import service_of, unless_gone
 from lhtclip.server.schemas import SegmentRequest
 from lhtclip.server.service import Service
 
 router = APIRouter(tags=["Label Studio"])
-_FETCH_SECONDS = 20
 
 
 class Setup(BaseModel):
@@ -131,35 +129,13 @@ def _image(service: Service, task: dict[str, Any], control: Control) -> bytes:
 
 
 def _fetch(service: Service, value: str) -> bytes:
-    trusted = service.settings.label_studio
-    if trusted is None:
+    settings = service.settings
+    if settings.label_studio is None:
         raise Problem(
             422,
             "task",
-            "The task's image is on a server. Start lhtclip with --label-studio URL to let it "
+            "The task's image lies on a server. Start lhtclip with --label-studio URL to let it "
             "fetch images from there.",
         )
-    url = urljoin(trusted.rstrip("/") + "/", value)
-    if urlsplit(url)[:2] != urlsplit(trusted)[:2]:
-        raise Problem(422, "task", f"The image is not on {trusted}, so it is not fetched.")
-    token = service.settings.label_studio_token
-    headers = {"Authorization": f"Token {token}"} if token else {}
-    limit = service.settings.max_bytes
-    try:
-        with _opener.open(
-            urllib.request.Request(url, headers=headers), timeout=_FETCH_SECONDS
-        ) as f:
-            data: bytes = f.read(limit + 1)
-    except OSError as error:
-        raise Problem(422, "task", f"Cannot fetch the image from {trusted}: {error}.") from error
-    if len(data) > limit:
-        raise Problem(413, "task", f"The task's image has more than {limit} bytes.")
-    return data
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(_NoRedirects())
+    files = files_of(settings.label_studio, settings.label_studio_token, settings.max_bytes)
+    return files.get(value)
