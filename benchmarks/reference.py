@@ -22,7 +22,7 @@ from lhtclip.clip.layers import Attention
 from lhtclip.clip.model import Clip
 from lhtclip.clip.positions import positions_for_grid
 from lhtclip.clip.text import TextTower
-from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.image.windows import WindowSettings
 from lhtclip.text.templates import fill
 

@@ -10,7 +10,8 @@ import torch
 
 from lhtclip import LhtSettings, Segmenter
 from lhtclip.datasets.scene_files import bundled_scenes
-from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.decoding.decode import decode
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.encoder import DenseEncoder
 from lhtclip.engines.compiled import CompiledEncoder
 from lhtclip.image.windows import plan_windows

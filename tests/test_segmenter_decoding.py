@@ -9,8 +9,8 @@ import pytest
 
 from lhtclip import Segmentation, Segmenter, WindowSettings
 from lhtclip.datasets.scene_files import bundled_scenes
-from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.settings import DecodeSettings
 
 SCENE = bundled_scenes()[0]
 WINDOWS = WindowSettings(short_side=64, window=48, stride=32)

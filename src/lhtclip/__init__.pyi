@@ -6,8 +6,8 @@ from .batch.summary import RunSummary as RunSummary
 from .checkpoints.checkpoint import Checkpoint as Checkpoint
 from .checkpoints.checkpoint import load_checkpoint as load_checkpoint
 from .config import SegmenterConfig as SegmenterConfig
-from .decoding.decode import DecodeSettings as DecodeSettings
 from .decoding.pamr import PamrSettings as PamrSettings
+from .decoding.settings import DecodeSettings as DecodeSettings
 from .encoded_image import EncodedImage as EncodedImage
 from .encoder import DenseEncoder as DenseEncoder
 from .errors import CheckpointError as CheckpointError

@@ -11,7 +11,7 @@ import torch
 
 from lhtclip.checkpoints.device import choose_device, choose_dtype, dtype_name
 from lhtclip.checkpoints.hub import canonical_name
-from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.engines import ENGINES, check_engine
 from lhtclip.errors import InputError, check_kind, is_whole, unknown
 from lhtclip.files.records import from_json, to_json

@@ -23,7 +23,8 @@ from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.hub import BUNDLED_FOLDER
 from lhtclip.clip.model import Clip
 from lhtclip.datasets.scene_files import bundled_scenes
-from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.decoding.decode import decode
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.encoder import DenseEncoder
 from lhtclip.image.windows import WindowSettings, plan_windows
 from lhtclip.segmenter import Segmenter

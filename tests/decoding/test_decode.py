@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lhtclip.decoding.decode import TILES, DecodeSettings, TileSize, decode
+from lhtclip.decoding.decode import TILES, TileSize, decode
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.image.windows import WindowPlan, plan_windows
 
 PLAIN = DecodeSettings()

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from lhtclip.decoding import decode as module
-from lhtclip.decoding.decode import DecodeSettings, TileSize, decode
+from lhtclip.decoding.decode import TileSize, decode
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.image.windows import plan_windows
 from tests.waiting import META, Transfers
 

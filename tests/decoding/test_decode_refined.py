@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lhtclip.decoding import decode as module
-from lhtclip.decoding.decode import TILES, DecodeSettings, TileSize, decode
+from lhtclip.decoding.decode import TILES, TileSize, decode
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.errors import InputError
 from lhtclip.image.windows import WindowPlan, plan_windows
 from tests.held import Held

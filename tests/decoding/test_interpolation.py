@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.decoding.decode import decode
 from lhtclip.decoding.interpolation import axis_matrix, bilinear_matrix, plan_axis
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.image.windows import plan_windows
 from tests.held import Held
 

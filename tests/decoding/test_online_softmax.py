@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.decoding.decode import decode
 from lhtclip.decoding.online_softmax import RunningWinner, find_winners
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.image.windows import plan_windows
 
 CLASSES = (0, 0, 1, 3, 3, 4, 7)

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.image.windows import WindowSettings
 from lhtclip.text.vocabulary import Vocabulary
 from tests.literal.pamr import refine

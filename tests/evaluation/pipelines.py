@@ -17,7 +17,7 @@ from torch import Tensor
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.clip.config import PixelConfig
 from lhtclip.clip.model import Clip
-from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.encoder import DenseEncoder
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.image.pixels import to_pixels

@@ -16,8 +16,8 @@ from PIL.ExifTags import Base as ExifTag
 
 from lhtclip.datasets import open_dataset
 from lhtclip.datasets.scene_files import Scene, bundled_scenes
-from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.evaluation.published_protocols import PROTOCOLS
 from lhtclip.evaluation.runner import evaluate
 from lhtclip.image.windows import WindowSettings

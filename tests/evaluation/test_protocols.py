@@ -10,8 +10,8 @@ import pytest
 
 from lhtclip.datasets import open_dataset
 from lhtclip.datasets.samples import own_vocabulary
-from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.published_protocols import (

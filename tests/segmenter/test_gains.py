@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from lhtclip import Segmenter, SegmenterConfig, WindowSettings
 from lhtclip.datasets.scene_files import bundled_scenes
-from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.errors import InputError
 from lhtclip.image.pixels import read_image, to_pixels
 from lhtclip.segmenter.prior import image_feature, with_prior

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.decoding.decode import decode
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.errors import InputError
 from lhtclip.image.pixels import to_pixels
 from lhtclip.image.windows import WindowSettings

@@ -10,8 +10,8 @@ from typing import Any
 from lhtclip.checkpoints.hub import BUNDLED, canonical_name
 from lhtclip.cli.console import say
 from lhtclip.config import SegmenterConfig
-from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.image.settings import ReadingSettings
 from lhtclip.image.windows import WindowSettings

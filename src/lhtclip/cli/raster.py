@@ -88,7 +88,7 @@ def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -
     targets = _targets(sources, Path(given["out"]))
 
     from lhtclip.cli.load import config_of  # imports torch, which is slow
-    from lhtclip.decoding.decode import DecodeSettings
+    from lhtclip.decoding.settings import DecodeSettings
     from lhtclip.image.windows import WindowSettings
     from lhtclip.maps.label import label_raster
     from lhtclip.maps.plan import describe

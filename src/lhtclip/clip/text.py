@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lhtclip.clip.config import TextConfig
-from lhtclip.clip.towers import PromptTower, fresh_blocks, fresh_embedding
+from lhtclip.clip.towers import PromptTower
 
 # Early published configs have 2 in place of the end token's id. Then, as in the original code, the
 # end token is the one with the largest id.
@@ -19,14 +19,9 @@ class TextTower(PromptTower):
     causal = True
 
     def __init__(self, config: TextConfig, projection_dim: int) -> None:
-        super().__init__()
-        width = config.hidden_size
+        super().__init__(config)
         self.config = config
-        self.token_embedding = fresh_embedding(config.vocab_size, width)
-        self.positions = nn.Parameter(torch.zeros(config.max_position_embeddings, width))
-        self.blocks = fresh_blocks(config)
-        self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.projection = nn.Linear(width, projection_dim, bias=False)
+        self.projection = nn.Linear(config.hidden_size, projection_dim, bias=False)
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """Return CLIP's text features, (batch, projection_dim), not normalised.

@@ -109,9 +109,15 @@ class PromptTower(nn.Module, ABC):
     """
 
     causal: ClassVar[bool]
-    token_embedding: nn.Embedding
-    positions: nn.Parameter
-    blocks: Sequence[Block]
+
+    def __init__(self, config: PromptConfig) -> None:
+        """Make everything but the read-out; weights are zeros or random."""
+        super().__init__()
+        width = config.hidden_size
+        self.token_embedding = fresh_embedding(config.vocab_size, width)
+        self.positions = nn.Parameter(torch.zeros(config.max_position_embeddings, width))
+        self.blocks = fresh_blocks(config)
+        self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
 
     def embed(self, token_ids: Tensor) -> Tensor:
         """Return the residual stream that enters the first block: (batch, tokens, width)."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.decoding.decode import decode
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.image.windows import WindowPlan
 
 

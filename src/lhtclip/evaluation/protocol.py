@@ -9,7 +9,7 @@ from typing import Any
 from lhtclip.config import SegmenterConfig
 from lhtclip.datasets.dataset import Dataset
 from lhtclip.datasets.samples import own_vocabulary
-from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.errors import InputError
 from lhtclip.files.json_files import plain_json
 from lhtclip.image.windows import WindowSettings

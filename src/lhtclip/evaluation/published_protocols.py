@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from lhtclip.datasets import DATASETS
-from lhtclip.decoding.decode import DecodeSettings
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.errors import unknown
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.image.windows import WindowSettings

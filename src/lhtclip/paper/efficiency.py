@@ -21,7 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from lhtclip.clip.towers import ImageTextModel
-from lhtclip.decoding.decode import DecodeSettings, decode
+from lhtclip.decoding.decode import decode
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.encoder import DenseEncoder
 from lhtclip.image.pixels import resized_shape, to_pixels
 from lhtclip.image.windows import WindowSettings, plan_windows

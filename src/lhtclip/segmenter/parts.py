@@ -14,7 +14,7 @@ import torch
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.device import dtype_name
 from lhtclip.config import SegmenterConfig
-from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import run_by
 from lhtclip.errors import InputError, unknown

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lhtclip.checkpoints.device import dtype_name
 from lhtclip.config import SegmenterConfig
-from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError
 from lhtclip.image.opening import MAX_PIXELS

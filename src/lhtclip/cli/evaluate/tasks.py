@@ -9,7 +9,7 @@ from typing import Any
 from lhtclip.cli.load import config_of, refined_by
 from lhtclip.config import SegmenterConfig
 from lhtclip.datasets import Dataset, open_dataset
-from lhtclip.decoding.decode import DecodeSettings
+from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.errors import InputError
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.published_protocols import protocol_for, publication_of

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from lhtclip.clip.siglip.config import SiglipTextConfig
-from lhtclip.clip.towers import PromptTower, fresh_blocks, fresh_embedding
+from lhtclip.clip.towers import PromptTower
 
 
 class SiglipTextTower(PromptTower):
@@ -15,14 +14,9 @@ class SiglipTextTower(PromptTower):
     causal = False
 
     def __init__(self, config: SiglipTextConfig, projection_dim: int) -> None:
-        super().__init__()
-        width = config.hidden_size
+        super().__init__(config)
         self.config = config
-        self.token_embedding = fresh_embedding(config.vocab_size, width)
-        self.positions = nn.Parameter(torch.zeros(config.max_position_embeddings, width))
-        self.blocks = fresh_blocks(config)
-        self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.head = nn.Linear(width, projection_dim)
+        self.head = nn.Linear(config.hidden_size, projection_dim)
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """Return SigLIP's text features, (batch, projection_dim), not normalised.
