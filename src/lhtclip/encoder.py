@@ -106,7 +106,7 @@ class DenseEncoder:
         grid, prefix = vision.grid(pixels), vision.class_tokens
         contributions: list[Contributions] = []
         streams: dict[int, Tensor] = {}
-        x = vision.embed(pixels)  # X^0
+        x = vision.embed(pixels, positions=self.method.position_rule)  # X^0
         for layer, block in enumerate(vision.blocks[:-1], start=1):
             if layer - 1 in self.reads:
                 streams[layer - 1] = x

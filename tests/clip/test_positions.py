@@ -105,3 +105,17 @@ def test_patch_tokens_are_a_strided_convolution(size: tuple[int, int]) -> None:
     assert tower(pixels).shape == (2, 4)
     layout = pixels.to(memory_format=torch.channels_last)
     torch.testing.assert_close(tower.patch_tokens(layout), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("grid", [(21, 28), (14, 15), (7, 28), (5, 9), (1, 1)])
+@pytest.mark.parametrize("rule", ["antialiased", "bilinear"])
+def test_rules_of_gem_and_clip_surgery_are_torchs(rule: str, grid: tuple[int, int]) -> None:
+    trained = table(14)
+    image = trained[1:].T.unflatten(1, (14, 14))[None]
+    mode, antialias = ("bicubic", True) if rule == "antialiased" else ("bilinear", False)
+    expected = F.interpolate(image, size=grid, mode=mode, antialias=antialias)[0].flatten(1).T
+    found = positions_for_grid(trained, grid, rule=rule)
+    torch.testing.assert_close(found[0], trained[0], rtol=0, atol=0)
+    torch.testing.assert_close(found[1:], expected, rtol=0, atol=1e-5)
+    assert (found - positions_for_grid(trained, grid)).abs().max() > 1e-3
+    assert positions_for_grid(trained, (14, 14), rule=rule) is trained

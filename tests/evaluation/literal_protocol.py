@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.image.windows import WindowSettings
 from lhtclip.text.vocabulary import Vocabulary
+from tests.literal import tlp
 from tests.literal.pamr import refine
 
 Picture = NDArray[np.uint8]  # blue, green, red
@@ -66,6 +67,12 @@ def segment(
         image = enlarged(pixels, picture.shape[:2])[0].numpy()
         how = decoding.pamr
         logits = torch.from_numpy(refine(logits.numpy(), image, how.iterations, how.dilations))
+    if decoding.tlp is not None:
+        image = enlarged(pixels, picture.shape[:2])[0].double().numpy()
+        grid, steps = decoding.tlp.grid, decoding.tlp.iterations
+        coarse = tlp.pooled(logits.double().numpy(), grid), tlp.pooled(image, grid)
+        solved = tlp.propagate(coarse[0], texts.double().numpy(), coarse[1], iterations=steps)
+        logits = enlarged(torch.from_numpy(solved)[None], picture.shape[:2])[0]
     return decided(class_scores(logits, vocabulary, decoding), decoding)
 
 

@@ -12,6 +12,7 @@ from lhtclip.datasets import open_dataset
 from lhtclip.datasets.samples import own_vocabulary
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.settings import DecodeSettings
+from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.published_protocols import (
@@ -22,6 +23,7 @@ from lhtclip.evaluation.published_protocols import (
 )
 from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import METHODS
+from lhtclip.methods.pearl import PearlSettings
 from lhtclip.methods.resclip import RcsSettings
 from lhtclip.methods.resclip_feedback import FeedbackSettings, SfrSettings
 from lhtclip.text.templates import TEMPLATE_SETS
@@ -48,6 +50,7 @@ def test_there_is_a_record_for_each_data_set_and_publication() -> None:
         "naclip-pamr",
         "resclip",
         "scclip",
+        "pearl",
         "lht",
     )
     assert set(PROTOCOLS) == {(name, each) for name in DATASETS for each in PUBLICATIONS}
@@ -69,10 +72,23 @@ def test_only_naclip_has_a_row_with_pamr() -> None:
         assert refined.windows == plain.windows
 
 
+def test_pearl_propagates_and_has_its_alphas() -> None:
+    for (dataset, publication), protocol in PROTOCOLS.items():
+        if publication != "pearl":
+            assert protocol.decoding.tlp is None
+            continue
+        assert protocol.decoding.tlp == TlpSettings(224 if dataset == "cityscapes" else 80)
+        alpha = 0.3 if dataset in ("cityscapes", "ade20k") else 0.08
+        assert protocol.method_named("pearl").settings == PearlSettings(alpha)
+        plain = PROTOCOLS[dataset, "naclip"]
+        assert replace(protocol.decoding, tlp=None) == plain.decoding
+        assert protocol.windows == plain.windows
+
+
 def test_only_resclip_has_settings_of_its_methods() -> None:
     for (_, publication), protocol in PROTOCOLS.items():
         if publication != "resclip":
-            assert protocol.methods == {}
+            assert set(protocol.methods) <= {"pearl"}
             continue
         assert list(protocol.methods) == ["resclip", "resclip-sfr"]
         rcs, sfr = resclip_settings(protocol)
@@ -136,6 +152,7 @@ def test_lht_is_evaluated_as_sclip() -> None:
         ("naclip", "naclip", "lht"),
         ("scclip", "scclip", "lht"),
         ("gem", "sclip", "lht"),
+        ("pearl", "pearl", "lht"),
         ("resclip", "resclip", "resclip"),
         ("resclip-sfr", "resclip", "resclip"),
     ],
@@ -192,7 +209,8 @@ def test_other_data_sets_get_the_defaults(publication: str) -> None:
     assert protocol.windows == WindowSettings(pixels, 2048, window, stride, resize="opencv")
     scale = 50.0 if publication == "clearclip" else 40.0
     pamr = PamrSettings() if publication == "naclip-pamr" else None
-    assert protocol.decoding == DecodeSettings(scale, pamr=pamr)
+    tlp = TlpSettings() if publication == "pearl" else None
+    assert protocol.decoding == DecodeSettings(scale, pamr=pamr, tlp=tlp)
     assert (protocol.dataset, protocol.class_list, protocol.background) == ("scenes", None, False)
     assert ("resclip-sfr" in protocol.methods) == (publication == "resclip")
     assert "Not published for scenes" in protocol.notes[-1]
@@ -214,7 +232,7 @@ def test_a_record_is_described_whole() -> None:
     described = {
         key: json.loads(json.dumps(protocol.describe())) for key, protocol in PROTOCOLS.items()
     }
-    assert len({json.dumps(each, sort_keys=True) for each in described.values()}) == 56
+    assert len({json.dumps(each, sort_keys=True) for each in described.values()}) == 64
     content = described["voc21", "resclip"]
     assert content["windows"] == {
         "short_side": 336,
@@ -269,6 +287,8 @@ def cell_of(protocol: Protocol) -> str:
         parts.append(f"a {decoding.area_threshold:g}")
     if decoding.pamr:
         parts.append("PAMR")
+    if decoding.tlp:
+        parts.append("TLP" if decoding.tlp.grid == 80 else f"TLP {decoding.tlp.grid}")
     return ", ".join(parts)
 
 

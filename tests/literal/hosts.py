@@ -205,6 +205,50 @@ def scclip(inside: Inside, sharpness: float = 3.0) -> Array:
     return np.concatenate([stream[:prefix], total])
 
 
+# PEARL
+
+
+def pearl(inside: Inside, alpha: float = 0.08, steps: int = 5) -> Array:
+    """As released: means weighted by the lengths of the patches' queries, M without weights."""
+    x, last = inside.normed(inside.depth), inside.attention(inside.depth)
+    outputs: list[Array] = []
+    for head in range(inside.heads):
+        queries, keys, values = last.project(x, head)
+        lengths = [
+            0.0 if i < inside.prefix else float(np.linalg.norm(q)) for i, q in enumerate(queries)
+        ]
+        total = sum(lengths) + 1e-6
+        query_mean, key_mean = (
+            sum(length / total * each for length, each in zip(lengths, of, strict=True))
+            for of in (queries, keys)
+        )
+        products = np.zeros((last.width, last.width))
+        for query, key in zip(queries, keys, strict=True):
+            products += np.outer(key - key_mean, query - query_mean)
+        rotation = rotation_of(products, steps)
+        rows: list[Array] = []
+        for query, own in zip(queries, keys, strict=True):
+            scores = [
+                float(query @ (key @ rotation)) + alpha * float((own - key_mean) @ (key - key_mean))
+                for key in keys
+            ]
+            rows.append(taken(softmax(np.array(scores) / math.sqrt(last.width)), values))
+        outputs.append(np.stack(rows))
+    return last.merge(outputs)
+
+
+def rotation_of(matrix: Array, steps: int) -> Array:
+    if steps == 0:
+        left, _, right = np.linalg.svd(matrix)
+        return left @ right
+    identity = np.eye(len(matrix))
+    norm = np.sqrt(((matrix.T @ matrix) ** 2).sum())
+    y, z = matrix.T @ matrix / norm + 1e-6 * identity, identity
+    for _ in range(steps):
+        y, z = y @ (3 * identity - z @ y) / 2, (3 * identity - z @ y) / 2 @ z
+    return matrix @ z / math.sqrt(norm)
+
+
 HOSTS: dict[str, Callable[[Inside], Array]] = {
     "resclip": resclip,
     "resclip-sclip": lambda inside: resclip(inside, "sclip"),
@@ -212,4 +256,5 @@ HOSTS: dict[str, Callable[[Inside], Array]] = {
     "clip-surgery": lambda inside: second_stream(inside, surgery_update),
     "gem": lambda inside: second_stream(inside, gem_update),
     "scclip": scclip,
+    "pearl": pearl,
 }

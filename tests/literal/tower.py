@@ -19,7 +19,10 @@ from tests.literal.techniques import enhance, judge, replace
 LastBlock = str | Callable[[Inside], Array]  # a method's name, or what its attention adds
 
 
-def embed(image: Array, model: Clip, grid: Grid) -> Array:
+POSITIONS = {"gem": "antialiased", "clip-surgery": "bilinear"}  # all others: "bicubic"
+
+
+def embed(image: Array, model: Clip, grid: Grid, rule: str = "bicubic") -> Array:
     """X^0 of one image (3, height, width)."""
     tensors, side = model.vision.state_dict(), model.config.vision.patch_size
     weight = array(tensors["patch_embedding.weight"])
@@ -28,7 +31,7 @@ def embed(image: Array, model: Clip, grid: Grid) -> Array:
         for x in range(grid[1]):
             patch = image[:, y * side : (y + 1) * side, x * side : (x + 1) * side]
             tokens.append(weight @ patch.reshape(-1))
-    positions = array(positions_for_grid(tensors["positions"], grid))
+    positions = array(positions_for_grid(tensors["positions"], grid, rule=rule))
     x = layer_norm(np.stack(tokens) + positions, tensors, "pre_norm")
     return x[1 - model.vision.class_tokens :]
 
@@ -63,7 +66,8 @@ def encode_one(
     config, tensors = model.config.vision, model.vision.state_dict()
     grid = (image.shape[1] // config.patch_size, image.shape[2] // config.patch_size)
     last, prefix = config.num_hidden_layers, model.vision.class_tokens
-    x = embed(image, model, grid)
+    rule = POSITIONS.get(method, "bicubic") if isinstance(method, str) else "bicubic"
+    x = embed(image, model, grid, rule)
     streams = [x]
     written: dict[tuple[int, int], Array] = {}  # X_{l,h} of the patches
     atr = lht.atr or AtrSettings()

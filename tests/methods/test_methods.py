@@ -14,6 +14,7 @@ from lhtclip.errors import UnknownNameError
 from lhtclip.methods import METHODS, Method, method_named
 from lhtclip.methods.method import no_streams
 from lhtclip.methods.naclip import NaclipSettings
+from lhtclip.methods.pearl import PearlSettings
 from lhtclip.methods.resclip import RcsSettings, resclip
 from lhtclip.methods.scclip import ScclipSettings
 from lhtclip.methods.second_stream import SecondStreamSettings
@@ -117,6 +118,8 @@ def test_resclip_keeps_what_its_base_keeps(base: Literal["naclip", "sclip", "cle
         ("resclip", RcsSettings(layers=(1,))),
         ("scclip", ScclipSettings(beta=0.9)),
         ("gem", SecondStreamSettings(blocks=2)),
+        ("pearl", PearlSettings(alpha=1.0)),
+        ("pearl", PearlSettings(steps=1)),
         ("clip-surgery", SecondStreamSettings(blocks=2)),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 
 from lhtclip.clip.layers import Attention
+from lhtclip.errors import UnknownNameError
 from lhtclip.methods import METHODS, gem
+from lhtclip.methods.second_stream import SecondStreamSettings
 from tests import literal
 from tests.methods import towers
 
@@ -114,3 +117,19 @@ def test_temperature_of_gem_is_each_image_s_own() -> None:
     given, plain = gem.self_self(attention, longer), gem.self_self(attention, x)
     torch.testing.assert_close(given[0], plain[0])
     assert (given[1] - plain[1]).abs().max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("method", "rule"), [("gem", "antialiased"), ("clip-surgery", "bilinear"), ("sclip", "bicubic")]
+)
+def test_each_has_its_own_rule_for_positions(method: str, rule: str) -> None:
+    assert METHODS[method].position_rule == rule
+    if method != "sclip":
+        assert METHODS[method].recorded_settings()["positions"] == rule
+        common = replace(METHODS[method], settings=SecondStreamSettings())
+        assert common.position_rule == "bicubic"
+
+
+def test_an_unknown_rule_for_positions_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match=r"'bicubik'\. Did you mean 'bicubic'"):
+        SecondStreamSettings(positions="bicubik")

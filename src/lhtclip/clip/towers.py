@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lhtclip.clip.config import ModelConfig, PromptConfig, VisionConfig
 from lhtclip.clip.layers import Block
+from lhtclip.clip.positions import BICUBIC
 
 
 class ImageTower(nn.Module, ABC):
@@ -73,11 +74,13 @@ class ImageTower(nn.Module, ABC):
         return digest.hexdigest()
 
     @abstractmethod
-    def embed(self, pixels: Tensor) -> Tensor:
+    def embed(self, pixels: Tensor, *, positions: str = BICUBIC) -> Tensor:
         """Return the residual stream that enters the first block.
 
         Args:
             pixels: Normalised, (batch, 3, height, width), at least one patch in each direction.
+            positions: How positions are resized for grids other than the trained one, a name in
+                `lhtclip.clip.positions.RULES`.
 
         Returns:
             (batch, class tokens + rows * columns, width), the class token first.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lhtclip.clip.config import VisionConfig
-from lhtclip.clip.positions import positions_for_grid
+from lhtclip.clip.positions import BICUBIC, positions_for_grid
 from lhtclip.clip.towers import ImageTower, fresh_blocks
 
 
@@ -27,17 +27,19 @@ class VisionTower(ImageTower):
         self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.projection = nn.Linear(width, projection_dim, bias=False)
 
-    def embed(self, pixels: Tensor) -> Tensor:
+    def embed(self, pixels: Tensor, *, positions: str = BICUBIC) -> Tensor:
         """Return the residual stream that enters the first block.
 
         Args:
             pixels: Normalised, (batch, 3, height, width), at least one patch in each direction.
+            positions: How positions are resized for grids other than the trained one.
 
         Returns:
             (batch, 1 + rows * columns, width), the class token first.
         """
         return self.with_class_token(
-            self.patch_tokens(pixels), positions_for_grid(self.positions, self.grid(pixels))
+            self.patch_tokens(pixels),
+            positions_for_grid(self.positions, self.grid(pixels), rule=positions),
         )
 
     def with_class_token(self, patch_tokens: Tensor, positions: Tensor) -> Tensor:

@@ -13,11 +13,13 @@ from typing import TypeAlias
 from lhtclip.datasets import DATASETS
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.settings import DecodeSettings
+from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.errors import unknown
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import Method
 from lhtclip.methods.naclip import NaclipSettings
+from lhtclip.methods.pearl import PEARL, PearlSettings
 from lhtclip.methods.resclip import RcsSettings, resclip
 from lhtclip.methods.resclip_feedback import SfrSettings, resclip_with_feedback
 from lhtclip.text.vocabulary import SHIPPED_CLASS_LISTS
@@ -89,6 +91,8 @@ _RESCLIP: Mapping[str, tuple[float, float, float, float, float]] = {
     _ANY:            (2, 0.4, 0.11, 1.8, 0.7),
 }
 # fmt: on
+_PEARL_ALPHAS = {"cityscapes": 0.3, "ade20k": 0.3}  # others 0.08
+_TLP_GRIDS = {"cityscapes": 224}  # others 80
 
 
 def _no_variants(*_: object) -> Mapping[str, Method]:
@@ -104,6 +108,11 @@ def _resclip(dataset: str, decoding: DecodeSettings) -> Mapping[str, Method]:
     return {"resclip": resclip(rcs), "resclip-sfr": resclip_with_feedback(rcs, sfr)}
 
 
+def _pearl(dataset: str, _: DecodeSettings) -> Mapping[str, Method]:
+    settings = PearlSettings(alpha=_PEARL_ALPHAS.get(dataset, 0.08))
+    return {"pearl": replace(PEARL, settings=settings)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Publication:
     """The common settings of a publication's protocols; other fields are as in `Protocol`.
@@ -115,6 +124,7 @@ class _Publication:
             data set and its decoding.
         used_by_lht: Whether LHT-CLIP's paper evaluates this method by these settings, not its own.
         pamr: Refines the logits in every record; None does not.
+        tlp: Whether text-aware propagation refines them.
         wording: Class lists with this suffix replace the common ones.
     """
 
@@ -126,6 +136,7 @@ class _Publication:
     variants: Callable[[str, DecodeSettings], Mapping[str, Method]] = _no_variants
     used_by_lht: bool = False
     pamr: PamrSettings | None = None
+    tlp: bool = False
     wording: str = ""
     source: str
     notes: tuple[str, ...] = ()
@@ -194,6 +205,17 @@ _PUBLICATIONS: Mapping[str, _Publication] = {
         source="SC-CLIP, arXiv 2411.15869, its code at 0417ba9",
         notes=("The code fails on windows that are not square; these records have none.",),
     ),
+    "pearl": _Publication(
+        rows=_NACLIP,
+        method="pearl",
+        variants=_pearl,
+        tlp=True,
+        source="PEARL, arXiv 2603.21528, its code at c26062b",
+        notes=(
+            "With text-aware propagation, as in the paper's main table; `--refine none` leaves it "
+            "out.",
+        ),
+    ),
     "lht": _Publication(
         rows=_SCLIP,
         method="sclip",
@@ -213,7 +235,10 @@ def _record(publication: str, dataset: str) -> Protocol:
     shared = _PUBLICATIONS[publication]
     short_side, window, stride, scale, threshold, area_threshold = shared.rows[dataset]
     wording = f"{dataset}.{shared.wording}"
-    decoding = DecodeSettings(float(scale), float(threshold), float(area_threshold), shared.pamr)
+    tlp = TlpSettings(_TLP_GRIDS.get(dataset, 80)) if shared.tlp else None
+    decoding = DecodeSettings(
+        float(scale), float(threshold), float(area_threshold), shared.pamr, tlp
+    )
     return Protocol(
         dataset=dataset,
         publication=publication,

@@ -10,6 +10,7 @@ from lhtclip.methods.gem import GEM
 from lhtclip.methods.maskclip import MASKCLIP
 from lhtclip.methods.method import LastBlock, Method
 from lhtclip.methods.naclip import NACLIP
+from lhtclip.methods.pearl import PEARL
 from lhtclip.methods.resclip import RESCLIP
 from lhtclip.methods.resclip_feedback import RESCLIP_SFR
 from lhtclip.methods.scclip import SCCLIP
@@ -28,6 +29,7 @@ METHODS: dict[str, Method] = {
     "scclip": SCCLIP,
     "gem": GEM,
     "clip-surgery": CLIP_SURGERY,
+    "pearl": PEARL,
 }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lhtclip.methods.method import LastAttention, LastBlock, Method
-from lhtclip.methods.second_stream import NOTE, SecondStreamSettings, collect, reads
+from lhtclip.methods.second_stream import NOTE, SecondStreamSettings, collect, positions, reads
 
 
 def update(last: LastBlock, settings: SecondStreamSettings) -> Tensor:
@@ -31,7 +31,8 @@ CLIP_SURGERY = Method(
     residual=False,  # the second stream has its own
     mlp=False,
     source="CLIP Surgery, arXiv 2304.05653",
-    settings=SecondStreamSettings(),
+    settings=SecondStreamSettings(positions="bilinear"),
     reads=reads,
+    positions=positions,
     note=NOTE,
 )

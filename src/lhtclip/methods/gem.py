@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lhtclip.methods.method import LastAttention, LastBlock, Method
-from lhtclip.methods.second_stream import NOTE, SecondStreamSettings, collect, reads
+from lhtclip.methods.second_stream import NOTE, SecondStreamSettings, collect, positions, reads
 
 
 def update(last: LastBlock, settings: SecondStreamSettings) -> Tensor:
@@ -40,7 +40,8 @@ GEM = Method(
     residual=False,  # the second stream has its own
     mlp=False,
     source="GEM, arXiv 2312.00878",
-    settings=SecondStreamSettings(),
+    settings=SecondStreamSettings(positions="antialiased"),
     reads=reads,
+    positions=positions,
     note=NOTE,
 )

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from lhtclip.clip.positions import BICUBIC
 from lhtclip.files.json_files import plain_json
 
 
@@ -132,6 +133,9 @@ class Method:
             method needs, in a tower of so many layers (1-based; 0 is the input of the first block).
             Raises InputError if the method does not fit such a tower.
         note: Where LHT-CLIP's techniques reach this method differently from others.
+        positions: For a method that resizes the position table by a rule of its own,
+            `positions(settings)`: a name in `lhtclip.clip.positions.RULES`. None for the common
+            rule, bicubic.
         exportable: Whether it can become an ONNX graph.
         second_pass: For a method that looks at an image twice, `second_pass(label, settings)`: the
             method of the second pass, from the labels of the first. A `Segmenter` runs it, because
@@ -146,6 +150,7 @@ class Method:
     settings: object = None
     reads: Callable[..., Collection[int]] = no_streams
     note: str = ""
+    positions: Callable[[Any], str] | None = None
     exportable: bool = True
     second_pass: Callable[[LabelPatches, Any], Method] | None = None
 
@@ -164,6 +169,11 @@ class Method:
             InputError: The method does not fit a tower of this depth.
         """
         return self.reads(depth) if self.settings is None else self.reads(depth, self.settings)
+
+    @property
+    def position_rule(self) -> str:
+        """How positions are resized for grids other than the trained one."""
+        return BICUBIC if self.positions is None else self.positions(self.settings)
 
     def recorded_settings(self) -> dict[str, Any]:
         """Return the settings by name, in JSON types, as they go into every fingerprint.

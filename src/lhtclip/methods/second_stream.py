@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lhtclip.errors import InputError
+from lhtclip.clip.positions import BICUBIC, RULES
+from lhtclip.errors import InputError, unknown
 from lhtclip.methods.method import LastAttention, LastBlock
 
 NOTE = "ATR and SHE also act on its second stream, before the last block; SSR on CLIP's own alone."
@@ -25,9 +26,13 @@ class SecondStreamSettings:
     Attributes:
         blocks: How many blocks, counted from the last, the second stream collects from. Both
             papers take 6, of 12 layers and of 24. A tower of fewer blocks gives all that it has.
+        positions: How positions are resized for grids other than the trained one, a name in
+            `lhtclip.clip.positions.RULES`. The codes of the two methods differ in it, and from
+            "bicubic", which all other methods use; features move by up to 10 %.
     """
 
     blocks: int = 6
+    positions: str = BICUBIC
 
     def __post_init__(self) -> None:
         """Refuse a number of blocks below 1."""
@@ -35,6 +40,8 @@ class SecondStreamSettings:
             raise InputError(
                 f"The blocks of a second stream are a whole number from 1 on, not {self.blocks!r}."
             )
+        if self.positions not in RULES:
+            raise unknown("way to resize positions", self.positions, RULES)
 
     def start(self, depth: int) -> int:
         """Return the layer whose output the stream begins with, in a tower of `depth` layers."""
@@ -44,6 +51,11 @@ class SecondStreamSettings:
 def reads(depth: int, settings: SecondStreamSettings) -> Collection[int]:
     """Return the layers whose streams are needed."""
     return range(settings.start(depth), depth - 1)
+
+
+def positions(settings: SecondStreamSettings) -> str:
+    """Return how positions are resized."""
+    return settings.positions
 
 
 def collect(

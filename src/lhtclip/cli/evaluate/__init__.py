@@ -41,7 +41,8 @@ _OF_THE_RUN = (
 @click.option(
     "--protocol",
     metavar="PUBLICATION",
-    help="sclip, clearclip, naclip, naclip-pamr, resclip, scclip or lht.  [default: see above]",
+    help="sclip, clearclip, naclip, naclip-pamr, resclip, scclip, pearl or lht.  "
+    "[default: see above]",
 )
 @click.option("--templates", metavar="NAME|TEXT", help=f"As for `segment`.{_AS_PUBLISHED}")
 @click.option(

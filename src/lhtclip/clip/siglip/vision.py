@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lhtclip.clip.config import VisionConfig
 from lhtclip.clip.layers import Attention, Mlp
-from lhtclip.clip.positions import positions_for_grid
+from lhtclip.clip.positions import BICUBIC, positions_for_grid
 from lhtclip.clip.towers import ImageTower, fresh_blocks
 
 
@@ -30,7 +30,7 @@ class SiglipVisionTower(ImageTower):
         self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.head = PoolingHead(config)
 
-    def embed(self, pixels: Tensor) -> Tensor:
+    def embed(self, pixels: Tensor, *, positions: str = BICUBIC) -> Tensor:
         """Return the residual stream that enters the first block.
 
         Grids other than the trained one get positions by `positions_for_grid`, as for CLIP;
@@ -38,14 +38,15 @@ class SiglipVisionTower(ImageTower):
 
         Args:
             pixels: Normalised, (batch, 3, height, width), at least one patch in each direction.
+            positions: How positions are resized for grids other than the trained one.
 
         Returns:
             (batch, rows * columns, width).
         """
-        positions = positions_for_grid(
-            self.positions, self.grid(pixels), class_tokens=self.class_tokens
+        table = positions_for_grid(
+            self.positions, self.grid(pixels), class_tokens=self.class_tokens, rule=positions
         )
-        return self.patch_tokens(pixels) + positions
+        return self.patch_tokens(pixels) + table
 
     def project(self, tokens: Tensor) -> Tensor:
         """Final norm and the head's value path: (..., tokens, width) -> (..., tokens, width).
