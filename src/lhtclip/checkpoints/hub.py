@@ -190,9 +190,18 @@ def _path(name: str | Path) -> Path | None:
 def _published_as(path: Path) -> str | None:
     if path.suffix != ARCHIVE_SUFFIX or not path.is_file():
         return None
+    return OPENAI_ARCHIVES.get(sha256_of(path))
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file of weights, once for as long as it does not change.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
     try:
         state = path.stat()
-        return OPENAI_ARCHIVES.get(_sha256(path, state.st_size, state.st_mtime_ns))
+        return _sha256(path, state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
 

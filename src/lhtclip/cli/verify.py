@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import urllib.request
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
 from lhtclip.cli.console import print_table, say
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, LhtClipError
 
 PHOTO = "http://images.cocodataset.org/val2017/000000039769.jpg"
 _SECONDS, _MOST = 20, 5_000_000
@@ -19,29 +20,47 @@ _SECONDS, _MOST = 20, 5_000_000
 @click.command()
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @click.option("--image", metavar="FILE", help="COCO val2017 000000039769.jpg.  [default: fetch it]")
+@click.option("--root", metavar="DIR", help="Also evaluate the data sets that are in this folder.")
+@click.option("--out", metavar="DIR", default="verify", help="Counts of these evaluations.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def command(
-    context: click.Context, models: tuple[str, ...], image: str | None, as_json: bool
+    context: click.Context,
+    *,
+    models: tuple[str, ...],
+    image: str | None,
+    root: str | None,
+    out: str,
+    as_json: bool,
 ) -> None:
     """Compare models with known answers.
 
     Asks each model questions whose answers others published, and prints expected and measured
-    values with their source. Where no answer is known it checks that features are finite and that
-    a photo is most similar to its own name. Exits with 1 if an answer is missed.
+    values with their source: files, tokens, features, a photo, and with --root whole data sets.
+    Where no answer is known it checks that features are finite and that a photo is most similar to
+    its own name. Exits with 1 if an answer is missed or a model cannot be loaded.
     """
     from lhtclip.checkpoints.checkpoint import load_checkpoint  # brings torch
     from lhtclip.image.pixels import read_image
     from lhtclip.verify.answers import answers_for
-    from lhtclip.verify.run import verify
+    from lhtclip.verify.run import Material, verify
 
     def photo() -> Any:
         return read_image(image if image else _fetch())
 
+    material = Material(photo, Path(root) if root else None, Path(out))
     documents: list[dict[str, Any]] = []
+    failed = False
     for name in models:
-        checkpoint = load_checkpoint(name)
-        verdicts = list(verify(checkpoint, photo=photo))
+        try:
+            checkpoint = load_checkpoint(name)
+        except LhtClipError as error:
+            if len(models) == 1:
+                raise
+            say(str(error))
+            failed = True
+            continue
+        verdicts = list(verify(checkpoint, material))
         if not answers_for(checkpoint.name):
             say(f"{checkpoint.name}: no public answer known; only general checks.")
         documents += [
@@ -54,7 +73,7 @@ def command(
             ("model", "question", "expected", "measured", "within", "result", "source"),
             [_row(each) for each in documents],
         )
-    context.exit(1 if any(each["passed"] is False for each in documents) else 0)
+    context.exit(1 if failed or any(each["passed"] is False for each in documents) else 0)
 
 
 def _row(document: dict[str, Any]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any
 
 _FILE = "data/known_answers.json"
+_ORDER = ("", "photo", "data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,18 @@ class KnownAnswer:
     source: str
 
     @property
-    def needs_image(self) -> bool:
-        """Whether the question is about a public image."""
-        return self.measure.startswith("photo_")
+    def needs(self) -> str:
+        """What the question is about besides the model: "photo", "data", or nothing, ""."""
+        kind = self.measure.partition("_")[0]
+        return kind if kind in _ORDER else ""
 
 
 def answers_for(name: str) -> tuple[KnownAnswer, ...]:
-    """Return the known answers of a checkpoint; those that need no image come first.
+    """Return the known answers of a checkpoint; those on a photo come late, on data sets last.
 
     Args:
         name: Its name as returned by `lhtclip.checkpoints.hub.canonical_name`.
     """
     text = resources.files("lhtclip").joinpath(_FILE).read_text(encoding="utf-8")
     found = [KnownAnswer(**each) for each in json.loads(text).get(name, [])]
-    return tuple(sorted(found, key=lambda answer: answer.needs_image))
+    return tuple(sorted(found, key=lambda answer: _ORDER.index(answer.needs)))

@@ -21,6 +21,7 @@ from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.errors import InputError
 from lhtclip.image.pixels import read_image
+from lhtclip.verify.files import changed_files
 
 Photo = NDArray[np.uint8] | None
 Measure = Callable[..., Any]
@@ -65,11 +66,24 @@ def text_score(checkpoint: Checkpoint, photo: Photo, *, texts: list[str]) -> Any
     return float(100 * first @ second)
 
 
-def photo_logits(checkpoint: Checkpoint, photo: Photo, *, texts: list[str]) -> Any:
-    """Return the logits of a photo for texts."""
-    image = _unit(checkpoint.model.vision(_pixels(checkpoint, photo)))
+def tokens(checkpoint: Checkpoint, photo: Photo, *, text: str) -> Any:
+    """Return the tokens of a text up to its end, which is the last token of CLIP's vocabulary."""
+    ids: list[int] = checkpoint.tokenizer([text])[0].tolist()
+    return ids[: ids.index(max(ids)) + 1]
+
+
+def photo_logits(
+    checkpoint: Checkpoint, photo: Photo, *, texts: list[str], squashed: bool = False
+) -> Any:
+    """Return the logits of a photo for texts; squashed, it becomes a square without a crop."""
+    image = _unit(checkpoint.model.vision(_pixels(checkpoint, photo, squashed=squashed)))
     logits = _scale(checkpoint) * image[0] @ _texts(checkpoint, texts).T
     return (logits + _bias(checkpoint)).tolist()
+
+
+def photo_shares(checkpoint: Checkpoint, photo: Photo, *, texts: list[str]) -> Any:
+    """Return the softmax of a photo's logits."""
+    return torch.tensor(photo_logits(checkpoint, photo, texts=texts)).softmax(dim=0).tolist()
 
 
 def photo_preferred(checkpoint: Checkpoint, photo: Photo, *, texts: list[str]) -> Any:
@@ -81,6 +95,11 @@ def scene_preferred(checkpoint: Checkpoint, photo: Photo, *, scene: str, texts: 
     """Return the index of the text most similar to a bundled scene."""
     found = next(each for each in bundled_scenes() if each.name == scene)
     return photo_preferred(checkpoint, read_image(found.image), texts=texts)
+
+
+def changed_weights(checkpoint: Checkpoint, photo: Photo) -> Any:
+    """Return how many weight files differ from what their publisher named."""
+    return len(changed_files(checkpoint.directory))
 
 
 def shapes_and_finiteness(checkpoint: Checkpoint, photo: Photo) -> Any:
@@ -98,9 +117,12 @@ MEASURES: dict[str, Measure] = {
     "seeded_score": seeded_score,
     "seeded_images": seeded_images,
     "text_score": text_score,
+    "tokens": tokens,
     "photo_logits": photo_logits,
+    "photo_shares": photo_shares,
     "photo_preferred": photo_preferred,
     "scene_preferred": scene_preferred,
+    "changed_weights": changed_weights,
     "shapes_and_finiteness": shapes_and_finiteness,
 }
 
@@ -138,13 +160,14 @@ def _noise(checkpoint: Checkpoint, seed: int) -> Tensor:
     return _normalised(checkpoint, levels.float() / 255)[None]
 
 
-def _pixels(checkpoint: Checkpoint, photo: Photo) -> Tensor:
-    """Resize the shorter side (bicubic), crop the centre, normalise."""
+def _pixels(checkpoint: Checkpoint, photo: Photo, *, squashed: bool = False) -> Tensor:
+    """Resize the shorter side (bicubic) and crop the centre, or resize both sides; normalise."""
     if photo is None:
         raise InputError("This answer needs the photo. Pass --image FILE.")
     side, picture = _side(checkpoint), Image.fromarray(photo)
     scale = side / min(picture.size)
     size = (max(side, int(picture.width * scale)), max(side, int(picture.height * scale)))
+    size = (side, side) if squashed else size
     picture = picture.resize(size, Image.Resampling.BICUBIC)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     levels = torch.from_numpy(np.array(picture.crop((left, top, left + side, top + side))))

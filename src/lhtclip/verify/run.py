@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,41 @@ from numpy.typing import NDArray
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.errors import InputError, OutputError
 from lhtclip.verify.answers import KnownAnswer, answers_for
+from lhtclip.verify.data_sets import mean_iou
+from lhtclip.verify.files import named_files
 from lhtclip.verify.measures import MEASURES
 
-_GENERAL = (
-    KnownAnswer(
-        "features of images and texts have the same length and are finite",
-        "shapes_and_finiteness",
-        {},
-        [0, 1],
-        0.0,
-        "holds for every checkpoint",
-    ),
+_FILES = KnownAnswer(
+    "weight files that differ from what their publisher named",
+    "changed_weights",
+    {},
+    0,
+    0.0,
+    "SHA-256 by the hub, as the file's name in its cache, or by openai/CLIP clip/clip.py",
+)
+_TOKENS = tuple(
+    KnownAnswer(f"tokens of {text!r}", "tokens", {"text": text}, ids, 0.0, source)
+    for text, ids, source in (
+        (
+            "Hello World!",
+            [49406, 3306, 1002, 256, 49407],
+            "openai/CLIP notebooks/Interacting_with_CLIP.ipynb",
+        ),
+        (
+            "a photo of a cat",
+            [49406, 320, 1125, 539, 320, 2368, 49407],
+            "elixir-nx/bumblebee test/bumblebee/multimodal/clip_test.exs (de2a2c9)",
+        ),
+    )
+)
+_CLIP_VOCABULARY = 49408  # tokens of OpenAI's tokenizer, which all CLIPs but SigLIP use
+_FINITE = KnownAnswer(
+    "features of images and texts have one length and are finite",
+    "shapes_and_finiteness",
+    {},
+    [0, 1],
+    0.0,
+    "holds for every checkpoint",
 )
 _PREFERENCE = KnownAnswer(
     "a photo of two cats is most similar to its own name",
@@ -65,36 +90,71 @@ class Verdict:
         return None if self.reason else self.difference <= self.answer.tolerance
 
 
-def questions(name: str) -> tuple[KnownAnswer, ...]:
-    """Return all questions to a checkpoint: general ones, published ones, and on the photo."""
-    known = answers_for(name)
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What questions are about besides the model.
+
+    Attributes:
+        photo: Returns RGB levels (height, width, 3) of the public photo; called once, and only if
+            a question needs it. Raises InputError or OutputError if the photo is not available.
+        root: Folder of the data sets; None leaves out the questions on them.
+        out: Folder of the counts of evaluations.
+    """
+
+    photo: Callable[[], NDArray[np.uint8]]
+    root: Path | None = None
+    out: Path = Path("verify")
+
+
+def questions(checkpoint: Checkpoint, *, data: bool = False) -> tuple[KnownAnswer, ...]:
+    """Return all questions to a checkpoint, from its files to the photo and whole data sets.
+
+    Args:
+        checkpoint: The model.
+        data: Include the questions on data sets.
+    """
+    known = answers_for(checkpoint.name)
+    files = (_FILES,) if named_files(checkpoint.directory) else ()
+    vocabulary = checkpoint.model.config.text.vocab_size
+    tokens = _TOKENS if vocabulary == _CLIP_VOCABULARY else ()
     seen = any(each.measure.endswith(("_preferred", "photo_logits")) for each in known)
     photo = () if seen else (_PREFERENCE,)
-    return (*_GENERAL, *known, *photo)
+    last = tuple(each for each in known if each.needs == "data")
+    before = tuple(each for each in known if each not in last)
+    return (*files, *tokens, _FINITE, *before, *photo, *(last if data else ()))
 
 
-def verify(checkpoint: Checkpoint, *, photo: Callable[[], NDArray[np.uint8]]) -> Iterator[Verdict]:
+def verify(checkpoint: Checkpoint, material: Material) -> Iterator[Verdict]:
     """Compare a checkpoint's answers with the known ones, one by one.
 
     Args:
         checkpoint: In float32 on the CPU.
-        photo: Returns RGB levels (height, width, 3) of the public photo; called once, and only if
-            a question needs it. Raises InputError or OutputError if the photo is not available.
+        material: The photo, and data sets if there are any.
     """
     levels: NDArray[np.uint8] | None = None
     reason = ""
-    for answer in questions(checkpoint.name):
-        if answer.needs_image and levels is None and not reason:
+    for answer in questions(checkpoint, data=material.root is not None):
+        if answer.needs == "photo" and levels is None and not reason:
             try:
-                levels = photo()
+                levels = material.photo()
             except (InputError, OutputError) as error:
                 reason = str(error)
-        if answer.needs_image and levels is None:
+        if answer.needs == "photo" and levels is None:
             yield Verdict(answer, None, float("inf"), reason)
-            continue
-        with torch.inference_mode():
-            measured = MEASURES[answer.measure](checkpoint, levels, **answer.given)
-        yield Verdict(answer, measured, difference(measured, answer.expected))
+        elif answer.needs == "data":
+            yield _on_data(checkpoint, answer, material)
+        else:
+            with torch.inference_mode():
+                measured = MEASURES[answer.measure](checkpoint, levels, **answer.given)
+            yield Verdict(answer, measured, difference(measured, answer.expected))
+
+
+def _on_data(checkpoint: Checkpoint, answer: KnownAnswer, material: Material) -> Verdict:
+    try:
+        measured = mean_iou(checkpoint, material.root or Path(), material.out, **answer.given)
+    except InputError as error:
+        return Verdict(answer, None, float("inf"), str(error))
+    return Verdict(answer, measured, difference(measured, answer.expected))
 
 
 def difference(measured: Any, expected: Any) -> float:
