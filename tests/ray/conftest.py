@@ -29,6 +29,8 @@ def node_settings(cpus: int) -> dict[str, Any]:
         "num_cpus": cpus,
         "object_store_memory": 150 << 20,
         "include_dashboard": False,
+        "include_log_monitor": False,
+        "no_monitor": True,
         "metrics_export_port": _free_port(),
     }
 

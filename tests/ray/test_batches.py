@@ -70,7 +70,7 @@ def test_workers_leave_a_cpu_free(
     ],
 )
 def test_clusters_that_are_too_small(resources: dict[str, float], wanted: WorkerSettings) -> None:
-    with pytest.raises(InputError, match=f"has {resources['CPU']:g} CPUs .*--workers"):
+    with pytest.raises(InputError, match=f"has {resources['CPU']:g} CPUs .*--ray-workers"):
         plan_workers(resources, wanted)
     with pytest.raises(InputError, match="at least 1"):
         WorkerSettings(cpus=0)

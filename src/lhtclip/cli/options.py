@@ -131,20 +131,20 @@ RAY: Options = (
         help="Run on a Ray cluster: of this address, or that of this machine, started if needed.",
     ),
     click.option(
-        "--workers",
+        "--ray-workers",
         metavar="N",
         type=click.IntRange(min=1),
         help="With --ray: models that run at once.  [default: as many as there is room for]",
     ),
     click.option(
-        "--worker-cpus",
+        "--ray-cpus",
         metavar="N",
         type=click.IntRange(min=1),
         default=1,
         help="With --ray: CPU threads of each worker.",
     ),
     click.option(
-        "--worker-gpus",
+        "--ray-gpus",
         metavar="G",
         type=float,
         help="With --ray: GPUs of each worker, such as 0.5.  [default: 1 if there are any]",

@@ -112,7 +112,7 @@ def plan_workers(resources: Mapping[str, float], wanted: WorkerSettings) -> Work
         raise InputError(
             f"The cluster has {cpus:g} CPUs and {all_gpus:g} GPUs, but {count} workers with "
             f"{wanted.cpus} CPUs and {gpus:g} GPUs each, and one CPU for reading and writing, need "
-            f"{needed}. Use fewer workers (--workers), fewer CPUs each (--worker-cpus), or a "
+            f"{needed}. Use fewer workers (--ray-workers), fewer CPUs each (--ray-cpus), or a "
             "larger cluster."
         )
     return Workers(count, wanted.cpus, gpus)

@@ -12,7 +12,8 @@ from lhtclip.ray.stages import LabelImages, read_images, row_of, write_results
 from lhtclip.ray.units import Unit
 from lhtclip.text.vocabulary import Vocabulary
 
-_UNITS_PER_BLOCK = 8
+_MOST_BLOCKS = 16_384  # tasks of a stage; fewer, larger ones would repeat more after a fault
+_BLOCK = 32 << 20  # bytes; what one task hands on at a time
 _READING_CPUS = 0.99  # stages that ask for the same would be fused into one
 
 
@@ -33,8 +34,10 @@ def outcomes_of(
     data = ray.data
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
-    blocks = max(1, min(len(units), 4 * workers.count, len(units) // _UNITS_PER_BLOCK))
-    rows = data.from_items([row_of(unit) for unit in units], override_num_blocks=blocks)
+    context.target_max_block_size = _BLOCK
+    rows = data.from_items(
+        [row_of(unit) for unit in units], override_num_blocks=min(len(units), _MOST_BLOCKS)
+    )
     loaded = rows.flat_map(
         read_images, fn_kwargs={"results": results, "config": config}, num_cpus=_READING_CPUS
     )

@@ -15,6 +15,7 @@ from lhtclip.cli.options import (
     JSON,
     MACHINE,
     QUIET,
+    RAY,
     SHARD,
     gain_options,
     switch,
@@ -107,7 +108,7 @@ _OF_THE_RUN = (
 )
 @click.option("--out", metavar="DIR", default="evaluation", help="Output folder.")
 @click.option("--overwrite", is_flag=True, help="Start over, and replace the results in --out.")
-@with_options((SHARD,), MACHINE, ENGINE, (JSON, QUIET))
+@with_options((SHARD,), RAY, MACHINE, ENGINE, (JSON, QUIET))
 def command(**given: Any) -> None:
     """Label whole data sets and compare the labels with the ground truth.
 
@@ -125,15 +126,23 @@ def command(**given: Any) -> None:
     from lhtclip.cli.evaluate.run import RunOptions, evaluate_all  # imports torch, which is slow
     from lhtclip.cli.evaluate.tasks import plan_tasks
 
+    if given["ray"] is not None:
+        from lhtclip.cli.evaluate.on_ray import evaluate_on_ray
+
+        evaluate_on_ray(plan_tasks(given), given)
+        return
     run = RunOptions(out, shard=shard, **{name: given[name] for name in _OF_THE_RUN})
     evaluate_all(plan_tasks(given), run)
 
 
 def _shard(given: dict[str, Any]) -> Shard | None:
-    if given["shard"] and (given["overwrite"] or given["gallery"]):
+    part = "--ray" if given["ray"] is not None else "--shard"
+    if part == "--ray" and given["shard"]:
+        raise InputError("--shard does not go with --ray, which makes shards of its own.")
+    if (given["shard"] or part == "--ray") and (given["overwrite"] or given["gallery"]):
         name = "--overwrite" if given["overwrite"] else "--gallery"
         raise InputError(
-            f"{name} does not go with --shard. Choose another folder (--out), or run the command "
-            "without --shard after `lhtclip merge`."
+            f"{name} does not go with {part}. Choose another folder (--out), or run the command "
+            f"without {part} afterwards."
         )
     return Shard.parse(given["shard"]) if given["shard"] else None

@@ -114,7 +114,7 @@ def command(
     )
     sinks, folder = open_sinks(formats, vocabulary, output_options(given)), Path(out)
     part = Shard.parse(shard) if shard else None
-    workers = {name: given.pop(name) for name in ("workers", "worker_cpus", "worker_gpus")}
+    workers = {name: given.pop(name) for name in ("ray_workers", "ray_cpus", "ray_gpus")}
     if ray is not None:
         _check_ray(overwrite=overwrite, shard=shard)
         from lhtclip.cli.segment.on_ray import segment_on_ray  # imports torch, which is slow

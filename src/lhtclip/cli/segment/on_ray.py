@@ -50,7 +50,7 @@ def segment_on_ray(
             "Parquet dataset into a bucket."
         )
     found, config = find_units(images, Path(out), sinks), config_of(given)
-    wanted = WorkerSettings(workers["workers"], workers["worker_cpus"], workers["worker_gpus"])
+    wanted = WorkerSettings(workers["ray_workers"], workers["ray_cpus"], workers["ray_gpus"])
     if not quiet:
         warn_if_bundled(config.model)
         if 0 < found.total < _FEW:
