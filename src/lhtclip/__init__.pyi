@@ -1,5 +1,6 @@
 # The public names and where they live: read by editors and type checkers, and by `__init__.py`.
 
+from .batch.chunks import Shard as Shard
 from .batch.label_files import label_files as label_files
 from .batch.summary import LabelledImage as LabelledImage
 from .batch.summary import RunSummary as RunSummary
@@ -8,6 +9,7 @@ from .checkpoints.checkpoint import load_checkpoint as load_checkpoint
 from .config import SegmenterConfig as SegmenterConfig
 from .decoding.pamr import PamrSettings as PamrSettings
 from .decoding.settings import DecodeSettings as DecodeSettings
+from .decoding.tlp import TlpSettings as TlpSettings
 from .encoded_image import EncodedImage as EncodedImage
 from .encoder import DenseEncoder as DenseEncoder
 from .errors import CheckpointError as CheckpointError
@@ -32,6 +34,7 @@ from .techniques.presets import Preset as Preset
 from .techniques.settings import LhtSettings as LhtSettings
 from .techniques.she import SheSettings as SheSettings
 from .techniques.ssr import SsrSettings as SsrSettings
+from .text.embeddings import TextEncoder as TextEncoder
 from .text.vocabulary import Vocabulary as Vocabulary
 
 __version__: str
