@@ -29,22 +29,3 @@ def patch_labels(labels: Tensor, patch: int, *, purity: float = 0.75) -> Tensor:
     most_common = pixels.mode(dim=-1).values
     share = (pixels == most_common[..., None]).float().mean(dim=-1)
     return torch.where(share >= purity, most_common, UNLABELLED)
-
-
-def roc_auc(scores: Tensor, positive: Tensor) -> float:
-    """Return the probability that a positive scores above a negative; ties count half.
-
-    Args:
-        scores: (n,) real numbers.
-        positive: bool (n,), some True and some False; otherwise the result is NaN.
-    """
-    values, places = scores.sort()
-    _, group, counts = values.unique_consecutive(return_inverse=True, return_counts=True)
-    last = counts.cumsum(0).double()
-    ranks = (last - (counts - 1) / 2)[group]  # 1-based, tied scores share the mean of their ranks
-    truth = positive[places]
-    positives, negatives = int(truth.sum()), int((~truth).sum())
-    if not positives or not negatives:
-        return float("nan")
-    above = ranks[truth].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
