@@ -77,5 +77,15 @@ def test_imports_run_downwards() -> None:
     assert wrong == []
 
 
+def test_tests_do_not_import_each_other() -> None:
+    wrong = [
+        f"{path.name}: {line}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.match(r"from tests[\w.]*\.test_\w+ import", line)
+    ]
+    assert wrong == []
+
+
 def test_no_module_imports_itself_in_a_circle() -> None:
     TopologicalSorter(imports()).prepare()  # raises CycleError, which shows the circle

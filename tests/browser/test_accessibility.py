@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.actions import answered, ask
 from tests.browser.conftest import npm_package
-from tests.browser.test_page import answered, ask
 
 _AXE = "() => axe.run(document, { resultTypes: ['violations'] }).then((found) => found.violations)"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from typing import Any
@@ -13,33 +12,11 @@ from PIL import Image
 
 from lhtclip import Segmenter
 from lhtclip.datasets.scene_files import bundled_scenes
+from tests.browser.actions import answered, ask, download, drop
 
 SCENE = bundled_scenes()[1]
 CLASSES = ["|".join(names) for names in SCENE.classes]
 WORDS = ", ".join(CLASSES)
-
-_DROP = """([name, data]) => {
-  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-  const transfer = new DataTransfer();
-  transfer.items.add(new File([bytes], name, { type: "image/png" }));
-  const stage = document.getElementById("stage");
-  stage.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
-}"""
-
-
-def answered(page: Any) -> None:
-    """Wait until the labels of the latest question are on the screen."""
-    page.wait_for_selector("body[data-answered]:not([data-answered=''])", timeout=120_000)
-
-
-def ask(page: Any, words: str) -> None:
-    page.evaluate("() => { document.body.dataset.answered = ''; }")
-    page.fill("#words", words + ",")
-    answered(page)
-
-
-def drop(page: Any, name: str, data: bytes) -> None:
-    page.evaluate(_DROP, [name, base64.b64encode(data).decode()])
 
 
 @pytest.fixture
@@ -49,12 +26,6 @@ def loaded(page: Any) -> Any:
     page.wait_for_selector("#left:not([hidden])", timeout=30_000)
     ask(page, WORDS)
     return page
-
-
-def download(page: Any, what: str) -> bytes:
-    with page.expect_download() as waiting:
-        page.click(f"[data-download={what}]")
-    return waiting.value.path().read_bytes()
 
 
 def test_what_is_shown_and_downloaded_is_what_the_library_says(loaded: Any) -> None:

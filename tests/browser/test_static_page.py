@@ -18,8 +18,8 @@ from PIL import Image
 from lhtclip import Segmenter
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.static_page import export_page
+from tests.browser.actions import answered, ask, download, drop
 from tests.browser.conftest import npm_package
-from tests.browser.test_page import answered, ask, download, drop
 
 _LABELS = """async ([data, type, question]) => {
   const { server } = await import("./page/api.js");

@@ -16,7 +16,7 @@ from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.decoding.tlp import TlpSettings, propagate
 from lhtclip.errors import InputError
 from lhtclip.image.windows import plan_windows
-from tests.decoding.test_pooling import full_size
+from tests.decoding.full_size import full_size
 from tests.literal import tlp as literal
 
 QUERIES = 5

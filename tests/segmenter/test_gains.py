@@ -16,7 +16,7 @@ from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.errors import InputError
 from lhtclip.image.pixels import read_image, to_pixels
 from lhtclip.segmenter.prior import image_feature, with_prior
-from tests.decoding.test_pooling import full_size
+from tests.decoding.full_size import full_size
 
 SCENE = bundled_scenes()[0]
 IMAGE = read_image(SCENE.image)

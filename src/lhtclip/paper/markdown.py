@@ -42,19 +42,14 @@ def table_on_data(
     return _page(name, header, lines, [*notes, *_missing_rows(rows)])
 
 
-def table_on_scenes(
-    name: str, rows: Sequence[Measured], found: Sequence[str], missing: Mapping[str, str]
-) -> str:
+def table_on_scenes(name: str, rows: Sequence[Measured], column: str) -> str:
     """Write a table measured on rendered scenes: levels cannot be compared, gains can.
 
     Args:
         name: Name of the table.
         rows: The measured rows.
-        found: The one set of scenes.
-        missing: Empty.
+        column: The set of scenes.
     """
-    del missing
-    (column,) = found
     measured = {each.row.title: each.results[column] for each in rows}
     lines: list[Sequence[str]] = []
     for each in rows:

@@ -71,8 +71,10 @@ def reproduce(
             continue
         sets, missing = _datasets(name, root, scenes, limit=limit)
         measured = _measure(name, bench, sets, quiet=quiet)
-        show = table_on_data if root else table_on_scenes
-        text = show(name, measured, tuple(sets), missing)
+        if root:
+            text = table_on_data(name, measured, tuple(sets), missing)
+        else:
+            text = table_on_scenes(name, measured, *sets)
         rows = {each.row.title: _results(each) for each in measured}
         pictures = {key: len(dataset.samples) for key, dataset in sets.items()}
         content = {"rows": rows, "images": pictures, "missing": missing}
