@@ -13,7 +13,7 @@ from pathlib import Path
 from lhtclip.files import write_atomically
 
 PAGE = Path(__file__).with_name("reports") / "results.md"
-TABLES = ("table1", "atr", "ssr", "she", "combination", "efficiency")
+TABLES = ("table1", "atr", "ssr", "she", "combination", "stack", "efficiency")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ _TITLES = {
     "ssr": "SSR: layers before the last block, and α",
     "she": "SHE on top of ATR: heads, and β",
     "combination": "Combinations of techniques",
+    "stack": "LHT-CLIP with further gains that need no training",
 }
 
 

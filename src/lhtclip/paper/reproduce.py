@@ -13,6 +13,7 @@ from lhtclip.evaluation.measure import measure
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.published_protocols import protocol_for, publication_of
 from lhtclip.evaluation.runner import Running
+from lhtclip.paper.gains import with_gains
 from lhtclip.paper.tables import PRESET, Row, SheChange, SsrChange
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset
@@ -94,7 +95,7 @@ class Bench:
     """What the rows of a table share.
 
     Attributes:
-            checkpoint: The model.
+        checkpoint: The model.
         texts: Embeds the class names.
         preset: The model's settings of the techniques.
         folder: Keeps the counts of each row, so that a stopped run resumes and a row that occurs
@@ -143,7 +144,8 @@ class Bench:
 
 def protocol_of(row: Row, dataset: str) -> Protocol:
     """Return the settings of a row: those of LHT-CLIP's tables, in rows without LHT too."""
-    return protocol_for(dataset, publication_of(row.method, lht=True))
+    protocol = protocol_for(dataset, publication_of(row.method, lht=True))
+    return with_gains(protocol, row.gains)
 
 
 def reference_of(row: Row, table: Sequence[Row]) -> Row | None:

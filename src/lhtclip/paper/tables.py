@@ -61,6 +61,7 @@ class Row:
         atr: The same; a change is another τ.
         she: The same as for `ssr`.
         bare: Without the last block's residual connection and MLP, even if published with them.
+        gains: What is switched on besides, names in `lhtclip.paper.gains.GAINS`.
         published: mIoU in percent by data set.
         average: The published average, if it covers more than the data sets in `published`.
     """
@@ -73,6 +74,7 @@ class Row:
     bare: bool = True
     published: Mapping[str, float] = field(default_factory=dict[str, float])
     average: float | None = None
+    gains: tuple[str, ...] = ()
 
 
 def _row(
@@ -178,12 +180,29 @@ COMBINATION = (
     Row("all three", atr=PRESET, ssr=PRESET, she=PRESET, average=37.4),
 )
 
+
+def _stacked(title: str, *gains: str) -> Row:
+    return Row(title, ssr=PRESET, atr=PRESET, she=PRESET, gains=gains)
+
+
+STACK = (
+    _lht("SCLIP with LHT", "sclip", 64.8, 34.8, 36.6, 86.3, 36.1, 37.6, 18.0, 24.9, 42.4),
+    _stacked("with PAMR", "pamr"),
+    _stacked("with text-aware propagation (TLP)", "tlp"),
+    _stacked("with a class prior of 0.2", "prior"),
+    _stacked("with mirrored windows", "flip"),
+    _stacked("with 2 x 2 shifts", "shifts"),
+    _stacked("with prior, mirroring, shifts, PAMR", "prior", "flip", "shifts", "pamr"),
+    _stacked("with prior, mirroring, shifts, TLP", "prior", "flip", "shifts", "tlp"),
+)
+
 TABLES: dict[str, tuple[Row, ...]] = {
     "table1": TABLE1,
     "atr": ATR,
     "ssr": SSR,
     "she": SHE,
     "combination": COMBINATION,
+    "stack": STACK,
 }
 COLUMNS: dict[str, tuple[str, ...]] = {
     "table1": EIGHT,
@@ -191,6 +210,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "ssr": FOUR,
     "she": FOUR,
     "combination": FOUR,
+    "stack": EIGHT,
 }
 
 

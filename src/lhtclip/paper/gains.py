@@ -1,0 +1,48 @@
+"""Gains without training or labels, as changes of a protocol; see `lhtclip reproduce stack`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.tlp import TlpSettings
+from lhtclip.evaluation.protocol import Protocol
+
+PRIOR = 0.2  # in the middle of what is published per data set, 0.1 to 0.4
+
+
+def _pamr(protocol: Protocol) -> Protocol:
+    return replace(protocol, decoding=replace(protocol.decoding, pamr=PamrSettings()))
+
+
+def _tlp(protocol: Protocol) -> Protocol:
+    return replace(protocol, decoding=replace(protocol.decoding, tlp=TlpSettings()))
+
+
+def _prior(protocol: Protocol) -> Protocol:
+    return replace(protocol, decoding=replace(protocol.decoding, prior=PRIOR))
+
+
+def _flip(protocol: Protocol) -> Protocol:
+    return replace(protocol, windows=replace(protocol.windows, flip=True))
+
+
+def _shifts(protocol: Protocol) -> Protocol:
+    return replace(protocol, windows=replace(protocol.windows, shifts=2))
+
+
+GAINS: Mapping[str, Callable[[Protocol], Protocol]] = {
+    "pamr": _pamr,
+    "tlp": _tlp,
+    "prior": _prior,
+    "flip": _flip,
+    "shifts": _shifts,
+}
+
+
+def with_gains(protocol: Protocol, names: Sequence[str]) -> Protocol:
+    """Switch gains on, by their names in `GAINS`."""
+    for name in names:
+        protocol = GAINS[name](protocol)
+    return protocol

@@ -1,0 +1,41 @@
+"""The switches of `lhtclip reproduce stack`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.tlp import TlpSettings
+from lhtclip.evaluation.published_protocols import PROTOCOLS
+from lhtclip.paper.gains import GAINS, with_gains
+from lhtclip.paper.reproduce import protocol_of
+from lhtclip.paper.tables import STACK
+
+PLAIN = PROTOCOLS["voc21", "lht"]
+
+
+def test_each_changes_one_setting() -> None:
+    windows, decoding = PLAIN.windows, PLAIN.decoding
+    expected = {
+        "pamr": replace(PLAIN, decoding=replace(decoding, pamr=PamrSettings())),
+        "tlp": replace(PLAIN, decoding=replace(decoding, tlp=TlpSettings())),
+        "prior": replace(PLAIN, decoding=replace(decoding, prior=0.2)),
+        "flip": replace(PLAIN, windows=replace(windows, flip=True)),
+        "shifts": replace(PLAIN, windows=replace(windows, shifts=2)),
+    }
+    assert {name: with_gains(PLAIN, [name]) for name in GAINS} == expected
+
+
+@pytest.mark.parametrize("row", STACK, ids=lambda row: row.title)
+def test_rows_are_lht_by_its_protocol_with_their_gains(row: object) -> None:
+    (found,) = (each for each in STACK if each is row)
+    assert protocol_of(found, "voc21") == with_gains(PLAIN, found.gains)
+    assert (found.ssr, found.atr, found.she, found.bare) == ("preset", "preset", "preset", True)
+
+
+def test_every_gain_has_a_row_of_its_own() -> None:
+    alone = {row.gains[0] for row in STACK if len(row.gains) == 1}
+    assert alone == set(GAINS)
+    assert STACK[0].gains == ()
