@@ -31,7 +31,11 @@ class Alone:
 
 
 def run_alone(
-    prepare: Callable[[], Work], device: torch.device, *, needs: float = 0
+    prepare: Callable[[], Work],
+    device: torch.device,
+    *,
+    needs: float = 0,
+    patience: float = _LONGEST,
 ) -> Alone | str:
     """Run the result of `prepare` once in a fresh process; or return why that was not possible.
 
@@ -40,6 +44,7 @@ def run_alone(
             one-time allocations of torch are not counted. It must be picklable.
         device: The device to synchronise.
         needs: Bytes of memory that the run needs on a CPU; it is skipped if they are not free.
+        patience: Seconds after which the run is stopped.
 
     Raises:
         RuntimeError: The run failed for another reason than lack of memory.
@@ -55,7 +60,7 @@ def run_alone(
     process.start()
     theirs.close()
     try:
-        outcome = ours.recv() if ours.poll(_LONGEST) else f"not done in {_LONGEST:.0f} s"
+        outcome = ours.recv() if ours.poll(patience) else f"not done in {patience:.0f} s"
     except EOFError:
         outcome = "its process was killed, most likely for lack of memory"
     finally:

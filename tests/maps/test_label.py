@@ -11,7 +11,7 @@ import pytest
 import rasterio
 from affine import Affine
 
-from lhtclip import Segmenter
+from lhtclip import Segmenter, WindowSettings
 from lhtclip.errors import InputError
 from lhtclip.maps import MapSettings, label_raster
 from lhtclip.maps.parts import Parts
@@ -155,18 +155,6 @@ def test_a_run_that_is_stopped_goes_on_and_ends_the_same(
     assert out.read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
 
-def test_labels_do_not_depend_on_where_the_raster_begins(
-    segmenter: Segmenter, write_raster: WriteRaster, tmp_path: Path, picture: np.ndarray
-) -> None:
-    """Half a window further left, windows lie elsewhere; seams would show as new borders."""
-    shifted = np.roll(picture, -56, axis=1)[:, :-56].transpose(2, 0, 1)
-    label_raster(segmenter, write_raster(), WORDS, tmp_path / "a.tif")
-    label_raster(segmenter, write_raster("b.tif", shifted), WORDS, tmp_path / "moved.tif")
-    first, second = labels_of(tmp_path / "a.tif")[:, 56:], labels_of(tmp_path / "moved.tif")
-    inner = slice(112, -112)
-    assert (first[:, inner] == second[:, inner]).mean() > 0.8
-
-
 def test_probabilities_agree_with_labels_and_scores(
     segmenter: Segmenter, write_raster: WriteRaster, tmp_path: Path
 ) -> None:
@@ -226,3 +214,60 @@ def test_ground_control_points_need_a_warp_first(
     path = write_raster(gcps=points, transform=Affine.identity(), crs="EPSG:4326")
     with pytest.raises(InputError, match="gdalwarp"):
         label_raster(segmenter, path, WORDS, tmp_path / "map.tif")
+
+
+def test_a_damaged_block_is_reported(
+    segmenter: Segmenter, write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    path = write_raster(tiled=True, blockxsize=64, blockysize=64, compress="deflate")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"Cannot read the raster .*scene\.tif"):
+        label_raster(segmenter, path, WORDS, tmp_path / "map.tif")
+
+
+def test_half_a_window_further_all_labels_away_from_the_border_are_the_same(
+    segmenter: Segmenter, write_raster: WriteRaster, tmp_path: Path, picture: np.ndarray
+) -> None:
+    small = segmenter.replace(windows=WindowSettings(window=112, stride=56))
+    moved = picture[56:, 56:].transpose(2, 0, 1)
+    label_raster(small, write_raster(), WORDS, tmp_path / "a.tif")
+    label_raster(small, write_raster("b.tif", moved), WORDS, tmp_path / "b-map.tif")
+    first, second = labels_of(tmp_path / "a.tif")[56:, 56:], labels_of(tmp_path / "b-map.tif")
+    inner = (slice(112, -168), slice(112, -168))  # the last windows end at the border
+    assert first[inner].shape == (430 - 56 - 280, 520 - 56 - 280)
+    assert (first[inner] == second[inner]).mean() > 0.999
+
+
+def test_a_mosaic_of_two_files_is_labelled_as_one_scene(
+    segmenter: Segmenter,
+    write_raster: WriteRaster,
+    tmp_path: Path,
+    picture: np.ndarray,
+    expected: np.ndarray,
+) -> None:
+    from rasterio.transform import from_origin
+
+    bands = picture.transpose(2, 0, 1)
+    west = write_raster("west.tif", bands[:, :, :300])
+    east = write_raster(
+        "east.tif", bands[:, :, 300:], transform=from_origin(500_150, 5_200_000, 0.5, 0.5)
+    )
+    sources = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{band}">'
+        + "".join(
+            f'<SimpleSource><SourceFilename relativeToVRT="1">{path.name}</SourceFilename>'
+            f"<SourceBand>{band}</SourceBand>"
+            f'<SrcRect xOff="0" yOff="0" xSize="{width}" ySize="430"/>'
+            f'<DstRect xOff="{left}" yOff="0" xSize="{width}" ySize="430"/></SimpleSource>'
+            for path, left, width in ((west, 0, 300), (east, 300, 220))
+        )
+        + "</VRTRasterBand>"
+        for band in (1, 2, 3)
+    )
+    vrt = tmp_path / "mosaic.vrt"
+    vrt.write_text(
+        '<VRTDataset rasterXSize="520" rasterYSize="430"><SRS>EPSG:32632</SRS>'
+        f"<GeoTransform>500000, 0.5, 0, 5200000, 0, -0.5</GeoTransform>{sources}</VRTDataset>"
+    )
+    label_raster(segmenter, vrt, WORDS, tmp_path / "map.tif")
+    np.testing.assert_array_equal(labels_of(tmp_path / "map.tif"), expected)

@@ -105,3 +105,21 @@ def test_what_lies_outside_of_the_area_of_interest_is_nodata(
     assert inside.sum() == pytest.approx(160 * 180, rel=0.02)
     assert inside[100, 100]
     assert not inside[300, 300]
+
+
+def test_pixels_off_the_earth_have_no_area(
+    segmenter: Segmenter, write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    full_disk = rasterio.crs.CRS.from_string("+proj=geos +h=35785831 +lon_0=0 +ellps=GRS80")
+    transform = rasterio.transform.from_origin(-5.4e6, 5.4e6, 25_000, 25_000)
+    label_raster(
+        segmenter,
+        write_raster(crs=full_disk, transform=transform),
+        WORDS,
+        tmp_path / "map.tif",
+        vector=tmp_path / "map.gpkg",
+    )
+    with (tmp_path / "map.areas.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert "" in [row["area_m2"] for row in rows]
+    assert sum(int(row["pixels"]) for row in rows) == SIZE[0] * SIZE[1]

@@ -8,7 +8,8 @@ strips.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -127,8 +128,19 @@ class Source:
         return levels.astype(np.float32), seen
 
     def _values(self, window: Any) -> NDArray[Any]:
-        with self._lock:
+        with self._reading():
             return self.dataset.read(list(self.bands), window=window)
+
+    @contextmanager
+    def _reading(self) -> Generator[None, None, None]:
+        """Keep other threads out, and explain what cannot be read."""
+        rasterio = import_extra("rasterio", purpose="Maps")
+        with self._lock:
+            try:
+                yield
+            except rasterio.errors.RasterioError as error:
+                reason = f"{error.__cause__ or error}".rstrip(".")
+                raise InputError(f"Cannot read the raster {self.path}: {reason}.") from error
 
     def _mask(self, window: Any) -> NDArray[np.bool_]:
         if self.settings.alpha == "ignore":
@@ -141,7 +153,7 @@ class Source:
                 for band, value in zip(raw, masks, strict=True)
             ]
             return ~np.logical_and.reduce(hidden)
-        with self._lock:
+        with self._reading():
             return self.dataset.dataset_mask(window=window) > 0
 
     def _check_grid(self) -> None:
@@ -177,7 +189,8 @@ class Source:
         data = self.dataset
         shrink = max(1.0, max(data.height, data.width) / _SAMPLE_SIDE)
         shape = (max(1, int(data.height / shrink)), max(1, int(data.width / shrink)))
-        sample = data.read(list(self.bands), out_shape=(len(self.bands), *shape), masked=True)
+        with self._reading():
+            sample = data.read(list(self.bands), out_shape=(len(self.bands), *shape), masked=True)
         values = np.ma.masked_invalid(sample).compressed()
         if not len(values):
             raise InputError(f"{self.path} has no valid pixels. Give --range LOW,HIGH.")

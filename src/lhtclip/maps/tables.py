@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from lhtclip.text.vocabulary import Vocabulary
 def write_areas(out: Path, job: Job, parts: Parts, vocabulary: Vocabulary) -> Path:
     """Write `<map>.areas.csv`: a row per class, and one for nodata.
 
-    Square metres are measured on the ellipsoid, with the pixel size of each row of the map.
+    Square metres are measured on the ellipsoid, with the pixel size of each row of the map; they
+    are left out where that is unknown.
     """
     count = len(vocabulary.names)
     pixels, metres = np.zeros(count + 1, np.int64), np.zeros(count + 1)
@@ -31,20 +31,23 @@ def write_areas(out: Path, job: Job, parts: Parts, vocabulary: Vocabulary) -> Pa
             found = np.bincount(labels, minlength=count + 1)
             pixels += found
             if sizes is not None:
-                metres += found * sizes[row]
+                metres += np.where(found > 0, found * sizes[row], 0)
     file = io.StringIO()
     table = csv.writer(file)
     table.writerow(["class", "name", "pixels", "share", "area_m2"])
     total = int(pixels.sum())
     for index, name in enumerate((*vocabulary.names, "nodata")):
-        area = round(float(metres[index]), 2) if known else ""
+        area = round(float(metres[index]), 2) if known and np.isfinite(metres[index]) else ""
         number = index if index < count else ""
         table.writerow([number, name, int(pixels[index]), pixels[index] / total, area])
     return write_atomically(out.with_name(f"{out.stem}.areas.csv"), file.getvalue().encode())
 
 
 def pixel_areas(job: Job, top: int, rows: int) -> NDArray[np.float64]:
-    """Return the ellipsoidal area of the middle pixel of each row, in square metres."""
+    """Return the ellipsoidal area of the middle pixel of each row, in square metres.
+
+    It is nan where that pixel does not lie on the Earth, as in corners of geostationary images.
+    """
     from pyproj import Geod, Transformer
 
     to_degrees = Transformer.from_crs(job.source.dataset.crs, "EPSG:4326", always_xy=True)
@@ -63,5 +66,4 @@ def _ring(to_degrees: Any, transform: Any, column: float, row: float) -> tuple[A
     ]
     xs, ys = zip(*corners, strict=True)
     longitudes, latitudes = to_degrees.transform(xs, ys)
-    assert not any(math.isinf(x) for x in longitudes)
     return longitudes, latitudes
