@@ -11,7 +11,9 @@ import { connectPointer } from "./pointer.js";
 import { Words } from "./words.js";
 
 const at = (id) => document.getElementById(id);
-const PAUSE = 60; // milliseconds without a key before the server is asked
+
+// A question waits until no key was pressed for a third of the time that the last answer took.
+const LONGEST_PAUSE = 250; // milliseconds
 
 const state = {
   id: null,
@@ -22,10 +24,11 @@ const state = {
   view: null,
   point: null,
   turn: 0, // counts questions, so that a late answer never replaces a newer one
+  took: 100, // milliseconds that the last answer took
   stop: null, // AbortController of the question under way
 };
 
-const words = new Words(at("words"), at("chips"), () => ask(PAUSE));
+const words = new Words(at("words"), at("chips"), () => ask(pause()));
 const legend = new Legend(at("legend"), draw);
 
 function question(pane, more = {}) {
@@ -42,12 +45,16 @@ function shown() {
   return at("compare").checked ? state.panes : state.panes.slice(0, 1);
 }
 
+function pause() {
+  return Math.min(state.took / 3, LONGEST_PAUSE);
+}
+
 let timer = 0;
-function ask(pause = 0) {
+function ask(milliseconds = 0) {
   at("undo").disabled = !words.past.length;
   at("redo").disabled = !words.future.length;
   clearTimeout(timer);
-  timer = setTimeout(answer, pause);
+  timer = setTimeout(answer, milliseconds);
 }
 
 async function answer() {
@@ -68,9 +75,9 @@ async function answer() {
     if (turn !== state.turn) return;
     shown().forEach((pane, i) => (pane.result = answers[i]));
     await look();
-    const milliseconds = Math.round(performance.now() - started);
+    state.took = performance.now() - started;
     document.body.dataset.answered = String(turn); // for tests: this question is on the screen
-    update(`${words.all.length} classes in ${milliseconds} ms.`);
+    update(`${words.all.length} classes in ${Math.round(state.took)} ms.`);
   } catch (error) {
     if (error.name === "AbortError" || turn !== state.turn) return;
     fail(error);
@@ -194,10 +201,10 @@ function connect() {
     const [file] = event.dataTransfer.files;
     if (file) upload(file, file.name);
   });
-  at("background").addEventListener("input", () => ask(PAUSE));
+  at("background").addEventListener("input", () => ask(pause()));
   at("threshold").addEventListener("input", () => {
     at("threshold-value").value = Number(at("threshold").value).toFixed(2);
-    ask(PAUSE);
+    ask(pause());
   });
   for (const id of ["opacity", "edges"]) at(id).addEventListener("input", draw);
   at("show").addEventListener("change", async () => {
