@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lhtclip import SegmenterConfig, WindowSettings
+from lhtclip import OutputError, SegmenterConfig, WindowSettings
+from lhtclip.ray.results import FolderResults, Labelled, Outcome
 
 SOURCE = Path(__file__).parents[2]
 
@@ -81,6 +82,15 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> SegmenterConfig:
         windows=WindowSettings(short_side=32, window=32, stride=32),
         text_cache=False,
     )
+
+
+class FullDisk(FolderResults):
+    """Results on a disk that has no room left."""
+
+    def write(
+        self, chunk: str, labelled: Labelled, outcomes: Sequence[Outcome]
+    ) -> Iterator[Outcome]:
+        raise OutputError(f"Cannot write into {self.out}: No space left on device.")
 
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (48, 32)) -> Path:

@@ -47,11 +47,11 @@ def test_batches_of_a_pipeline(config: SegmenterConfig, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("resources", "wanted", "expected"),
     [
-        ({"CPU": 8.0}, WorkerSettings(), Workers(7, 1, 0.0)),
-        ({"CPU": 8.0}, WorkerSettings(cpus=3), Workers(2, 3, 0.0)),
-        ({"CPU": 64.0, "GPU": 8.0}, WorkerSettings(), Workers(8, 1, 1.0)),
-        ({"CPU": 64.0, "GPU": 8.0}, WorkerSettings(gpus=0.5), Workers(16, 1, 0.5)),
-        ({"CPU": 64.0, "GPU": 8.0}, WorkerSettings(count=3), Workers(3, 1, 1.0)),
+        ({"CPU": 8.0}, WorkerSettings(), Workers(7, 1, 0.0, 1)),
+        ({"CPU": 8.0}, WorkerSettings(cpus=3), Workers(2, 3, 0.0, 2)),
+        ({"CPU": 64.0, "GPU": 8.0}, WorkerSettings(), Workers(8, 1, 1.0, 56)),
+        ({"CPU": 64.0, "GPU": 8.0}, WorkerSettings(gpus=0.5), Workers(16, 1, 0.5, 48)),
+        ({"CPU": 64.0, "GPU": 8.0}, WorkerSettings(count=3), Workers(3, 1, 1.0, 61)),
     ],
 )
 def test_workers_leave_a_cpu_free(

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from lhtclip import SegmenterConfig, Vocabulary, label_files
+from lhtclip import InputError, OutputError, SegmenterConfig, Vocabulary, label_files
 from lhtclip.formats import open_sinks
 from lhtclip.ray.cluster import WorkerSettings
-from lhtclip.ray.segment import label_into_folder
+from lhtclip.ray.segment import label_into_folder, label_into_table
 from lhtclip.ray.sources import find_units
-from tests.ray.conftest import draw, files_of
+from tests.ray.conftest import FullDisk, draw, files_of
 
 FORMATS = ("labels", "scores", "coco", "csv")
 WORDS = Vocabulary.of("dog, sky")
@@ -58,3 +58,36 @@ def test_files_are_those_of_one_process(
     running = run(photos, tmp_path / "out", config, wanted=WorkerSettings(count=1))
     assert (running.done, running.skipped) == (40, 38)
     assert files_of(tmp_path / "out") == files_of(whole)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_full_disk_is_one_clear_error(
+    photos: Path, config: SegmenterConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lhtclip.ray.segment.FolderResults", FullDisk)
+    with pytest.raises(OutputError, match=r"^Cannot write into .*No space left on device\.$"):
+        run(photos, tmp_path / "out", config)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_table_in_and_a_table_out(photos: Path, config: SegmenterConfig, tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    files = sorted(photos.rglob("*.png"))
+    names = [path.relative_to(photos).as_posix() for path in files]
+    content = {"path": names, "bytes": [path.read_bytes() for path in files]}
+    for part in (0, 1):
+        half = {name: column[part::2] for name, column in content.items()}
+        pyarrow.parquet.write_table(pyarrow.table(half), tmp_path / f"{part}.parquet")
+    found = find_units([str(tmp_path / "*.parquet")], tmp_path / "out", {})
+    running = label_into_table(found, WORDS, str(tmp_path / "out"), config=config)
+    assert (running.total, running.done, list(running.failed)) == (41, 40, ["a/broken.png"])
+    rows = pyarrow.parquet.read_table(tmp_path / "out").to_pylist()
+    assert sorted(row["path"] for row in rows) == names
+    assert len({row["fingerprint"] for row in rows}) == 1
+    again = label_into_table(found, WORDS, str(tmp_path / "out"), config=config)
+    assert (again.skipped, again.failed) == (40, running.failed)
+    other = Vocabulary.of("car, road")
+    with pytest.raises(InputError, match="other classes or settings"):
+        label_into_table(found, other, str(tmp_path / "out"), config=config)

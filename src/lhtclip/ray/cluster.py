@@ -22,11 +22,13 @@ class Workers:
         count: Number of actors.
         cpus: CPUs of each, which are its threads.
         gpus: GPUs of each; parts of one can be shared.
+        free: CPUs beside them: that many tasks read at once, and as many write.
     """
 
     count: int
     cpus: int = 1
     gpus: float = 0.0
+    free: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +117,4 @@ def plan_workers(resources: Mapping[str, float], wanted: WorkerSettings) -> Work
             f"{needed}. Use fewer workers (--ray-workers), fewer CPUs each (--ray-cpus), or a "
             "larger cluster."
         )
-    return Workers(count, wanted.cpus, gpus)
+    return Workers(count, wanted.cpus, gpus, int(cpus - count * wanted.cpus))

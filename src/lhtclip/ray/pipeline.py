@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from lhtclip.config import SegmenterConfig
+from lhtclip.errors import LhtClipError
 from lhtclip.ray.cluster import Workers
 from lhtclip.ray.results import Outcome, Results
 from lhtclip.ray.stages import LabelImages, read_images, row_of, write_results
@@ -14,7 +16,10 @@ from lhtclip.text.vocabulary import Vocabulary
 
 _MOST_BLOCKS = 16_384  # tasks of a stage; fewer, larger ones would repeat more after a fault
 _BLOCK = 32 << 20  # bytes; what one task hands on at a time
-_READING_CPUS = 0.99  # stages that ask for the same would be fused into one
+_ERRORS = LhtClipError.__module__
+# Actors leave a little of their CPUs, in which tasks of the other stages can always start.
+# Otherwise the actors of a machine that died could take the last CPUs of the others, and all wait.
+_SPARED, _OF_A_TASK = 0.1, 0.04
 
 
 def outcomes_of(
@@ -38,21 +43,34 @@ def outcomes_of(
     rows = data.from_items(
         [row_of(unit) for unit in units], override_num_blocks=min(len(units), _MOST_BLOCKS)
     )
-    loaded = rows.flat_map(
-        read_images, fn_kwargs={"results": results, "config": config}, num_cpus=_READING_CPUS
-    )
+    tasks = {"compute": data.TaskPoolStrategy(size=workers.free), "num_cpus": _OF_A_TASK}
+    loaded = rows.flat_map(read_images, fn_kwargs={"results": results, "config": config}, **tasks)
     labelled = loaded.map(
         LabelImages,
         fn_constructor_args=(config, vocabulary, workers.cpus, results.maps),
         compute=data.ActorPoolStrategy(size=workers.count),
-        num_cpus=workers.cpus,
+        num_cpus=workers.cpus - _SPARED,
         num_gpus=workers.gpus or None,
     )
-    written = labelled.flat_map(
-        write_results, fn_kwargs={"results": results}, num_cpus=_READING_CPUS
-    )
-    for row in written.iter_rows():
-        yield Outcome(row["image"], row["skipped"], row["reason"])
+    written = labelled.flat_map(write_results, fn_kwargs={"results": results}, **tasks)
+    with plain_errors():
+        for row in written.iter_rows():
+            yield Outcome(row["image"], row["skipped"], row["reason"])
+
+
+@contextmanager
+def plain_errors() -> Generator[None, None, None]:
+    """Raise an error of this package that ended a task as it was raised, without Ray's frames."""
+    try:
+        yield
+    except Exception as error:
+        found: BaseException | None = error
+        while found is not None:
+            for each in (getattr(found, "cause", None), found):
+                if isinstance(each, LhtClipError) and type(each).__module__ == _ERRORS:
+                    raise each from None
+            found = found.__cause__
+        raise
 
 
 def settings_on_worker(
@@ -64,14 +82,14 @@ def settings_on_worker(
         LhtClipError: The model cannot be loaded there.
     """
     task = ray.remote(num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=1)(_settings)
-    found = ray.get(task.remote(config))
+    with plain_errors():
+        found = ray.get(task.remote(config))
     if isinstance(found, Exception):
         raise found
     return found
 
 
 def _settings(config: SegmenterConfig) -> tuple[SegmenterConfig, dict[str, Any]] | Exception:
-    from lhtclip.errors import LhtClipError
     from lhtclip.segmenter import Segmenter
 
     try:
