@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import rasterio
 from affine import Affine
 
 from lhtclip import Segmenter, WindowSettings
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, OutputError
 from lhtclip.maps import MapSettings, label_raster
-from lhtclip.maps.parts import Parts
+from lhtclip.maps.parts import Parts, Strip, locked
+from lhtclip.maps.source import expand_sources
 from tests.maps.conftest import SIZE, WORDS, WriteRaster
 
 
@@ -271,3 +273,31 @@ def test_a_mosaic_of_two_files_is_labelled_as_one_scene(
     )
     label_raster(segmenter, vrt, WORDS, tmp_path / "map.tif")
     np.testing.assert_array_equal(labels_of(tmp_path / "map.tif"), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+def test_what_never_ends_is_no_raster(segmenter: Segmenter, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.tif")
+    with pytest.raises(InputError, match="is a FIFO"):
+        label_raster(segmenter, tmp_path / "fifo.tif", WORDS, tmp_path / "map.tif")
+    with pytest.raises(InputError, match="holds no"):
+        expand_sources([str(tmp_path)])
+
+
+def test_damaged_strips_are_removed_and_named(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "map.tif", {}, overwrite=False)
+    parts.write(Strip(0, np.zeros((2, 3), np.uint8), None, None))
+    (strip,) = parts.folder.glob("*.npz")
+    strip.write_bytes(strip.read_bytes()[:40])
+    with pytest.raises(InputError, match="damaged and is removed"):
+        list(parts)
+    assert parts.done() == set()
+
+
+def test_a_map_is_made_by_one_command_at_a_time(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path / "map.tif"),
+        pytest.raises(OutputError, match="Another command"),
+        locked(tmp_path / "map.tif"),
+    ):
+        pass

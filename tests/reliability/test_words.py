@@ -132,3 +132,9 @@ def test_a_cache_of_other_templates_is_another_one(tmp_path: Path) -> None:
     moved.folder.parent.mkdir(parents=True, exist_ok=True)
     cache("{}").folder.rename(moved.folder)
     assert moved.get("car") is None
+
+
+def test_a_prompt_of_a_whole_file_is_no_prompt(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("car\n" + "x" * 10_001)
+    with pytest.raises(InputError, match=r"10001 characters.*at most 10000"):
+        read_classes_file(tmp_path / "classes.txt")

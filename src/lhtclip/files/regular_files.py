@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from lhtclip.errors import InputError
+
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -19,6 +21,20 @@ _KINDS = {
 def special_kind(mode: int) -> str | None:
     """Name what a file is, by its mode, where it is neither a regular file nor a folder."""
     return _KINDS.get(stat.S_IFMT(mode))
+
+
+def refuse_special(path: str | os.PathLike[str]) -> None:
+    """Refuse what another library would wait for; a path that does not exist is left to it.
+
+    Raises:
+        InputError: It is a FIFO, a socket or a device.
+    """
+    try:
+        kind = special_kind(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return
+    if kind:
+        raise InputError(f"{os.fspath(path)} is {kind}, and only regular files are read.")
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from lhtclip.errors import InputError
 from lhtclip.files import locks, write_atomically
 from lhtclip.files.json_files import plain_json, read_json
+from lhtclip.files.regular_files import read_regular
 
 _RECORD = "strips.json"
+_MOST_BYTES = 1 << 32  # of a strip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,13 +100,7 @@ class Parts:
     def __iter__(self) -> Iterator[Strip]:
         """Read the strips from top to bottom, one at a time."""
         for path in self._strips():
-            with np.load(path) as arrays:
-                yield Strip(
-                    int(path.stem),
-                    arrays["labels"],
-                    arrays.get("scores"),
-                    arrays.get("probabilities"),
-                )
+            yield _read(path)
 
     def remove(self) -> None:
         """Remove the folder once the map is written."""
@@ -112,6 +108,23 @@ class Parts:
 
     def _strips(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*.npz"))
+
+
+def _read(path: Path) -> Strip:
+    try:
+        content = io.BytesIO(read_regular(path, most=_MOST_BYTES))
+        with np.load(content, allow_pickle=False) as arrays:
+            return Strip(
+                int(path.stem),
+                arrays["labels"],
+                arrays.get("scores"),
+                arrays.get("probabilities"),
+            )
+    except Exception as error:  # damaged archives raise errors of many kinds
+        path.unlink(missing_ok=True)
+        raise InputError(
+            f"{path} was damaged and is removed: run the command again to label these rows again."
+        ) from error
 
 
 def _folder_of(out: Path) -> Path:

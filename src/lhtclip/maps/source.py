@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from lhtclip.clip.config import CLIP_MEAN
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
+from lhtclip.files.regular_files import refuse_special
 from lhtclip.maps.settings import MapSettings
 
 _SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
@@ -56,10 +57,11 @@ class Source:
         """
         rasterio = import_extra("rasterio", purpose="Maps")
         self.path, self.settings = Path(path), settings
+        refuse_special(path)
         try:
             self.dataset: Any = rasterio.open(path)
         except rasterio.errors.RasterioError as error:
-            raise InputError(f"Cannot open the raster {path}: {error}.") from error
+            raise InputError(f"Cannot open the raster {path}: {str(error).rstrip('.')}.") from error
         self._lock = Lock()  # GDAL's data sets serve one thread at a time
         self._check_grid()
         self.bands = self._bands()
@@ -280,7 +282,8 @@ def expand_sources(given: Sequence[str]) -> list[str]:
     for each in given:
         path = Path(each)
         if path.is_dir():
-            names = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
+            inside = (p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
+            names = sorted(p for p in inside if p.is_file())
             if not names:
                 raise InputError(f"The folder {each} holds no {', '.join(_SUFFIXES)}.")
             found += [str(p) for p in names]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
+from lhtclip.files.regular_files import refuse_special
 from lhtclip.files.temporaries import temporary_beside
 from lhtclip.maps.job import STEPS
 from lhtclip.maps.parts import Parts
@@ -71,6 +72,7 @@ def read_polygons(path: Path, crs: Any) -> list[Any]:
         InputError: It cannot be read or holds no polygon.
     """
     geopandas = import_extra("geopandas", purpose="Areas of interest")
+    refuse_special(path)
     try:
         frame = geopandas.read_file(path)
     except Exception as error:  # drivers raise errors of any type

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.files.cache import cache_folder
+from lhtclip.files.regular_files import read_regular
 
 FORMAT_VERSION = 2  # raise it if the same key would mean different numbers
 _NORM_TOLERANCE = 1e-3
 _DIGEST_BYTES = 32  # of a SHA-256, at the end of each file
+_MOST_BYTES = 1 << 20  # of an embedding
 
 _log = logging.getLogger("lhtclip")
 
@@ -65,7 +67,7 @@ class TextCache:
         A file that is broken, or of another prompt, is said once; what it was for is made again.
         """
         try:
-            data = self._path(query).read_bytes()
+            data = read_regular(self._path(query), most=_MOST_BYTES)
         except OSError:
             return None
         content, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]

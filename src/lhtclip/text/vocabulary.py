@@ -18,6 +18,7 @@ from lhtclip.text.class_lists import plain_lines
 
 BACKGROUND = "background"
 _MOST_BYTES = 64 << 20  # of a classes file
+_LONGEST = 10_000  # characters of a prompt
 MOST_CLASSES = 65534  # labels are at most uint16, and 65535 means "ignored"
 
 Classes: TypeAlias = str | Sequence[str | Sequence[str]] | Mapping[str, str | Sequence[str]]
@@ -231,6 +232,11 @@ def _words(given: object, where: str) -> tuple[str, ...]:
             word = " ".join(piece.split())
             if not word:
                 raise InputError(f"Empty class or prompt in {where}: remove it or fill it in.")
+            if len(word) > _LONGEST:
+                raise InputError(
+                    f"A prompt of {len(word)} characters in {where}: at most {_LONGEST} are taken, "
+                    "and models read about 300. Put one class on a line."
+                )
             if any(unicodedata.category(character) == "Cs" for character in word):
                 raise InputError(f"Bytes that are not text in {where}: type the name again.")
             words.setdefault(_key(word), word)
