@@ -13,7 +13,7 @@ from benchmarks.results import Results, spread
 from lhtclip.decoding.decode import decode
 from lhtclip.encoder import DenseEncoder
 from lhtclip.files import write_atomically
-from lhtclip.image.pixels import read_image, to_pixels
+from lhtclip.image.pixels import read_image
 from lhtclip.output.png import encode_labels
 from lhtclip.segmenter import Segmenter
 from lhtclip.text.vocabulary import Vocabulary
@@ -33,23 +33,13 @@ def stages_of(segmenter: Segmenter, path: Path, vocabulary: Vocabulary) -> dict[
     image = read_image(path)
     encoded = segmenter.encode(path)
     result, plan = encoded.segment(vocabulary), encoded.plan
-    table = segmenter.checkpoint.model.vision.positions
-    levels = segmenter.checkpoint.pixels
 
     def resize() -> Tensor:
-        pixels = to_pixels(
-            image,
-            (plan.height, plan.width),
-            device=table.device,
-            dtype=table.dtype,
-            mean=levels.mean,
-            std=levels.std,
-        )
-        return plan.cut(pixels)
+        return plan.cut(segmenter.checkpoint.to_pixels(image, (plan.height, plan.width)))
 
     windows = resize()
     logits = encoded.embeddings @ segmenter.texts.encode(vocabulary.queries).T
-    batch = segmenter.windows.at_once(table.device.type)
+    batch = segmenter.windows_at_once
     return {
         "read": partial(read_image, path),
         "resize, cut": resize,

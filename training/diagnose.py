@@ -16,7 +16,7 @@ import torch
 from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.datasets.scene_files import save_scenes
 from lhtclip.encoder import DenseEncoder
-from lhtclip.image.pixels import read_image, to_pixels
+from lhtclip.image.pixels import read_image
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.atr import hoyer
 from lhtclip.text.embeddings import TextEncoder
@@ -54,8 +54,7 @@ def main() -> None:
             fate["as a material"] += int((of_things & ~right & material).sum())
             fate["as another thing"] += int((of_things & ~right & ~material).sum())
             window = np.ascontiguousarray(read_image(scene.image)[:224, :224])
-            levels = checkpoint.pixels
-            pixels = to_pixels(window, (224, 224), mean=levels.mean, std=levels.std)
+            pixels = checkpoint.to_pixels(window, (224, 224))
             x = checkpoint.model.vision.embed(pixels[None])
             for layer, block in enumerate(checkpoint.model.vision.blocks):
                 x = block(x)

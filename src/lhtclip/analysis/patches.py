@@ -20,7 +20,7 @@ from lhtclip.analysis.discriminability import UNLABELLED, patch_labels
 from lhtclip.analysis.survey import PatchBatch
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.datasets import Dataset, Sample, Truth
-from lhtclip.image.pixels import ImageSource, read_image, resized_shape, to_pixels
+from lhtclip.image.pixels import ImageSource, read_image, resized_shape
 from lhtclip.image.windows import WindowPlan, plan_windows
 from lhtclip.segmentation import ignored_label
 
@@ -86,19 +86,10 @@ def _labelled_windows(
 
 
 def _windows(image: NDArray[np.uint8], checkpoint: Checkpoint) -> tuple[WindowPlan, Tensor]:
-    vision, levels = checkpoint.model.vision, checkpoint.pixels
-    side = vision.config.image_size
+    side = checkpoint.model.vision.config.image_size
     height, width = resized_shape(*image.shape[:2], short_side=side, long_side=8 * side)
     plan = plan_windows(max(height, side), max(width, side), window=side, stride=side)
-    pixels = to_pixels(
-        image,
-        (plan.height, plan.width),
-        device=vision.device,
-        dtype=vision.dtype,
-        mean=levels.mean,
-        std=levels.std,
-    )
-    return plan, plan.cut(pixels)
+    return plan, plan.cut(checkpoint.to_pixels(image, (plan.height, plan.width)))
 
 
 def _resized(truth: Truth, size: tuple[int, int]) -> NDArray[np.int32]:

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor
 
@@ -39,6 +41,7 @@ from lhtclip.clip.towers import ImageTextModel
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
 from lhtclip.files import write_atomically
 from lhtclip.files.json_files import read_json
+from lhtclip.image.pixels import to_pixels
 from lhtclip.techniques.presets import Preset, preset_for
 
 
@@ -72,6 +75,21 @@ class Checkpoint:
         """
         layers = self.model.config.vision.num_hidden_layers
         return preset_for(self.name, self.directory, layers=layers)
+
+    def to_pixels(
+        self, image: NDArray[np.uint8], size: tuple[int, int], *, resize: str = "bilinear"
+    ) -> Tensor:
+        """Resize RGB levels (H, W, 3) and normalise them for this model: (3, *size)."""
+        vision = self.model.vision
+        return to_pixels(
+            image,
+            size,
+            mean=self.pixels.mean,
+            std=self.pixels.std,
+            device=vision.device,
+            dtype=vision.dtype,
+            resize=resize,
+        )
 
 
 def load_checkpoint(

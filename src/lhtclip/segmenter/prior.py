@@ -10,7 +10,6 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.image.pixels import to_pixels
 from lhtclip.image.windows import plan_windows
 from lhtclip.segmenter.memory import check_encoding
 from lhtclip.segmenter.parts import SegmenterParts
@@ -32,17 +31,8 @@ def image_feature(parts: SegmenterParts, planned: HasWindows) -> Tensor:
     check_encoding(
         PlannedImage(planned.image, whole), config.vision, width=config.projection_dim, at_once=1
     )
-    vision, levels = checkpoint.model.vision, checkpoint.pixels
-    pixels = to_pixels(
-        planned.image,
-        (plan.height, plan.width),
-        device=vision.device,
-        dtype=vision.dtype,
-        mean=levels.mean,
-        std=levels.std,
-        resize=plan.resize,
-    )
-    return F.normalize(vision(pixels[None])[0].float(), dim=0)
+    pixels = checkpoint.to_pixels(planned.image, (plan.height, plan.width), resize=plan.resize)
+    return F.normalize(checkpoint.model.vision(pixels[None])[0].float(), dim=0)
 
 
 def with_prior(cosines: Tensor, of_the_image: Tensor, weight: float) -> Tensor:

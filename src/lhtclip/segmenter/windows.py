@@ -74,16 +74,8 @@ def windows_of(planned: HasWindows, checkpoint: Checkpoint, *, most: int) -> Ite
 
     Yields (windows, 3, height, width), at most `most` windows at once.
     """
-    vision, levels, plan = checkpoint.model.vision, checkpoint.pixels, planned.plan
-    pixels = to_pixels(
-        planned.image,
-        (plan.height, plan.width),
-        device=vision.device,
-        dtype=vision.dtype,
-        mean=levels.mean,
-        std=levels.std,
-        resize=plan.resize,
-    )
+    plan = planned.plan
+    pixels = checkpoint.to_pixels(planned.image, (plan.height, plan.width), resize=plan.resize)
     for start in range(0, plan.count, most):
         yield plan.cut(pixels, slice(start, start + most))
 
