@@ -1,4 +1,4 @@
-"""`lhtclip segment --pamr`."""
+"""The options that raise mIoU without training, in `segment` and `serve`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+
+from lhtclip import DecodeSettings, Segmenter, WindowSettings
+from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.server import run
 
 
 def test_pamr_refines_and_is_told(segment: Any, draw: Any, tmp_path: Path) -> None:
@@ -51,3 +56,13 @@ def test_bad_gains_are_refused(segment: Any, draw: Any) -> None:
         outcome = segment("one.png", "--out", "out", *options)
         assert outcome.code == 2
         assert message in outcome.err
+
+
+def test_the_server_takes_the_gains(lhtclip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Segmenter] = []
+    monkeypatch.setattr(run, "serve", lambda segmenter, *_, **__: served.append(segmenter))
+    gains = ("--refine", "pamr", "--prior", "-0.3", "--flip", "--shifts", "2")
+    assert lhtclip("serve", "--model", "bundled", *gains, "--quiet").code == 0
+    (segmenter,) = served
+    assert segmenter.windows == WindowSettings(flip=True, shifts=2)
+    assert segmenter.decoding == DecodeSettings(pamr=PamrSettings(), prior=-0.3)

@@ -23,6 +23,8 @@ _AS_THEY_ARE = (
     *("model", "method", "residual", "mlp", "templates", "engine", "graph", "device", "dtype"),
     "max_pixels",
 )
+_WINDOWS = ("short_side", "stride", "batch", "resize", "flip", "shifts")
+_DECODING = ("logit_scale", "threshold", "prior")
 
 
 def config_of(given: Mapping[str, Any]) -> SegmenterConfig:
@@ -36,20 +38,12 @@ def config_of(given: Mapping[str, Any]) -> SegmenterConfig:
         settings["lht"] = _lht(given)
     if given.get("preset"):
         settings["preset"] = Preset.load(Path(given["preset"]))
-    if "short_side" in given:
-        settings["windows"] = WindowSettings(
-            short_side=given["short_side"],
-            window=given["window"] or None,
-            stride=given["stride"],
-            batch=given["batch"],
-            resize=given["resize"],
-            flip=given["flip"],
-            shifts=given["shifts"],
-        )
-    if "logit_scale" in given:
-        decoding = DecodeSettings(
-            logit_scale=given["logit_scale"], threshold=given["threshold"], prior=given["prior"]
-        )
+    if "refine" in given:
+        windows = {name: given[name] for name in _WINDOWS if name in given}
+        if "window" in given:
+            windows["window"] = given["window"] or None
+        settings["windows"] = WindowSettings(**windows)
+        decoding = DecodeSettings(**{name: given[name] for name in _DECODING if name in given})
         settings["decoding"] = refined_by(decoding, given["refine"])
     if "range" in given:
         settings["reading"] = ReadingSettings(
