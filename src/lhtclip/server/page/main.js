@@ -14,6 +14,7 @@ const at = (id) => document.getElementById(id);
 
 // A question waits until no key was pressed for a third of the time that the last answer took.
 const LONGEST_PAUSE = 250; // milliseconds
+const MOST_CLASSES = 254; // labels are bytes on the page
 
 const state = {
   id: null,
@@ -65,6 +66,10 @@ async function answer() {
   if (!words.all.length) {
     for (const pane of state.panes) pane.result = null;
     update("Type a class.");
+    return;
+  }
+  if (words.all.length > MOST_CLASSES) {
+    fail(new Error(`The page shows at most ${MOST_CLASSES} classes; the service labels more.`));
     return;
   }
   const started = performance.now();
