@@ -120,7 +120,7 @@ def kills(chance: random.Random, seconds: float, folder: Path) -> Tally:
     spent: dict[str, float] = {}
     for name, work in works.items():
         start, out = time.monotonic(), folder / f"{name}-undisturbed"
-        ended = run_in_child(lambda: work(out), seconds=600)  # noqa: B023
+        ended = run_in_child(lambda: work(out), seconds=3600)  # noqa: B023
         if ended.code:
             tally.failed(f"kills, {name} undisturbed: {_last(ended)}")
             continue
@@ -131,7 +131,7 @@ def kills(chance: random.Random, seconds: float, folder: Path) -> Tally:
         out, work = folder / f"{name}-killed", works[name]
         shutil.rmtree(out, ignore_errors=True)
         ended = run_in_child(lambda: work(out), kill_after=draw.uniform(0, spent[name]))  # noqa: B023
-        again = run_in_child(lambda: work(out), seconds=600)  # noqa: B023
+        again = run_in_child(lambda: work(out), seconds=3600)  # noqa: B023
         tally.counts[f"kills of {name}" if ended.code == -9 else "ended before the kill"] += 1
         left = [path.name for path in out.rglob(".lhtclip-*")]
         if again.code or left or _content(out) != expected[name]:
