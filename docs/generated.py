@@ -30,7 +30,7 @@ go to stderr.
 | 0 | done |
 | 1 | some images could not be read; the others are done |
 | 2 | the input cannot be used, or the output not written; the message says why and what to do |
-| 130, 143, 129 | interrupted, terminated, or the terminal is gone; run the same command again to continue |
+| 130, 143, 129 | interrupted, terminated, terminal gone; run the same command again to continue |
 | 141 | nobody reads stdout any more, as in `lhtclip models \\| head -1` |
 """
 API = """\
