@@ -17,7 +17,7 @@ from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.report import describe
 from lhtclip.evaluation.runner import evaluate
 from lhtclip.ray.cluster import WorkerSettings, connected, plan_workers
-from lhtclip.ray.pipeline import plain_errors, settings_on_worker
+from lhtclip.ray.pipeline import settings_on_worker
 from lhtclip.ray.threads import use_threads
 from lhtclip.segmenter import Segmenter
 
@@ -91,13 +91,12 @@ def count_on_ray(
             num_gpus=workers.gpus or None,
         )
         done = 0
-        with plain_errors():
-            for row in counted.iter_rows():
-                if row["error"]:
-                    raise InputError(row["error"])
-                done += row["images"]
-                if on_progress:
-                    on_progress(done, len(job.dataset.samples))
+        for row in counted.iter_rows():
+            if row["error"]:
+                raise InputError(row["error"])
+            done += row["images"]
+            if on_progress:
+                on_progress(done, len(job.dataset.samples))
 
 
 class CountShards:

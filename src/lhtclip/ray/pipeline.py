@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lhtclip.config import SegmenterConfig
-from lhtclip.errors import LhtClipError
+from lhtclip.errors import LhtClipError, OutputError
 from lhtclip.ray.cluster import Workers
 from lhtclip.ray.results import Outcome, Results
 from lhtclip.ray.stages import LabelImages, read_images, row_of, write_results
@@ -16,7 +15,6 @@ from lhtclip.text.vocabulary import Vocabulary
 
 _MOST_BLOCKS = 16_384  # tasks of a stage; fewer, larger ones would repeat more after a fault
 _BLOCK = 32 << 20  # bytes; what one task hands on at a time
-_ERRORS = LhtClipError.__module__
 # Actors leave a little of their CPUs, in which tasks of the other stages can always start.
 # Otherwise the actors of a machine that died could take the last CPUs of the others, and all wait.
 _SPARED, _OF_A_TASK = 0.1, 0.04
@@ -35,6 +33,9 @@ def outcomes_of(
 
     Ray Data starts tasks and actors again that died with their machine. What they repeat they write
     again, byte for byte.
+
+    Raises:
+        OutputError: Nothing more can be written.
     """
     data = ray.data
     context = data.DataContext.get_current()
@@ -53,24 +54,10 @@ def outcomes_of(
         num_gpus=workers.gpus or None,
     )
     written = labelled.flat_map(write_results, fn_kwargs={"results": results}, **tasks)
-    with plain_errors():
-        for row in written.iter_rows():
-            yield Outcome(row["image"], row["skipped"], row["reason"])
-
-
-@contextmanager
-def plain_errors() -> Generator[None, None, None]:
-    """Raise an error of this package that ended a task as it was raised, without Ray's frames."""
-    try:
-        yield
-    except Exception as error:
-        found: BaseException | None = error
-        while found is not None:
-            for each in (getattr(found, "cause", None), found):
-                if isinstance(each, LhtClipError) and type(each).__module__ == _ERRORS:
-                    raise each from None
-            found = found.__cause__
-        raise
+    for row in written.iter_rows():
+        if row["fatal"]:
+            raise OutputError(row["fatal"])
+        yield Outcome(row["image"], row["skipped"], row["reason"])
 
 
 def settings_on_worker(
@@ -82,8 +69,7 @@ def settings_on_worker(
         LhtClipError: The model cannot be loaded there.
     """
     task = ray.remote(num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=1)(_settings)
-    with plain_errors():
-        found = ray.get(task.remote(config))
+    found = ray.get(task.remote(config))
     if isinstance(found, Exception):
         raise found
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lhtclip.batch.entries import Digest
@@ -103,10 +103,16 @@ class LabelImages:
 
 
 def write_results(row: Row, *, results: Results) -> Iterator[Row]:
-    """Write the results of a chunk, and yield what became of each image."""
+    """Write the results of a chunk, and yield what became of each image.
+
+    What keeps everything else from being written too travels as a value: Ray would wrap an error.
+    """
     labelled: LabelledChunk = value_of(row)
-    for outcome in results.write(labelled.digest, labelled.results, labelled.outcomes):
-        yield {"image": outcome.image, "skipped": outcome.skipped, "reason": outcome.reason}
+    try:
+        for outcome in results.write(labelled.digest, labelled.results, labelled.outcomes):
+            yield {**asdict(outcome), "fatal": ""}
+    except InputError as error:
+        yield {"image": "", "skipped": False, "reason": "", "fatal": str(error)}
 
 
 def _readable(read: Read, config: SegmenterConfig) -> Any:
