@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -72,6 +73,7 @@ def connected(address: str | None) -> Generator[Any, None, None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # which would be sent to its makers
     ray = import_extra("ray", purpose="Runs on many machines")
     import_extra("ray.data", purpose="Runs on many machines")
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it describes its plans otherwise
     already = ray.is_initialized()
     if not already:
         try:
