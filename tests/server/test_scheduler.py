@@ -146,5 +146,9 @@ def test_a_deadline_is_kept_and_closing_answers_who_waits() -> None:
         assert await running == "done"
         with pytest.raises(Problem, match="shutting down"):
             await own.call(lambda: None)
+        assert await own.call(lambda: "labels", begun=True) == "labels"
+        await asyncio.to_thread(own.join, 5)
+        with pytest.raises(Problem, match="shutting down"):
+            await own.call(lambda: "labels", begun=True)
 
     asyncio.run(run())

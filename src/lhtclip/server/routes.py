@@ -243,8 +243,9 @@ async def _labelled(
     vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)
 
     async def work() -> T:
+        begun = variant not in stored.encoded
         encoded = await service.encoded(stored, variant)
-        result, seconds = await service.label(encoded, vocabulary, asked)
+        result, seconds = await service.label(encoded, vocabulary, asked, begun=begun)
         return await service.aside(lambda: form(result, seconds))
 
     return await unless_gone(request, work())

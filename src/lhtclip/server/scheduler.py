@@ -31,6 +31,7 @@ class _Job:
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     deadline: float
+    begun: bool
 
 
 class Scheduler:
@@ -53,7 +54,7 @@ class Scheduler:
         self._changed = threading.Condition()
         self._short: deque[_Job] = deque()
         self._long: deque[_Job] = deque()
-        self._open = True
+        self._open, self._stopped = True, False
         self._thread = threading.Thread(target=self._run, name="lhtclip-model", daemon=True)
         self._thread.start()
 
@@ -62,13 +63,19 @@ class Scheduler:
         """Number of waiting jobs."""
         return len(self._short) + len(self._long)
 
-    async def call(self, work: Callable[[], T]) -> T:
-        """Run short work on the model's thread, ahead of images waiting to be encoded."""
+    async def call(self, work: Callable[[], T], *, begun: bool = False) -> T:
+        """Run short work on the model's thread, ahead of images waiting to be encoded.
+
+        Args:
+            work: What to run.
+            begun: It ends a request whose image was encoded just now: neither a full queue nor a
+                shutdown refuses it.
+        """
 
         def alone(items: Sequence[Any]) -> Sequence[T]:
             return [work() for _ in items]
 
-        return await self._submit(self._short, key=object(), item=None, work=alone)
+        return await self._submit(self._short, key=object(), item=None, work=alone, begun=begun)
 
     async def batch(self, key: Hashable, item: Any, work: Work) -> Any:
         """Run `work` on this item together with others of the same key; return its own result.
@@ -81,25 +88,33 @@ class Scheduler:
         """Refuse waiting and new jobs; the running batch is finished."""
         with self._changed:
             self._open = False
-            waiting = [*self._short, *self._long]
+            waiting = [job for job in (*self._short, *self._long) if not job.begun]
+            begun = [job for job in self._short if job.begun]
             self._short.clear()
+            self._short.extend(begun)
             self._long.clear()
             self._changed.notify_all()
         for job in waiting:
             _settle(job, busy("The server is shutting down. Try another one.", after=5))
 
     def join(self, seconds: float) -> None:
-        """Wait until the thread has ended."""
+        """Close, end what is begun, and wait until the thread has ended."""
+        self.close()
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
         self._thread.join(seconds)
 
-    async def _submit(self, queue: deque[_Job], *, key: Hashable, item: Any, work: Work) -> Any:
+    async def _submit(
+        self, queue: deque[_Job], *, key: Hashable, item: Any, work: Work, begun: bool = False
+    ) -> Any:
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + self._timeout
-        job = _Job(key, item, work, loop.create_future(), loop, deadline)
+        job = _Job(key, item, work, loop.create_future(), loop, deadline, begun)
         with self._changed:
-            if not self._open:
+            if self._stopped or not (self._open or begun):
                 raise busy("The server is shutting down. Try another one.", after=5)
-            if self.waiting >= self._limit:
+            if self.waiting >= self._limit and not begun:
                 self._metrics.rejected.labels("queue_full").inc()
                 raise busy(f"{self._limit} requests are waiting already. Try again later.")
             queue.append(job)
@@ -137,10 +152,10 @@ class Scheduler:
                 _settle(job, result)
 
     def _take(self) -> list[_Job] | None:
-        """Wait for work; return jobs of one key, or None once the queue is closed."""
+        """Wait for work; return jobs of one key, or None once there will be none."""
         with self._changed:
             while not (self._short or self._long):
-                if not self._open:
+                if self._stopped:
                     return None
                 self._changed.wait()
             if not self._short:

@@ -105,17 +105,22 @@ class Service:
         started = time.perf_counter()
         encoded = await self._encode(image, variant, segmenter)
         encoding = time.perf_counter() - started
-        result, seconds = await self.label(encoded, vocabulary, request)
+        result, seconds = await self.label(encoded, vocabulary, request, begun=True)
         return result, {"encode": encoding, **seconds}
 
     async def label(
-        self, encoded: EncodedImage, vocabulary: Vocabulary, request: Classes
+        self,
+        encoded: EncodedImage,
+        vocabulary: Vocabulary,
+        request: Classes,
+        *,
+        begun: bool = False,
     ) -> tuple[Segmentation, dict[str, float]]:
         """Label every pixel of an encoded image; also return the seconds this took."""
         started = time.perf_counter()
         with self.metrics.stages.labels("label").time():
             result = await self._scheduler.call(
-                lambda: encoded.segment(vocabulary, threshold=request.threshold)
+                lambda: encoded.segment(vocabulary, threshold=request.threshold), begun=begun
             )
         return result, {"label": time.perf_counter() - started}
 
