@@ -16,7 +16,7 @@ from lhtclip import Segmenter, WindowSettings
 from lhtclip.errors import InputError, OutputError
 from lhtclip.maps import MapSettings, label_raster
 from lhtclip.maps.parts import Parts, Strip, locked
-from lhtclip.maps.source import expand_sources
+from lhtclip.maps.scenes import find_scenes
 from tests.maps.conftest import SIZE, WORDS, WriteRaster
 
 
@@ -281,7 +281,7 @@ def test_what_never_ends_is_no_raster(segmenter: Segmenter, tmp_path: Path) -> N
     with pytest.raises(InputError, match="is a FIFO"):
         label_raster(segmenter, tmp_path / "fifo.tif", WORDS, tmp_path / "map.tif")
     with pytest.raises(InputError, match="holds no"):
-        expand_sources([str(tmp_path)])
+        find_scenes([str(tmp_path)])
 
 
 def test_damaged_strips_are_removed_and_named(tmp_path: Path) -> None:

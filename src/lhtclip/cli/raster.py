@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,9 +21,12 @@ from lhtclip.cli.options import (
 from lhtclip.errors import InputError, LhtClipError
 from lhtclip.extras import import_extra
 
+if TYPE_CHECKING:
+    from lhtclip.maps.scenes import Scene
+
 
 @click.command()
-@click.argument("rasters", metavar="RASTER|FOLDER...", nargs=-1, required=True)
+@click.argument("rasters", metavar="RASTER|FOLDER|ITEM.json...", nargs=-1, required=True)
 @with_options(VOCABULARY)
 @click.option(
     "--out",
@@ -32,6 +35,7 @@ from lhtclip.extras import import_extra
     help="Output file (.tif), or a folder for several rasters.",
 )
 @click.option("--vector", metavar="FILE", help="Also write regions: .gpkg .geojson .fgb .parquet.")
+@click.option("--asset", metavar="KEY", help="Asset of STAC items.  [default: visual]")
 @click.option(
     "--bands", metavar="LIST", help="Bands to use as red, green and blue, counted from 1: 4,3,2."
 )
@@ -70,13 +74,13 @@ from lhtclip.extras import import_extra
 def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -> None:
     """Label rasters with coordinates, of any size.
 
-    Writes a cloud-optimised GeoTIFF of class indices on the raster's grid, with names and colours
-    for GIS, and a table of areas. Nodata stays nodata. Run an interrupted command again to continue
-    after its last strip. Prints the paths of the files written; if one of several rasters fails,
-    the others are labelled and the exit code is 1.
+    Give files, folders of them, or STAC items. Writes a cloud-optimised GeoTIFF of class indices on
+    the raster's grid, with names and colours for GIS, and a table of areas. Nodata stays nodata.
+    Run an interrupted command again to continue after its last strip. Prints the paths of the files
+    written; if one of several rasters fails, the others are labelled and the exit code is 1.
     """
     import_extra("rasterio", purpose="Maps")
-    from lhtclip.maps.source import expand_sources
+    from lhtclip.maps.scenes import find_scenes
 
     vocabulary = vocabulary_of(
         given["classes"],
@@ -84,8 +88,8 @@ def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -
         background=given["background"],
         threshold=given["threshold"],
     )
-    sources, settings = expand_sources(rasters), _settings(given)
-    targets = _targets(sources, Path(given["out"]))
+    scenes, settings = find_scenes(rasters, asset=given["asset"]), _settings(given)
+    targets = _targets(scenes, Path(given["out"]))
 
     from lhtclip.cli.load import config_of  # imports torch, which is slow
     from lhtclip.decoding.settings import DecodeSettings
@@ -101,25 +105,25 @@ def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -
     )
     segmenter = Segmenter.from_config(config)
     failed = 0
-    for source, out in zip(sources, targets, strict=True):
+    for scene, out in zip(scenes, targets, strict=True):
         try:
             if given["dry_run"]:
-                click.echo(describe(segmenter, source, vocabulary, settings))
+                click.echo(describe(segmenter, scene.path, vocabulary, settings))
                 continue
             with Progress("windows", quiet=given["quiet"]) as progress:
                 summary = label_raster(
                     segmenter,
-                    source,
+                    scene.path,
                     vocabulary,
                     out,
                     settings=settings,
-                    vector=_vector(given["vector"], out, many=len(sources) > 1),
+                    vector=_vector(given["vector"], out, many=len(scenes) > 1),
                     aoi=given["aoi"],
                     overwrite=given["overwrite"],
                     on_progress=progress,
                 )
         except LhtClipError as error:
-            if len(sources) == 1:
+            if len(scenes) == 1:
                 raise
             say(str(error))
             failed += 1
@@ -166,15 +170,15 @@ def _numbers(
     return numbers
 
 
-def _targets(sources: list[str], out: Path) -> list[Path]:
+def _targets(scenes: list[Scene], out: Path) -> list[Path]:
     if out.suffix.lower() in (".tif", ".tiff"):
-        if len(sources) > 1:
+        if len(scenes) > 1:
             raise InputError(
-                f"{len(sources)} rasters cannot become one map. Give --out a folder, or build a "
+                f"{len(scenes)} rasters cannot become one map. Give --out a folder, or build a "
                 "mosaic first: gdalbuildvrt mosaic.vrt *.tif."
             )
         return [out]
-    targets = [out / f"{Path(source).stem}.tif" for source in sources]
+    targets = [out / f"{scene.name}.tif" for scene in scenes]
     if len(set(targets)) < len(targets):
         raise InputError("Two rasters have the same name and would become the same map.")
     out.mkdir(parents=True, exist_ok=True)

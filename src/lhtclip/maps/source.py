@@ -24,7 +24,6 @@ from lhtclip.extras import import_extra
 from lhtclip.files.regular_files import refuse_special
 from lhtclip.maps.settings import MapSettings
 
-_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
 _SAMPLE_SIDE = 1024  # pixels of the reduced raster that percentiles are taken from
 _METRES_A_DEGREE = 111_320.0
 Rows = NDArray[np.float32]
@@ -274,19 +273,3 @@ def _window(top: int, bottom: int, left: int, right: int) -> Any:
 
 def _rounded(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-
-
-def expand_sources(given: Sequence[str]) -> list[str]:
-    """List the rasters among files and folders; in folders, by suffix."""
-    found: list[str] = []
-    for each in given:
-        path = Path(each)
-        if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
-            names = sorted(p for p in inside if p.is_file())
-            if not names:
-                raise InputError(f"The folder {each} holds no {', '.join(_SUFFIXES)}.")
-            found += [str(p) for p in names]
-        else:
-            found.append(each)
-    return found

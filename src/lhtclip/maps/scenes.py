@@ -1,0 +1,75 @@
+"""What can be labelled: rasters, folders of rasters, and STAC items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lhtclip.errors import InputError
+from lhtclip.extras import import_extra
+
+_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
+_PREFERRED = "visual"  # the asset of true colours, by the habit of most catalogues
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A raster, and the name of its map without the suffix."""
+
+    path: str
+    name: str
+
+
+def find_scenes(given: Sequence[str], *, asset: str | None = None) -> list[Scene]:
+    """List the rasters of files, folders and STAC items.
+
+    Args:
+        given: Whatever GDAL reads; a folder, for the rasters in it and below; or the .json file of
+            a STAC item, whose map gets the item's id as its name.
+        asset: Key of the assets of STAC items; by default "visual", or the only raster.
+
+    Raises:
+        InputError: A folder holds no raster, or an item has no such asset.
+        MissingDependencyError: pystac is not installed, and there is an item.
+    """
+    found: list[Scene] = []
+    for each in given:
+        path = Path(each)
+        if path.is_dir():
+            inside = (p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
+            rasters = sorted(p for p in inside if p.is_file())
+            if not rasters:
+                raise InputError(f"The folder {each} holds no {', '.join(_SUFFIXES)}.")
+            found += [Scene(str(raster), raster.stem) for raster in rasters]
+        elif path.suffix.lower() == ".json":
+            found.append(_of_item(path, asset))
+        else:
+            found.append(Scene(each, path.stem))
+    return found
+
+
+def _of_item(path: Path, asset: str | None) -> Scene:
+    pystac = import_extra("pystac", purpose="STAC items")
+    try:
+        item = pystac.Item.from_file(str(path))
+    except Exception as error:  # pystac raises whatever the damage trips
+        raise InputError(f"Cannot read {path} as a STAC item: {error}.") from error
+    rasters = [key for key, each in item.assets.items() if _is_raster(each)]
+    wanted = asset or (_PREFERRED if _PREFERRED in item.assets else None)
+    if wanted is None and len(rasters) == 1:
+        wanted = rasters[0]
+    if wanted not in item.assets:
+        raise InputError(
+            f"The STAC item {path} has no asset {wanted or _PREFERRED!r}. Choose one with --asset: "
+            f"{', '.join(rasters or item.assets) or 'it has none at all'}."
+        )
+    return Scene(item.assets[wanted].get_absolute_href(), item.id)
+
+
+def _is_raster(asset: Any) -> bool:
+    kind = (asset.media_type or "").lower()
+    return kind.startswith(("image/tiff", "image/jp2", "image/vnd.stac.geotiff")) and (
+        "thumbnail" not in (asset.roles or [])
+    )
