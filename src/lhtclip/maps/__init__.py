@@ -1,7 +1,7 @@
 """Maps: label rasters of any size in strips and keep their coordinates.
 
-`label_raster` is the entry point, `label_array` that for xarray. The package needs the extra `lhtclip[maps]` (rasterio and
-others); it calls the library, and nothing in the library imports it.
+`label_raster` is the entry point, `label_array` the one for xarray. The package needs the extra
+`lhtclip[maps]` (rasterio and others); it calls the library, and nothing in the library imports it.
 """
 
 from __future__ import annotations
