@@ -30,7 +30,7 @@ IMAGES = 20
 class Neighbourly:
     """Changes what it finds in a window by what else is in the batch, as no kernel should."""
 
-    engine = "test"
+    engine = "torch test"
 
     def __init__(self, encoder: PatchEncoder) -> None:
         self._encoder = encoder
@@ -50,8 +50,13 @@ def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segmenter]:
             templates="plain",
             windows=WindowSettings(short_side=32, window=32, stride=32),
         )
-        whole.runner = cast(PatchEncoder, Neighbourly(whole.encoder))
-        yield whole
+        yield Segmenter(
+            whole.checkpoint,
+            whole.encoder,
+            whole.texts,
+            windows=whole.windows,
+            runner=cast(PatchEncoder, Neighbourly(whole.encoder)),
+        )
 
 
 @pytest.fixture
