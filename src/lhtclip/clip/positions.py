@@ -64,8 +64,8 @@ def _bicubic(source: int, target: int, at: Tensor, among: Tensor) -> Tensor:
 
 def _antialiased(source: int, target: int, at: Tensor, among: Tensor) -> Tensor:
     """A kernel that widens where the grid shrinks; at borders the weights inside are normalised."""
-    scale = source / target
-    distance = ((at + 0.5)[:, None] * scale - (among + 0.5)).abs() / max(scale, 1.0)
+    scale = source / torch.ones_like(at).sum()  # a tensor, since a graph has any target
+    distance = ((at + 0.5)[:, None] * scale - (among + 0.5)).abs() / scale.clamp_min(1)
     weights = _cubic(distance.clamp_max(2), _SHARPNESS_ANTIALIASED)
     return weights / weights.sum(dim=1, keepdim=True)
 
