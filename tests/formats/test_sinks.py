@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from importlib.util import find_spec
@@ -15,7 +16,6 @@ from lhtclip.errors import InputError
 from lhtclip.formats import SINKS, open_sinks
 from lhtclip.formats.sink import ImageName, OutputOptions, Part, Sink
 from lhtclip.output.png import decode_labels
-from lhtclip.output.scores import decode_scores
 from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Vocabulary
 from tests.output.annotations.scene import LABELS, NAMES, SCORES
@@ -61,7 +61,8 @@ def test_maps_are_grey_levels_and_label_files_have_none() -> None:
             sink.encode(NAME, replace(RESULT, maps={}))
     (sink,) = open_sinks("probabilities", VOCABULARY).values()
     (data,) = sink.encode(NAME, RESULT)
-    np.testing.assert_allclose(decode_scores(data), MAPS["probabilities"], rtol=1e-3)
+    with np.load(io.BytesIO(data)) as arrays:
+        np.testing.assert_allclose(arrays["scores"], MAPS["probabilities"], rtol=1e-3)
 
 
 @pytest.mark.parametrize(("mode", "first"), [("palette", 0), ("grey", 0), ("palette", 1)])
