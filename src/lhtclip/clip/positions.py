@@ -64,7 +64,7 @@ def _bicubic(source: int, target: int, at: Tensor, among: Tensor) -> Tensor:
 
 def _antialiased(source: int, target: int, at: Tensor, among: Tensor) -> Tensor:
     """A kernel that widens where the grid shrinks; at borders the weights inside are normalised."""
-    scale = source / torch.ones_like(at).sum()  # a tensor, since a graph has any target
+    scale = _scale(source, at)
     distance = ((at + 0.5)[:, None] * scale - (among + 0.5)).abs() / scale.clamp_min(1)
     weights = _cubic(distance.clamp_max(2), _SHARPNESS_ANTIALIASED)
     return weights / weights.sum(dim=1, keepdim=True)
@@ -72,8 +72,13 @@ def _antialiased(source: int, target: int, at: Tensor, among: Tensor) -> Tensor:
 
 def _bilinear(source: int, target: int, at: Tensor, among: Tensor) -> Tensor:
     """Two neighbours each; borders are repeated."""
-    places = ((at + 0.5) * (source / target) - 0.5).clamp(0, source - 1)
+    places = ((at + 0.5) * _scale(source, at) - 0.5).clamp(0, source - 1)
     return (1 - (places[:, None] - among).abs()).clamp_min(0)
+
+
+def _scale(source: int, at: Tensor) -> Tensor:
+    """Return source / target as a tensor, since a graph is made for any target."""
+    return source / torch.ones_like(at).sum()
 
 
 _Rule = Callable[[int, int, Tensor, Tensor], Tensor]
