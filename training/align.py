@@ -2,8 +2,7 @@
 
 `python -m training.align --artwork node_modules --start runs/bundled --out runs/aligned` draws
 scenes at full size and runs all blocks except the last on each of them once. Then the last block,
-both read-outs and the temperature learn from captions: with the ordinary class token, and with the
-class token without the last block's residual connection and MLP, which dense methods also omit.
+both read-outs and the temperature learn with the loss of training.
 """
 
 from __future__ import annotations
@@ -25,18 +24,20 @@ from lhtclip.checkpoints.checkpoint import TOKENIZER_FILE, load_checkpoint, save
 from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from lhtclip.clip.model import Clip
 from training.batches import Library, World
+from training.captions import PHRASES, WORDS, phrases
 from training.finishes import FINISHES
 from training.learner import MAX_SCALE, end_tokens
-from training.model import caption_loss, last_features
+from training.losses import Said, scene_loss
+from training.model import last_features
 from training.recipe import TILES, Phase, Recipe
 from training.rendering import render_pixels
 from training.scenes import sample_scene
 
-DRAWN_AT_ONCE = 64  # scenes
+AT_ONCE = 64  # scenes
 WARMUP = 50  # steps
 WEIGHT_DECAY = 0.05
 PHASE = Phase(
-    side=224, objects=(1, 4), sizes=(60.0, 175.0), scenes=16_384, grounds=0.25, kept=98, views=1
+    side=224, objects=(1, 5), sizes=(60.0, 175.0), scenes=16_384, grounds=0.5, kept=98, views=1
 )
 
 
@@ -45,8 +46,9 @@ class Seen:
     """Scenes as input of the last block, with their captions."""
 
     streams: Tensor  # bfloat16 (scenes, 1 + patches, width)
+    library: Library  # a caption for each scene
     ends: Tensor  # (scenes, text width): what enters the text tower's final norm
-    kinds: Tensor  # int64 (scenes,): equal where captions mention the same
+    phrases: Tensor  # (words, PHRASES, text width): the same of all words
 
 
 def main() -> None:
@@ -63,29 +65,25 @@ def main() -> None:
     model = cast(Clip, start.model)
     world = World.load(options.artwork, seed=Recipe().seed, device=torch.device("cpu"))
     library = Library.write(Recipe(captions=options.scenes, phases=(PHASE,)), PHASE, world.drawn())
-    rows = start.tokenizer.encode(library.captions)
+    spoken = [phrase for ways in phrases(np.random.default_rng((0, 4))) for phrase in ways]
     text = copy.deepcopy(model.text).to(torch.bfloat16)
-    ends = end_tokens(text, rows, start.tokenizer.end).float()
-    learn(
-        model,
-        Seen(look(model, world, library), ends, library.kinds),
-        steps=options.steps,
-        rate=options.rate,
+    ends, said = (
+        end_tokens(text, start.tokenizer.encode(texts), start.tokenizer.end).float()
+        for texts in (library.captions, spoken)
     )
+    seen = Seen(look(model, draw(world, library)), library, ends, said.unflatten(0, (-1, PHRASES)))
+    learn(model, seen, steps=options.steps, rate=options.rate)
     options.out.mkdir(parents=True, exist_ok=True)
     save_checkpoint(model, options.out, dtype=torch.float16)
     shutil.copy(options.start / TOKENIZER_FILE, options.out / TOKENIZER_FILE)
 
 
-@torch.inference_mode()
-def look(model: Clip, world: World, library: Library) -> Tensor:
-    """Return the input of the last block, bfloat16 (scenes, 1 + patches, width)."""
-    vision = copy.deepcopy(model.vision).to(torch.bfloat16)
-    mean, std = (torch.tensor(x)[:, None, None] for x in (CLIP_MEAN, CLIP_STD))
+def draw(world: World, library: Library) -> Tensor:
+    """Draw a scene for every caption, uint8 (scenes, 3, side, side)."""
     generator = np.random.default_rng(4)
     drawn = world.drawn()
-    streams: list[Tensor] = []
-    for begin in range(0, len(library.topics), DRAWN_AT_ONCE):
+    pixels = torch.empty(len(library.topics), 3, PHASE.side, PHASE.side, dtype=torch.uint8)
+    for begin in range(0, len(library.topics), AT_ONCE):
         scenes = [
             sample_scene(
                 generator,
@@ -99,12 +97,22 @@ def look(model: Clip, world: World, library: Library) -> Tensor:
                 finishes=1 + len(FINISHES),
                 topic=topic,
             )
-            for topic in library.topics[begin : begin + DRAWN_AT_ONCE]
+            for topic in library.topics[begin : begin + AT_ONCE]
         ]
-        pixels = render_pixels(
+        pixels[begin : begin + AT_ONCE] = 255 * render_pixels(
             scenes, world.sprites, world.tiles, height=PHASE.side, width=PHASE.side
         )
-        x = vision.embed(((pixels - mean) / std).to(torch.bfloat16))
+    return pixels
+
+
+@torch.inference_mode()
+def look(model: Clip, pixels: Tensor) -> Tensor:
+    """Return what enters the last block, bfloat16 (scenes, 1 + patches, width)."""
+    vision = copy.deepcopy(model.vision).to(torch.bfloat16)
+    mean, std = (torch.tensor(x)[:, None, None] for x in (CLIP_MEAN, CLIP_STD))
+    streams: list[Tensor] = []
+    for some in pixels.split(AT_ONCE):
+        x = vision.embed(((some / 255 - mean) / std).to(torch.bfloat16))
         for block in vision.blocks[:-1]:
             x = block(x)
         streams.append(x)
@@ -142,22 +150,27 @@ def learn(model: Clip, seen: Seen, *, steps: int, rate: float) -> None:
         offered = torch.cat([own, others])
         patches = 1 + generator.permutation(tokens - 1)[: PHASE.kept]
         kept = torch.from_numpy(np.concatenate([[0], patches]))
-        texts = F.normalize(text.projection(text.final_norm(seen.ends[offered])), dim=-1)
-        equal = seen.kinds[own][:, None] == seen.kinds[offered]
+        spoken = torch.from_numpy(generator.integers(PHRASES, size=len(WORDS)))
+        ends = torch.cat([seen.ends[offered], seen.phrases[torch.arange(len(WORDS)), spoken]])
+        texts = F.normalize(text.projection(text.final_norm(ends)), dim=-1)
+        library = seen.library
+        said = Said(
+            texts=texts[: len(offered)],
+            equal=library.kinds[own][:, None] == library.kinds[offered],
+            words=texts[len(offered) :],
+            mentioned=library.mentioned[own],
+            allowed=library.allowed(own),
+        )
         features = last_features(vision, seen.streams[own][:, kept].float())
-        losses = [
-            caption_loss(F.normalize(x, dim=-1), texts, model.logit_scale.exp(), equal)
-            for x in features
-        ]
+        loss = scene_loss(features, said, model.logit_scale.exp())
         optimizer.zero_grad()
-        torch.stack(losses).sum().backward()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         with torch.no_grad():
             model.logit_scale.clamp_(max=float(np.log(MAX_SCALE)))
         if (step + 1) % 20 == 0:
-            whole, bare = (round(float(loss.detach()), 3) for loss in losses)
-            print(f"step {step + 1}: loss {whole}, bare {bare}", file=sys.stderr, flush=True)
+            print(f"step {step + 1}: loss {float(loss.detach()):.3f}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ many styles; the other captions of the library serve as negatives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,13 @@ from torch import Tensor
 
 from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from training.artwork import load_sprites
-from training.captions import caption
+from training.captions import PHRASES, WORDS, caption
 from training.finishes import FINISHES, with_finishes
 from training.model import cut_patches, position_rows
 from training.recipe import SPRITE_SIDE, TILE_SIDE, TILES, TRAINING_STYLES, Phase, Recipe
 from training.rendering import render_pixels
 from training.scenes import drawn_things, paint_tiles, sample_scene, sample_topic
-from training.words import MATERIALS, THINGS
+from training.words import THINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Library:
     topics: list[tuple[int, tuple[int, ...]]]
     captions: list[str]
     kinds: Tensor  # int64 (captions,): equal if captions mention the same things
+    mentioned: Tensor  # bool (captions, words): things, then materials
 
     @classmethod
     def write(cls, recipe: Recipe, phase: Phase, drawn: np.ndarray) -> Library:
@@ -61,11 +62,24 @@ class Library:
         generator = np.random.default_rng((recipe.seed, 3, recipe.phases.index(phase)))
         topics = [sample_topic(generator, phase.objects, drawn) for _ in range(recipe.captions)]
         written = [caption(generator, *topic, grounds=phase.grounds) for topic in topics]
-        words = [word.name for word in (*THINGS, *MATERIALS)]
-        numbers = np.random.default_rng(0).integers(2**62, size=len(words)).tolist()
-        number = dict(zip(words, numbers, strict=True))
-        kinds = torch.tensor([sum(number[n] for n in names) % 2**62 for _, names in written])
-        return cls(topics, [text for text, _ in written], kinds)
+        mentioned = torch.tensor([[word in names for word in WORDS] for _, names in written])
+        numbers = torch.from_numpy(np.random.default_rng(0).integers(2**50, size=len(WORDS)))
+        kinds = (mentioned * numbers).sum(dim=1)
+        return cls(topics, [text for text, _ in written], kinds, mentioned)
+
+    def to(self, device: torch.device) -> Library:
+        """Move what is looked up in every step to a device."""
+        kinds, mentioned = self.kinds.to(device), self.mentioned.to(device)
+        return replace(self, kinds=kinds, mentioned=mentioned)
+
+    def allowed(self, captions: Tensor) -> Tensor:
+        """Return which words may be true of the scenes of some captions, bool (captions, words).
+
+        A caption names all things; if it is silent on the material, that may be any.
+        """
+        allowed = self.mentioned[captions]
+        silent = ~allowed[:, len(THINGS) :].any(dim=1, keepdim=True)
+        return torch.cat([allowed[:, : len(THINGS)], allowed[:, len(THINGS) :] | silent], dim=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,7 @@ class Batch:
     rows: Tensor  # of the position table, (batch, kept)
     own: Tensor  # int64 (batch,): the captions of the scenes, as numbers of the library
     offered: Tensor  # int64 (captions,): all candidates, the scenes' own first
+    phrases: Tensor  # int64 (words,): which phrase stands for each word
 
 
 class Batches:
@@ -114,6 +129,7 @@ class Batches:
             rows=rows[chosen].to(device),
             own=own.to(device),
             offered=torch.cat([own, others]).to(device),
+            phrases=torch.from_numpy(generator.integers(PHRASES, size=len(WORDS))).to(device),
         )
 
     def _draw(self, phase: Phase, draw: int, library: Library) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,8 @@ from training.words import MATERIALS, THINGS
 
 SYNONYM_SHARE = 0.2
 TEMPLATE_SHARE = 0.5
+WORDS = tuple(word.name for word in (*THINGS, *MATERIALS))
+PHRASES = 16  # ways to say a word
 _TEMPLATES = resolve_templates("imagenet80")
 _PLACES = (" on {}", " in front of {}", " with {} behind", ", {}", " and {}")
 _FRAMES = ("{}", "a picture of {}", "a scene with {}", "there is {}", "here you see {}", "look, {}")
@@ -53,6 +55,16 @@ def caption(
         with_articles = [_article(noun) for noun in nouns]
         text = frame.format(_place(generator, _join(with_articles), ground))
     return text, frozenset(mentioned)
+
+
+def phrases(generator: np.random.Generator) -> list[list[str]]:
+    """Say every word in `PHRASES` ways: (words, PHRASES), the first its plain name."""
+    said: list[list[str]] = []
+    for word in (*THINGS, *MATERIALS):
+        frames = generator.choice(_TEMPLATES, size=PHRASES - 1, replace=False).tolist()
+        framed = [frame.format(_word(generator, word.name, word.synonyms)) for frame in frames]
+        said.append([word.name, *framed])
+    return said
 
 
 def _word(generator: np.random.Generator, name: str, synonyms: tuple[str, ...]) -> str:

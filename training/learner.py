@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,7 +16,9 @@ from lhtclip.clip.model import Clip
 from lhtclip.clip.text import TextTower
 from lhtclip.clip.tokenizer import Tokenizer
 from training.batches import Batch, Library
-from training.model import caption_loss, image_features, run_block
+from training.captions import PHRASES, phrases
+from training.losses import Said, scene_loss
+from training.model import image_features, run_block
 from training.ranks import add_up
 from training.recipe import Recipe
 
@@ -48,17 +51,23 @@ class Learner:
         # one block at a time: all but the last are alike, so there is little to compile
         self.run = torch.compile(run_block, dynamic=False) if compiled else run_block
         self.rows: list[list[int]] = []
+        self.library: Library | None = None
         self.read_out: Tensor | None = None  # input of the final norm, (captions, width)
-        self.kinds = torch.empty(0, dtype=torch.int64)
+        self.read_phrases: Tensor | None = None
+        said = phrases(np.random.default_rng((recipe.seed, 4)))
+        self.phrases = tokenizer.encode([phrase for ways in said for phrase in ways])
 
     def read(self, library: Library) -> None:
         """Set the captions that the next steps choose from."""
         self._hand_over()
         device = self.model.logit_scale.device
-        self.rows, self.kinds = self.tokenizer.encode(library.captions), library.kinds.to(device)
+        self.library, self.rows = library.to(device), self.tokenizer.encode(library.captions)
         if self.model.text.token_embedding.weight.requires_grad:
             return
-        self.read_out = end_tokens(self.worker.text, self.rows, self.tokenizer.end)
+        self.read_out, self.read_phrases = (
+            end_tokens(self.worker.text, rows, self.tokenizer.end)
+            for rows in (self.rows, self.phrases)
+        )
 
     def step(self, batch: Batch, rate: float) -> tuple[float, float]:
         """Learn from one batch.
@@ -68,28 +77,40 @@ class Learner:
             rate: The learning rate.
 
         Returns:
-            The loss, and the share of scenes whose nearest candidate caption mentions the same.
+            The loss, and the share of scenes whose nearest word is one that the caption mentions.
         """
         self._hand_over()
+        said = self._read(batch)
+        features = image_features(self.worker.vision, batch.patches, batch.rows, self.run)
+        loss = scene_loss(features, said, self.model.logit_scale.exp())
+        loss.backward()
+        self._update(rate)
+        whole = F.normalize(features[0].detach().float(), dim=-1)
+        logits = (whole @ said.words.detach().T).masked_fill(said.allowed & ~said.mentioned, -1)
+        right = said.mentioned.gather(1, logits.argmax(dim=1, keepdim=True))
+        return float(loss.detach()), float(right.float().mean())
+
+    def _read(self, batch: Batch) -> Said:
+        text, end, library = self.worker.text, self.tokenizer.end, self.library
+        spoken = (
+            torch.arange(len(batch.phrases), device=batch.phrases.device) * PHRASES + batch.phrases
+        )
         if self.read_out is None:  # captions cost as much as scenes: only the scenes' own
             offered = batch.own
             rows = [self.rows[number] for number in offered.tolist()]
-            ends = _end_tokens(self.worker.text, rows, self.tokenizer.end)
+            rows += [self.phrases[number] for number in spoken.tolist()]
+            ends = _end_tokens(text, rows, end)
         else:
             offered = batch.offered
-            ends = self.read_out[offered]
-        texts = self.worker.text.projection(self.worker.text.final_norm(ends))
-        texts = F.normalize(texts.float(), dim=-1)
-        equal = self.kinds[batch.own][:, None] == self.kinds[offered]
-        scale = self.model.logit_scale.exp()
-        features = image_features(self.worker.vision, batch.patches, batch.rows, self.run)
-        whole, bare = (F.normalize(x.float(), dim=-1) for x in features)
-        losses = [caption_loss(images, texts, scale, equal) for images in (whole, bare)]
-        loss = (losses[0] + losses[1]) / 2
-        loss.backward()
-        self._update(rate)
-        best = (whole.detach() @ texts.detach().T).argmax(dim=1, keepdim=True)
-        return float(loss.detach()), float(equal.gather(1, best).float().mean())
+            ends = torch.cat([self.read_out[offered], self.read_phrases[spoken]])
+        texts = F.normalize(text.projection(text.final_norm(ends)).float(), dim=-1)
+        return Said(
+            texts=texts[: len(offered)],
+            equal=library.kinds[batch.own][:, None] == library.kinds[offered],
+            words=texts[len(offered) :],
+            mentioned=library.mentioned[batch.own],
+            allowed=library.allowed(batch.own),
+        )
 
     def state(self) -> dict[str, Any]:
         """Return everything that a later run needs to continue."""

@@ -62,8 +62,7 @@ def cut_patches(pixels: Tensor, side: int) -> Tensor:
 
 def run_block(block: Block, x: Tensor) -> Tensor:
     """Return the residual stream after a block: (batch, tokens, width) to the same."""
-    x, _ = _attend(block, x, x.shape[1])
-    return _think(block, x)
+    return _think(block, x + block.attention.merge(_mix(block, *_heads(block, x))))
 
 
 def image_features(
@@ -71,11 +70,11 @@ def image_features(
     patches: Tensor,
     rows: Tensor,
     run: Callable[[Block, Tensor], Tensor] = run_block,
-) -> tuple[Tensor, Tensor]:
-    """Return class-token features twice: as in CLIP, and without the last block's skip and MLP.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return features of the class token, of the bare class token, and of patches.
 
-    Dense methods omit these parts as well. Because the second feature contains nothing but the last
-    block's values, the values learn to match captions.
+    Bare means without the last block's residual connection and MLP, which dense methods omit as
+    well. Patches attend to similar patches as in SCLIP (arXiv 2312.01597), and are bare too.
 
     Args:
         vision: The image tower in training.
@@ -84,7 +83,7 @@ def image_features(
         run: `run_block`, possibly compiled.
 
     Returns:
-        Two of (batch, E), not normalised.
+        Two of (batch, E), one of (batch, kept, E), not normalised.
     """
     x = vision.patch_embedding(patches) + vision.positions[rows]
     first = (vision.class_embedding + vision.positions[0]).expand(len(x), 1, -1)
@@ -94,30 +93,31 @@ def image_features(
     return last_features(vision, x)
 
 
-def last_features(vision: VisionTower, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both features of `image_features` from the input of the last block."""
+def last_features(vision: VisionTower, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the features of `image_features` from the input of the last block."""
     last = vision.blocks[-1]
-    x, update = _attend(last, x, 1)
-    return vision.project(_think(last, x)[:, 0]), vision.project(update[:, 0])
+    queries, keys, values = _heads(last, x)
+    update = _mix(last, queries[:, :, :1], keys, values)
+    patches = _mix(last, queries[:, :, 1:], queries, values)
+    patches = patches + _mix(last, keys[:, :, 1:], keys, values)
+    whole = _think(last, x[:, :1] + last.attention.merge(update))
+    bare, patches = last.attention.merge(update), last.attention.merge(patches)
+    return vision.project(whole[:, 0]), vision.project(bare[:, 0]), vision.project(patches)
 
 
-def _attend(block: Block, x: Tensor, tokens: int) -> tuple[Tensor, Tensor]:
-    """Return the first tokens after attention, and the update that it added.
+def _heads(block: Block, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return queries, keys and values, each (batch, heads, tokens, head width)."""
+    batch, tokens, _ = x.shape
+    projected = block.attention.in_projection(block.norm1(x))
+    projected = projected.view(batch, tokens, 3, block.attention.heads, -1).permute(2, 0, 3, 1, 4)
+    queries, keys, values = projected
+    return queries, keys, values
 
-    Plain products: on a CPU the backward pass of fused attention is several times slower.
-    """
-    attention, (batch, _, width) = block.attention, x.shape
-    normed = block.norm1(x)
-    weight, bias = attention.in_projection.weight, attention.in_projection.bias
-    queries, keys, values = (
-        F.linear(normed[:, :some], weight[part : part + width], bias[part : part + width])
-        .view(batch, some, attention.heads, -1)
-        .transpose(1, 2)
-        for some, part in ((tokens, 0), (x.shape[1], width), (x.shape[1], 2 * width))
-    )
-    weights = (queries @ (keys * attention.scale).transpose(-1, -2)).softmax(dim=-1)
-    update = attention.merge(weights @ values)
-    return x[:, :tokens] + update, update
+
+def _mix(block: Block, asking: Tensor, asked: Tensor, values: Tensor) -> Tensor:
+    """Plain products: on a CPU the backward pass of fused attention is several times slower."""
+    similar = asking @ (asked * block.attention.scale).transpose(-1, -2)
+    return similar.softmax(dim=-1) @ values
 
 
 def _think(block: Block, x: Tensor) -> Tensor:
@@ -125,16 +125,3 @@ def _think(block: Block, x: Tensor) -> Tensor:
     if mlp.activation is quick_gelu:  # the same, with half the memory traffic of a backward pass
         return x + mlp.contract(F.silu(1.702 * hidden) / 1.702)
     return x + mlp.contract(mlp.activation(hidden))
-
-
-def caption_loss(images: Tensor, texts: Tensor, scale: Tensor, equal: Tensor) -> Tensor:
-    """Return the cross-entropy of scenes over captions; all that mention the same are correct.
-
-    Args:
-        images: unit length, (batch, E).
-        texts: unit length, (captions, E).
-        scale: Positive factor on the cosines.
-        equal: bool (batch, captions), True at least once in a row.
-    """
-    targets = equal.float() / equal.sum(dim=1, keepdim=True)
-    return F.cross_entropy(scale * images @ texts.T, targets)

@@ -33,14 +33,14 @@ TILES = 24  # painted tiles of each material
 class Phase:
     """A phase of training at one scene size; objects keep their size in pixels throughout."""
 
-    side: int  # pixels; a scene is a random crop of the model's full grid of positions
+    side: int  # pixels; a smaller scene is a random crop of the model's grid of positions
     objects: tuple[int, int]
     sizes: tuple[float, float]  # pixels
     scenes: int
     kept: int  # patch tokens that a step sees of a scene, as in FLIP (arXiv 2212.00794)
-    batch: int = 256
-    grounds: float = 0.2  # share of captions that also mention the material
-    views: int = 2  # steps that learn from the same pixels, each from other patches
+    batch: int = 128
+    grounds: float = 0.5  # share of captions that also mention the material
+    views: int = 3  # steps that learn from the same pixels, each from other patches
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,12 @@ class Recipe:
         )
     )
     phases: tuple[Phase, ...] = (
-        Phase(side=80, objects=(1, 1), sizes=(44.0, 90.0), scenes=2_560_000, kept=16),
-        Phase(side=112, objects=(1, 2), sizes=(48.0, 120.0), scenes=3_072_000, kept=24, views=3),
-        Phase(side=160, objects=(1, 4), sizes=(56.0, 150.0), scenes=2_560_000, kept=49, views=3),
-        Phase(side=224, objects=(1, 6), sizes=(60.0, 175.0), scenes=2_048_000, kept=98, views=3),
+        Phase(side=112, objects=(1, 2), sizes=(48.0, 112.0), scenes=294_400, kept=42, views=2),
+        Phase(side=224, objects=(1, 5), sizes=(60.0, 175.0), scenes=9_705_600, kept=79, views=3),
     )
     captions: int = 16_384  # written for each phase
     offered: int = 2048  # of them, drawn for each step where the text tower is a finished one
-    rate: float = 1e-3  # constant between warm-up and decay
+    rate: float = 5e-4  # constant between warm-up and decay
     warmup_steps: int = 200
     decay_steps: int = 2000  # at the end, whenever that is, the rate falls to zero
     weight_decay: float = 0.1

@@ -127,7 +127,7 @@ class Run:
     def train(self, batches: Batches, *, save_every: int) -> None:
         """Take the remaining steps, with a line of progress and a checkpoint now and then."""
         scenes, losses, rights, started = 0, 0.0, 0.0, time.perf_counter()
-        library, written_for = None, None
+        library, written_for, begun = None, None, self.step
         while self.step < self.decay_from + self.recipe.decay_steps:
             phase = self.recipe.phase_at(self.step)
             rate = self.recipe.rate_at(self.step, self.decay_from)
@@ -146,7 +146,8 @@ class Run:
                     right=round(rights / LOG_EVERY, 4),
                     scenes_per_second=round(scenes / seconds, 1),
                 )
-                self._look_at_clock(seconds / LOG_EVERY)
+                compiling = self.step <= begun + LOG_EVERY  # so the first steps are slow
+                self._look_at_clock(0.0 if compiling else seconds / LOG_EVERY)
                 scenes, losses, rights, started = 0, 0.0, 0.0, time.perf_counter()
             if self.step % save_every == 0 or self.step == self.decay_from:
                 self._save()

@@ -4,6 +4,8 @@ import torch
 
 from lhtclip.clip.config import TextConfig, VisionConfig
 from training.align import Seen, learn
+from training.batches import Library
+from training.captions import PHRASES, WORDS
 from training.learner import end_tokens
 from training.model import fresh_clip, last_features
 from training.recipe import Recipe
@@ -37,10 +39,12 @@ def test_end_tokens_come_in_the_order_of_the_captions() -> None:
 def test_only_the_last_block_and_the_read_outs_learn() -> None:
     model = fresh_clip(MODEL, seed=0)
     generator = torch.Generator().manual_seed(0)
+    mentioned = torch.rand(12, len(WORDS), generator=generator) < 0.1
     seen = Seen(
         torch.randn(12, 1 + 98, 16, generator=generator),
+        Library([], [], torch.arange(12), mentioned),
         torch.randn(12, 16, generator=generator),
-        torch.arange(12),
+        torch.randn(len(WORDS), PHRASES, 16, generator=generator),
     )
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     learn(model, seen, steps=3, rate=1e-2)
