@@ -31,7 +31,7 @@ from lhtclip.techniques.settings import LhtSettings
 PAGE = Path(__file__).with_name("explanation") / "how-it-works.md"
 IMAGES = Path(__file__).with_name("images")
 # Scenes, and where the anchor patch of each lies: shares of its height and width.
-SCENES = {"scene-02": (0.69, 0.87), "scene-11": (0.5, 0.27), "scene-07": (0.3, 0.42)}
+SCENES = {"scene-17": (0.5, 0.15), "scene-12": (0.2, 0.27), "scene-07": (0.55, 0.75)}
 PLANTED_SCENE = "scene-07"
 # 4 windows are 2 scenes a batch: 12 batches for the confidence intervals.
 ANALYZE = ("--model", BUNDLED, "--device", "cpu", "--dtype", "float32", "--batch", "4", "--quiet")

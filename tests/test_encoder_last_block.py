@@ -92,7 +92,7 @@ def headless_clip() -> Clip:
     model = tiny_clip()
     with_class_token = model.vision.embed
     model.vision.class_tokens = 0  # pyright: ignore[reportAttributeAccessIssue]
-    model.vision.embed = lambda pixels: with_class_token(pixels)[:, 1:]
+    model.vision.embed = lambda *given, **named: with_class_token(*given, **named)[:, 1:]
     return model
 
 

@@ -236,7 +236,7 @@ def test_what_is_no_data_set_is_told_before_the_model_is_loaded(
         (["scenes", "--window", -1], ["--window"]),
         (["scenes", "--logit-scale", 0], ["--logit-scale"]),
         (["scenes", "--threshold", 2], ["--threshold"]),
-        (["scenes", "--threshold", 0.2], ["'monkey', not a background"]),
+        (["scenes", "--threshold", 0.2], ["'palette', not a background"]),
         (["scenes", "--area-threshold", "nan"], ["area_threshold"]),
         (["scenes", "--limit", 0], ["--limit"]),
         (["scenes", "--workers", 0], ["--workers"]),

@@ -194,7 +194,7 @@ def test_the_command_prints_sources_and_exits_by_the_result(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["verify", "bundled"]) == 0
-    assert "sunflower" in capsys.readouterr().out
+    assert "dartboard" in capsys.readouterr().out
     real = module.questions
     monkeypatch.setattr(
         module,

@@ -30,7 +30,7 @@ class Grid:
         betas: β of SHE, with the plain cosine and with the mean removed.
     """
 
-    alphas: tuple[float, ...] = (0.1, 0.05, 0.2, 0.3)
+    alphas: tuple[float, ...] = (0.1, 0.05, 0.2, 0.3, 0.4, 0.5)
     more_layers: tuple[int, ...] = (0, -1, 1)
     heads: tuple[int, ...] = (10, 3, 5, 20, 30)
     betas: tuple[float, ...] = (0.4, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
