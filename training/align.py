@@ -23,15 +23,12 @@ from torch import Tensor
 from lhtclip.checkpoints.checkpoint import TOKENIZER_FILE, load_checkpoint, save_checkpoint
 from lhtclip.clip.config import CLIP_MEAN, CLIP_STD
 from lhtclip.clip.model import Clip
-from training.batches import Library, World
+from training.batches import Library, World, draw_topics
 from training.captions import PHRASES, WORDS, phrases
-from training.finishes import FINISHES
 from training.learner import MAX_SCALE, end_tokens
 from training.losses import Said, scene_loss
 from training.model import last_features
-from training.recipe import TILES, Phase, Recipe
-from training.rendering import render_pixels
-from training.scenes import sample_scene
+from training.recipe import Phase, Recipe
 
 AT_ONCE = 64  # scenes
 WARMUP = 50  # steps
@@ -84,24 +81,9 @@ def draw(world: World, library: Library) -> Tensor:
     drawn = world.drawn()
     pixels = torch.empty(len(library.topics), 3, PHASE.side, PHASE.side, dtype=torch.uint8)
     for begin in range(0, len(library.topics), AT_ONCE):
-        scenes = [
-            sample_scene(
-                generator,
-                height=PHASE.side,
-                width=PHASE.side,
-                objects=PHASE.objects,
-                sizes=PHASE.sizes,
-                drawn=drawn,
-                tiles=TILES,
-                varied=True,
-                finishes=1 + len(FINISHES),
-                topic=topic,
-            )
-            for topic in library.topics[begin : begin + AT_ONCE]
-        ]
-        pixels[begin : begin + AT_ONCE] = 255 * render_pixels(
-            scenes, world.sprites, world.tiles, height=PHASE.side, width=PHASE.side
-        )
+        topics = library.topics[begin : begin + AT_ONCE]
+        scenes = draw_topics(generator, topics, PHASE, world, drawn)
+        pixels[begin : begin + AT_ONCE] = 255 * scenes
     return pixels
 
 

@@ -6,6 +6,7 @@ many styles; the other captions of the library serve as negatives.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -136,23 +137,33 @@ class Batches:
         """Return the captions chosen, (batch,), and the patches of their scenes."""
         generator = np.random.default_rng((self.recipe.seed, draw, self.rank, 0))
         own = generator.integers(len(library.topics), size=phase.batch // self.ranks)
-        scenes = [
-            sample_scene(
-                generator,
-                height=phase.side,
-                width=phase.side,
-                objects=phase.objects,
-                sizes=phase.sizes,
-                drawn=self.drawn,
-                tiles=TILES,
-                varied=True,
-                finishes=1 + len(FINISHES),
-                topic=library.topics[number],
-            )
-            for number in own
-        ]
-        pixels = render_pixels(
-            scenes, self.world.sprites, self.world.tiles, height=phase.side, width=phase.side
-        )
+        topics = [library.topics[number] for number in own]
+        pixels = draw_topics(generator, topics, phase, self.world, self.drawn)
         pixels = pixels.sub_(self.mean).div_(self.std).to(torch.bfloat16)
         return torch.from_numpy(own), cut_patches(pixels, self.recipe.model.vision.patch_size)
+
+
+def draw_topics(
+    generator: np.random.Generator,
+    topics: Sequence[tuple[int, tuple[int, ...]]],
+    phase: Phase,
+    world: World,
+    drawn: np.ndarray,
+) -> Tensor:
+    """Draw a scene of every topic, (topics, 3, side, side) in [0, 1]; no label is ever drawn."""
+    scenes = [
+        sample_scene(
+            generator,
+            height=phase.side,
+            width=phase.side,
+            objects=phase.objects,
+            sizes=phase.sizes,
+            drawn=drawn,
+            tiles=TILES,
+            varied=True,
+            finishes=1 + len(FINISHES),
+            topic=topic,
+        )
+        for topic in topics
+    ]
+    return render_pixels(scenes, world.sprites, world.tiles, height=phase.side, width=phase.side)

@@ -1,6 +1,6 @@
 """What captions teach an image, its class token and its patches; no pixel's label enters.
 
-The words of a caption count beside the caption as a whole, as in GroupViT (arXiv 2202.11094).
+The words of a caption count in addition to the caption, as in GroupViT (arXiv 2202.11094).
 """
 
 from __future__ import annotations

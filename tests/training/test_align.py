@@ -1,35 +1,15 @@
-from dataclasses import replace
-
 import torch
 
-from lhtclip.clip.config import TextConfig, VisionConfig
+from tests.training.tiny import CONFIG
 from training.align import Seen, learn
 from training.batches import Library
 from training.captions import PHRASES, WORDS
 from training.learner import end_tokens
 from training.model import fresh_clip, last_features
-from training.recipe import Recipe
-
-MODEL = replace(
-    Recipe().model,
-    vision=VisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2
-    ),
-    text=TextConfig(
-        vocab_size=30,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=8,
-        eos_token_id=1,
-    ),
-    projection_dim=8,
-)
 
 
 def test_end_tokens_come_in_the_order_of_the_captions() -> None:
-    text = fresh_clip(MODEL, seed=0).text
+    text = fresh_clip(CONFIG, seed=0).text
     rows = [[0, 5, 6, 7, 1], [0, 9, 1], [0, 5, 6, 1]]
     found = text.projection(text.final_norm(end_tokens(text, rows, 1)))
     expected = torch.cat([text(torch.tensor([row])) for row in rows])
@@ -37,7 +17,7 @@ def test_end_tokens_come_in_the_order_of_the_captions() -> None:
 
 
 def test_only_the_last_block_and_the_read_outs_learn() -> None:
-    model = fresh_clip(MODEL, seed=0)
+    model = fresh_clip(CONFIG, seed=0)
     generator = torch.Generator().manual_seed(0)
     mentioned = torch.rand(12, len(WORDS), generator=generator) < 0.1
     seen = Seen(
