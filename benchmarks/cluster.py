@@ -100,7 +100,7 @@ def demands(stages: Stages, cluster: Cluster, workers: int) -> dict[str, float]:
 
 
 def other_cpus(stages: Stages, cluster: Cluster, workers: int) -> float:
-    """CPUs that reading and writing need beside the workers."""
+    """CPUs that reading and writing need in addition to the workers."""
     return workers * cluster.rate * (stages.read + stages.write)
 
 

@@ -17,7 +17,7 @@ Labelled = tuple[Source, Digest, Segmentation | InputError]
 
 
 def maps_of(sinks: Mapping[str, Sink]) -> tuple[str, ...]:
-    """Return the names of the maps that formats need beside labels and scores."""
+    """Return the names of the maps that formats need in addition to labels and scores."""
     return tuple(sorted({name for sink in sinks.values() for name in sink.maps}))
 
 
@@ -34,7 +34,7 @@ def label_chunk(
         segmenter: The segmenter.
         vocabulary: The classes.
         images: The images of the chunk.
-        maps: What the results hold beside labels and scores; see `maps_of`.
+        maps: What the results hold in addition to labels and scores; see `maps_of`.
 
     Yields:
         The image, the digest of its file, and its labels or the reason why there are none.

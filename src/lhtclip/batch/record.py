@@ -30,7 +30,7 @@ def describe(
 
     Args:
         vocabulary: The classes.
-        config: What decides labels beside the classes, in JSON types: for `segment` the
+        config: What decides labels apart from the classes, in JSON types: for `segment` the
             configuration as resolved on this machine.
         sinks: The formats.
     """

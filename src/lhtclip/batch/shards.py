@@ -57,7 +57,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class ShardState:
-    """What became of a shard.
+    """The outcome of a shard.
 
     Attributes:
         shard: Which.
@@ -125,7 +125,7 @@ def planned_images(out: Path) -> Iterator[ImageName]:
 
 
 def write_state(out: Path, state: ShardState) -> None:
-    """Write what became of a shard.
+    """Write the outcome of a shard.
 
     Raises:
         InputError: It cannot be written.
@@ -135,7 +135,7 @@ def write_state(out: Path, state: ShardState) -> None:
 
 
 def read_states(out: Path, plan: Plan) -> list[ShardState]:
-    """Read what became of the shards of a plan; files that are damaged count as missing."""
+    """Read the outcomes of the shards of a plan; files that are damaged count as missing."""
     found: list[ShardState] = []
     for path in sorted(shards_folder(out).glob("*.json")):
         try:

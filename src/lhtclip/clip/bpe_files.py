@@ -19,7 +19,7 @@ _MOST_BYTES = 64 << 20
 
 
 def bpe_tokenizer(vocabulary_file: Path) -> Tokenizer:
-    """Build the tokenizer of a `vocab.json` and the `merges.txt` beside it.
+    """Build the tokenizer of a `vocab.json` and the `merges.txt` next to it.
 
     Raises:
         Exception: Of many kinds, where a file is missing or broken.

@@ -34,7 +34,7 @@ class Tokenizer:
         """Read the file.
 
         Args:
-            path: The checkpoint's `tokenizer.json`, or its `vocab.json` with a `merges.txt` beside.
+            path: The checkpoint's `tokenizer.json`, or its `vocab.json` next to a `merges.txt`.
             context_length: The most tokens a prompt may have, start and end included.
 
         Raises:

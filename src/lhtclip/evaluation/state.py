@@ -124,7 +124,7 @@ class Tally:
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Return a SHA-256 of all arrays, by which a file that was changed is told."""
+    """Return a SHA-256 of all arrays, which shows that a file was changed."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype} {array.shape};".encode())

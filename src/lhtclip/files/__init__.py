@@ -17,7 +17,7 @@ _OF_THE_FOLDER = frozenset(  # reasons that apply to every other file there
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> Path:
-    """Write `data` to a temporary file beside `path`, then rename it.
+    """Write `data` to a temporary file next to `path`, then rename it.
 
     An interruption leaves either the old file or the new one, never a part.
 

@@ -23,7 +23,7 @@ _searched: set[Path] = set()  # folders
 
 @contextmanager
 def temporary_beside(path: Path, *, suffix: str = "") -> Generator[Path, None, None]:
-    """Yield an unused path beside `path`, and remove whatever is there afterwards.
+    """Yield an unused path next to `path`, and remove whatever is there afterwards.
 
     Args:
         path: What the file or folder will become; its folder must exist.
@@ -66,7 +66,7 @@ def _remove_once(folder: Path) -> None:
 
 
 def _is_abandoned(name: str) -> bool:
-    """Say whether the process that a name tells of ran here and has ended."""
+    """Return whether the process in a name ran on this machine and has ended."""
     place, _, rest = name.removeprefix(_PREFIX).partition("-")
     number = rest.partition("-")[0]
     if place != _here() or not number.isascii() or not number.isdigit():

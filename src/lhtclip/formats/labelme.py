@@ -1,4 +1,4 @@
-"""`labelme`: a folder for LabelMe with the pictures, and a JSON file beside each."""
+"""`labelme`: a folder for LabelMe with the images, and a JSON file next to each."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _PNGS = PurePosixPath("panoptic/annotations/panoptic_default")
 
 
 class Panoptic(Sink):
-    """panoptic/annotations/panoptic_default/<name>.png, and panoptic_default.json beside it."""
+    """panoptic/annotations/panoptic_default/<name>.png, and panoptic_default.json next to it."""
 
     def files(self, image: ImageName) -> Sequence[PurePosixPath]:
         """Return one file."""

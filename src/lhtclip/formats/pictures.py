@@ -1,4 +1,4 @@
-"""The pictures beside the labels, in formats that are folders to train or to annotate from."""
+"""The images next to the labels, in formats that are folders to train or to annotate from."""
 
 from __future__ import annotations
 

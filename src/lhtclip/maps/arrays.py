@@ -29,7 +29,7 @@ def label_array(
         segmenter: Model, method and window size.
         array: An `xarray.DataArray` with the dimensions (band, y, x) or (y, x).
         classes: As in `Segmenter.segment`.
-        settings: As in `label_raster`; what is written beside labels has no effect.
+        settings: As in `label_raster`; settings of other outputs have no effect.
         background: Prompts for pixels of no class; they become class 0.
 
     Returns:

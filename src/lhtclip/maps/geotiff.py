@@ -157,7 +157,7 @@ def _in_blocks(
 
 @contextmanager
 def _temporary_tiff(out: Path) -> Generator[Path, None, None]:
-    """Yield an unused path for a GeoTIFF, which is removed with what GDAL notes beside it."""
+    """Yield an unused path for a GeoTIFF; it is removed with the files that GDAL adds to it."""
     with temporary_beside(out, suffix=".tif") as path:
         try:
             yield path

@@ -164,7 +164,7 @@ def _label_strips(
 
 
 class _Thread(ThreadPoolExecutor):
-    """A thread that decodes and writes strips one after the other, beside the encoder."""
+    """A thread that decodes and writes strips one after the other while the encoder runs."""
 
     def __init__(self) -> None:
         super().__init__(1, thread_name_prefix="lhtclip-strips")

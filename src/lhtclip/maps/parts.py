@@ -46,7 +46,7 @@ def locked(out: Path) -> Generator[None, None, None]:
 
     Raises:
         OutputError: One does.
-        InputError: Nothing can be written beside the map.
+        InputError: Nothing can be written next to the map.
     """
     busy = f"Another command is making {out}. Choose another --out, or wait for it."
     with locks.locked(_folder_of(out) / "lock", busy=busy):

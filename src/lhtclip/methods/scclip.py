@@ -6,7 +6,7 @@ with the sum of many levels. The class token is added as a residual, where there
 
 ATR and SHE act before all this, on the stream that enters the last block. They stack, but overlap:
 ATR takes the sparse tokens away that outlier detection was made for, which then flags its fixed
-share among the rest, and SHE is a second smoothing beside SC-CLIP's own. The levels of the second
+share among the rest, and SHE is a second smoothing after SC-CLIP's own. The levels of the second
 pass stay as they are: neither technique reaches them, nor do SC-CLIP's own two counterparts.
 """
 

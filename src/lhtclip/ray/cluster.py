@@ -12,7 +12,7 @@ from typing import Any
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 
-_FREE = 1.0  # CPUs that reading and writing need beside the workers
+_FREE = 1.0  # CPUs that reading and writing need in addition to the workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Workers:
         count: Number of actors.
         cpus: CPUs of each, which are its threads.
         gpus: GPUs of each; parts of one can be shared.
-        free: CPUs beside them: that many tasks read at once, and as many write.
+        free: CPUs left over: that many tasks read at once, and as many write.
     """
 
     count: int

@@ -29,7 +29,7 @@ def outcomes_of(
     vocabulary: Vocabulary,
     workers: Workers,
 ) -> Iterator[Outcome]:
-    """Label the images of all units; yields what became of each image, in no order.
+    """Label the images of all units; yields the outcome of each image, in no order.
 
     Ray Data starts tasks and actors again that died with their machine. What they repeat they write
     again, byte for byte.

@@ -33,7 +33,7 @@ Labelled = Sequence[tuple[Job, Digest, Segmentation]]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an image.
+    """The outcome of an image.
 
     Attributes:
         image: Its path.
@@ -51,7 +51,7 @@ class Results(Protocol):
 
     @property
     def maps(self) -> tuple[str, ...]:
-        """Names of the maps that results need beside labels and scores."""
+        """Names of the maps that results need in addition to labels and scores."""
         ...
 
     def done(self, chunk: Chunk, read: Read) -> Mapping[Path, str]:
@@ -59,13 +59,13 @@ class Results(Protocol):
         ...
 
     def before(self, chunk: Chunk, done: Mapping[Path, str]) -> list[Outcome]:
-        """Return what became of these images in earlier runs."""
+        """Return the outcomes of these images in earlier runs."""
         ...
 
     def write(
         self, chunk: str, labelled: Labelled, outcomes: Sequence[Outcome]
     ) -> Iterator[Outcome]:
-        """Write the results of a chunk; yields what became of all its images."""
+        """Write the results of a chunk; yields the outcomes of all its images."""
         ...
 
 

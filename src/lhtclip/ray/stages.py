@@ -29,7 +29,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedChunk:
-    """Images of a chunk to label, and what became of its other images."""
+    """Images of a chunk to label, and the outcomes of its other images."""
 
     digest: str
     images: list[tuple[Source, Content]]
@@ -38,7 +38,7 @@ class LoadedChunk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledChunk:
-    """Labels of a chunk to write, and what became of its other images."""
+    """Labels of a chunk to write, and the outcomes of its other images."""
 
     digest: str
     results: list[tuple[Job, Digest, Segmentation]]
@@ -103,7 +103,7 @@ class LabelImages:
 
 
 def write_results(row: Row, *, results: Results) -> Iterator[Row]:
-    """Write the results of a chunk, and yield what became of each image.
+    """Write the results of a chunk, and yield the outcome of each image.
 
     What keeps everything else from being written too travels as a value: Ray would wrap an error.
     """

@@ -9,7 +9,7 @@ from lhtclip.errors import InputError
 from lhtclip.segmenter.windows import PlannedImage
 
 LIMIT_VARIABLE = "LHTCLIP_MEMORY_GB"
-_LIMIT_GB = 8.0  # beside the model and Python
+_LIMIT_GB = 8.0  # on top of the model and Python
 _FLOAT = 4  # bytes
 # Bytes a pixel of the original: levels, winners, scores, labels, an overlay on the way.
 _PER_PIXEL = 45

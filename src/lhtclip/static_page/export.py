@@ -50,7 +50,7 @@ def export_page(
         runtime: An unpacked npm package onnxruntime-web; None downloads it once into the cache.
         int8: Round the weights of both towers to 8 bits.
         compare: Add a second graph without the techniques, to be compared with.
-        say: Told what is being done.
+        say: Called with a line about each step.
 
     Returns:
         The folder.
