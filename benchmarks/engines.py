@@ -17,7 +17,7 @@ from benchmarks.harness import Options, Work, measure, ratio, read_options
 from benchmarks.materials import checkpoint_of, preset_of
 from benchmarks.results import Results, dtype_name, size, spread, times_as_fast
 from lhtclip.checkpoints.checkpoint import Checkpoint
-from lhtclip.checkpoints.hub import BUNDLED
+from lhtclip.checkpoints.known_models import BUNDLED
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines.export import export_graph

@@ -26,7 +26,7 @@ from benchmarks.harness import Options, Times, Work, measure, read_options
 from benchmarks.materials import checkpoint_of, clip_of, known_texts, save_photo, write_tokenizer
 from benchmarks.results import Results, dtype_name, duration, percent
 from lhtclip.checkpoints.checkpoint import save_checkpoint
-from lhtclip.checkpoints.hub import BUNDLED
+from lhtclip.checkpoints.known_models import BUNDLED
 from lhtclip.checkpoints.layout import TOKENIZER_FILE
 from lhtclip.cli import main as lhtclip
 from lhtclip.encoder import DenseEncoder

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from lhtclip.checkpoints.device import choose_device, choose_dtype
-from lhtclip.checkpoints.hub import BUNDLED
+from lhtclip.checkpoints.known_models import BUNDLED
 from lhtclip.paper.random_weights import SHAPES
 
 RESULTS = Path("runs/bench")

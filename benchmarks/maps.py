@@ -27,7 +27,7 @@ from benchmarks.materials import checkpoint_of, known_texts, preset_of
 from benchmarks.memory import run_alone
 from benchmarks.results import Results
 from lhtclip import Segmenter
-from lhtclip.checkpoints.hub import BUNDLED
+from lhtclip.checkpoints.known_models import BUNDLED
 from lhtclip.encoder import DenseEncoder
 from lhtclip.maps import label_raster
 from lhtclip.text.vocabulary import Vocabulary

@@ -20,7 +20,8 @@ from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.checkpoints.hub import BUNDLED, BUNDLED_FOLDER
+from lhtclip.checkpoints.hub import BUNDLED_FOLDER
+from lhtclip.checkpoints.known_models import BUNDLED
 from lhtclip.checkpoints.layout import TOKENIZER_FILE
 from lhtclip.clip.config import PixelConfig
 from lhtclip.clip.model import Clip

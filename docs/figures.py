@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from docs.scene_figures import Step, planted_figure, save_small, scene_figure
-from lhtclip.checkpoints.hub import BUNDLED, BUNDLED_FOLDER
+from lhtclip.checkpoints.hub import BUNDLED_FOLDER
+from lhtclip.checkpoints.known_models import BUNDLED
 from lhtclip.cli import main as lhtclip
 from lhtclip.datasets.samples import own_vocabulary
 from lhtclip.datasets.scene_files import bundled_scenes

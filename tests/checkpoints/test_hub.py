@@ -17,15 +17,8 @@ from huggingface_hub import constants
 from huggingface_hub.utils import LocalEntryNotFoundError
 
 from lhtclip.checkpoints import hub
-from lhtclip.checkpoints.hub import (
-    BUNDLED,
-    KNOWN_MODELS,
-    OPENAI_ARCHIVES,
-    SHORT_NAMES,
-    canonical_name,
-    resolve,
-    tokenizer_of,
-)
+from lhtclip.checkpoints.hub import OPENAI_ARCHIVES, canonical_name, resolve, tokenizer_of
+from lhtclip.checkpoints.known_models import BUNDLED, KNOWN_MODELS, SHORT_NAMES
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError, UnknownNameError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -77,7 +70,29 @@ def test_every_known_model_has_its_own_name_and_id() -> None:
     assert len(set(SHORT_NAMES.values())) == len(SHORT_NAMES) == len(KNOWN_MODELS) - 1
     for model in KNOWN_MODELS:
         assert model.note
+        assert model.licence
         assert canonical_name(model.name) == (model.hub_id or BUNDLED)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("ViT-B-16-dfn2b", "research only"), ("ViT-B-16-metaclip", "no commercial use")],
+)
+def test_limits_of_a_licence_are_said_before_the_download(
+    offline: Path, name: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(CheckpointNotFoundError):
+        resolve("ViT-B-16-laion2b")
+    assert not caplog.text
+    with pytest.raises(CheckpointNotFoundError):
+        resolve(name)
+    assert said in caplog.text
+
+
+def test_limits_are_not_said_of_what_is_here(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fill(cache, SHORT_NAMES["ViT-B-16-dfn2b"], COMPLETE)
+    resolve("ViT-B-16-dfn2b")
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lhtclip.checkpoints.hub import KNOWN_MODELS
+from lhtclip.checkpoints.known_models import KNOWN_MODELS
 from lhtclip.cli import COMMANDS, group
 from lhtclip.cli.segment import command as segment_command
 from lhtclip.datasets.scene_files import save_scenes
@@ -67,6 +67,8 @@ def test_models(lhtclip: Any) -> None:
     assert entries["ViT-B-16"]["hub_id"] == "openai/clip-vit-base-patch16"
     assert entries["ViT-B-16"]["folder"] is None
     assert entries["bundled"]["hub_id"] is None
+    assert (entries["ViT-B-16"]["licence"], entries["ViT-B-16"]["limits"]) == ("MIT", None)
+    assert entries["ViT-B-16-metaclip"]["limits"] == "no commercial use"
 
 
 def test_download_prints_the_folder(lhtclip: Any, checkpoint: Path) -> None:

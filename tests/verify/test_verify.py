@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from lhtclip import Checkpoint, InputError, load_checkpoint
-from lhtclip.checkpoints.hub import KNOWN_MODELS
+from lhtclip.checkpoints.known_models import KNOWN_MODELS
 from lhtclip.cli import main
 from lhtclip.verify import run as module
 from lhtclip.verify.answers import KnownAnswer, answers_for

@@ -5,82 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from lhtclip.checkpoints.aliases import known_as
 from lhtclip.checkpoints.download import from_hub
 from lhtclip.checkpoints.fetch import cached, fetch
-from lhtclip.checkpoints.layout import TOKENIZER_FILE, TRANSFORMERS
+from lhtclip.checkpoints.known_models import BUNDLED, SHORT_NAMES, say_limits
+from lhtclip.checkpoints.layout import LAYOUTS, TOKENIZER_FILE, TRANSFORMERS
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError, unknown
 
-BUNDLED = "bundled"
 BUNDLED_FOLDER = Path(__file__).parents[1] / "data" / "bundled"
 ARCHIVE_SUFFIX = ".pt"
 
-
-@dataclass(frozen=True, slots=True)
-class KnownModel:
-    """A model with a short name; `hub_id` is empty for the bundled one."""
-
-    name: str
-    hub_id: str
-    note: str
-
-
-KNOWN_MODELS: tuple[KnownModel, ...] = (
-    KnownModel(BUNDLED, "", "small, bundled; knows only scenes of emoji"),
-    KnownModel("ViT-B-16", "openai/clip-vit-base-patch16", "OpenAI, 150 M parameters"),
-    KnownModel("ViT-B-32", "openai/clip-vit-base-patch32", "OpenAI, 151 M parameters"),
-    KnownModel("ViT-L-14", "openai/clip-vit-large-patch14", "OpenAI, 428 M parameters"),
-    KnownModel("ViT-L-14-336", "openai/clip-vit-large-patch14-336", "OpenAI, 428 M, 336 px"),
-    KnownModel(
-        "ViT-B-16-laion2b", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K", "LAION-2B, 150 M parameters"
-    ),
-    KnownModel(
-        "ViT-B-32-laion2b", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "LAION-2B, 151 M parameters"
-    ),
-    KnownModel(
-        "ViT-L-14-laion2b", "laion/CLIP-ViT-L-14-laion2B-s32B-b82K", "LAION-2B, 428 M parameters"
-    ),
-    KnownModel(
-        "ViT-H-14-laion2b", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "LAION-2B, 986 M parameters"
-    ),
-    KnownModel(
-        "ViT-B-16-datacomp",
-        "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K",
-        "DataComp-1B, 150 M parameters",
-    ),
-    KnownModel(
-        "ViT-L-14-datacomp",
-        "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K",
-        "DataComp-1B, 428 M parameters",
-    ),
-    KnownModel("ViT-B-16-dfn2b", "apple/DFN2B-CLIP-ViT-B-16", "DFN-2B, 150 M parameters"),
-    KnownModel("ViT-L-14-dfn2b", "apple/DFN2B-CLIP-ViT-L-14", "DFN-2B, 428 M parameters"),
-    KnownModel(
-        "ViT-B-16-metaclip",
-        "timm/vit_base_patch16_clip_224.metaclip_2pt5b",
-        "MetaCLIP-2.5B, 150 M parameters",
-    ),
-    KnownModel(
-        "ViT-L-14-metaclip",
-        "timm/vit_large_patch14_clip_224.metaclip_2pt5b",
-        "MetaCLIP-2.5B, 428 M parameters",
-    ),
-    KnownModel("ViT-B-16-siglip", "google/siglip-base-patch16-224", "SigLIP, 203 M parameters"),
-    KnownModel(
-        "ViT-L-16-siglip", "google/siglip-large-patch16-256", "SigLIP, 652 M parameters, 256 px"
-    ),
-    KnownModel("ViT-B-16-siglip2", "google/siglip2-base-patch16-224", "SigLIP 2, 375 M parameters"),
-    KnownModel(
-        "ViT-L-16-siglip2", "google/siglip2-large-patch16-256", "SigLIP 2, 882 M parameters, 256 px"
-    ),
-)
-SHORT_NAMES: dict[str, str] = {
-    model.name: model.hub_id for model in KNOWN_MODELS if model.name != BUNDLED
-}
 
 # OpenAI's own archives, by their published SHA-256, and their hub ids.
 OPENAI_ARCHIVES: dict[str, str] = {
@@ -131,7 +68,10 @@ def resolve(name: str | Path, *, download: bool = True) -> Path:
     name = _known_as(name)
     path = BUNDLED_FOLDER if name == BUNDLED else _path(name)
     if path is None:
-        return from_hub(_hub_id(str(name)), name=str(name), download=download)
+        hub_id = _hub_id(str(name))
+        if download and not cached(hub_id, *(layout.config_file for layout in LAYOUTS)):
+            say_limits(hub_id)
+        return from_hub(hub_id, name=str(name), download=download)
     if path.is_dir():
         return path
     if path.is_file() and path.suffix == ARCHIVE_SUFFIX:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lhtclip.checkpoints.hub import BUNDLED, canonical_name
+from lhtclip.checkpoints.hub import canonical_name
+from lhtclip.checkpoints.known_models import BUNDLED
 from lhtclip.cli.console import say
 from lhtclip.config import SegmenterConfig
 from lhtclip.decoding.pamr import PamrSettings

@@ -12,13 +12,14 @@ from lhtclip.cli.console import print_table
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> None:
-    """List the models with a short name, and which of them are in the local cache.
+    """List the models with a short name, which of them are in the local cache, and their licences.
 
     Besides these, --model accepts the id of any CLIP on the hub in the layout of `transformers` or
     OpenCLIP ("organisation/model"), any local folder in one of these layouts, and OpenAI's own
     archives (ViT-B-16.pt).
     """
-    from lhtclip.checkpoints.hub import KNOWN_MODELS, resolve
+    from lhtclip.checkpoints.hub import resolve
+    from lhtclip.checkpoints.known_models import KNOWN_MODELS
     from lhtclip.errors import LhtClipError
 
     def local_folder(name: str) -> str | None:
@@ -34,6 +35,8 @@ def command(*, as_json: bool) -> None:
                 "name": model.name,
                 "hub_id": model.hub_id or None,
                 "note": model.note,
+                "licence": model.licence,
+                "limits": model.limits or None,
                 "folder": folders[model.name],
             }
             for model in KNOWN_MODELS
@@ -41,9 +44,15 @@ def command(*, as_json: bool) -> None:
         click.echo(json.dumps(entries, indent=2))
         return
     print_table(
-        ("name", "here", "hub id", "note"),
+        ("name", "here", "hub id", "note", "licence"),
         [
-            (model.name, "yes" if folders[model.name] else "no", model.hub_id or "-", model.note)
+            (
+                model.name,
+                "yes" if folders[model.name] else "no",
+                model.hub_id or "-",
+                model.note,
+                f"{model.licence} ({model.limits})" if model.limits else model.licence,
+            )
             for model in KNOWN_MODELS
         ],
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lhtclip.checkpoints.hub import OPENAI_ARCHIVES, SHORT_NAMES, sha256_of
+from lhtclip.checkpoints.hub import OPENAI_ARCHIVES, sha256_of
+from lhtclip.checkpoints.known_models import SHORT_NAMES
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ARCHIVES = {  # file name: model

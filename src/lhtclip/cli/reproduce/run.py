@@ -12,7 +12,7 @@ import click
 
 from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.checkpoints.device import choose_device, choose_dtype, dtype_name
-from lhtclip.checkpoints.hub import BUNDLED
+from lhtclip.checkpoints.known_models import BUNDLED
 from lhtclip.cli.console import Progress, say
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.datasets import Dataset, open_dataset
