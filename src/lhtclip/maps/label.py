@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,10 @@ def label_raster(
         else Vocabulary.of(classes, background=background, threshold=segmenter.decoding.threshold)
     )
     with rasterio.Env(GDAL_CACHEMAX=settings.cache_mb << 20), ExitStack() as stack:
-        source = stack.enter_context(closing(Source(raster, settings)))
+        scored = replace(settings, scores=settings.scores or vector is not None)
+        source = stack.enter_context(closing(Source(raster, scored)))
         job = Job.of(source, segmenter)
-        fingerprint = _fingerprint(segmenter, vocabulary, source, settings, aoi)
+        fingerprint = _fingerprint(segmenter, vocabulary, source, scored, aoi)
         stack.enter_context(locked(out))
         parts = Parts(out, fingerprint, overwrite=overwrite)
         count = _label_strips(segmenter, job, vocabulary, parts, aoi, on_progress)
@@ -105,7 +106,7 @@ def label_raster(
         if vector is not None:
             from lhtclip.maps.vectors import write_regions
 
-            files.append(write_regions(Path(vector), out, parts, vocabulary, settings))
+            files.append(write_regions(Path(vector), job, parts, vocabulary, settings))
         parts.remove()
     return Summary(out, tuple(files), count, job.height, job.width)
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -13,56 +19,50 @@ from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 from lhtclip.files.regular_files import refuse_special
 from lhtclip.files.temporaries import temporary_beside
-from lhtclip.maps.job import STEPS
+from lhtclip.maps.job import Job
 from lhtclip.maps.parts import Parts
+from lhtclip.maps.regions import Region, trace
 from lhtclip.maps.settings import VECTOR_DRIVERS, MapSettings
 from lhtclip.text.vocabulary import Vocabulary
 
+_BATCH = 10_000  # regions that are written together
 _LAYER = "labels"
 
 
 def write_regions(
-    path: Path, labels: Path, parts: Parts, vocabulary: Vocabulary, settings: MapSettings
+    path: Path, job: Job, parts: Parts, vocabulary: Vocabulary, settings: MapSettings
 ) -> Path:
-    """Write the regions of a finished map, 4-connected.
+    """Write the regions of a finished map, 4-connected, a batch at a time.
+
+    Only the simplification needs all regions at once, because it moves shared edges together.
 
     Args:
         path: .gpkg, .geojson (always in longitude and latitude), .fgb or .parquet.
-        labels: The map.
-        parts: Its strips, for the scores.
+        job: The map.
+        parts: Its strips, with scores.
         vocabulary: Names of the classes.
         settings: Least area and simplification.
 
     Raises:
         MissingDependencyError: geopandas or shapely is not installed.
     """
-    geopandas = import_extra("geopandas", purpose="Vector files")
-    shapely = import_extra("shapely", purpose="Vector files")
-    rasterio = import_extra("rasterio", purpose="Maps")
-    with rasterio.open(labels) as dataset:
-        shapes, values = _polygons(dataset)
-        crs, transform = dataset.crs, dataset.transform
-        size = dataset.height, dataset.width
-    keep = shapely.area(shapes) >= settings.min_area
-    shapes, values = shapes[keep], values[keep]
-    scores = _mean_scores(shapes, parts, size)
-    if settings.simplify > 0 and len(shapes):
-        shapes = _simplified(shapes, settings.simplify)
-    pixels = shapely.area(shapes)
-    matrix = [transform.a, transform.b, transform.d, transform.e, transform.c, transform.f]
-    placed = _affine(shapes, matrix)
-    frame = geopandas.GeoDataFrame(
-        {
-            "class_id": values.astype(np.int64),
-            "class": [vocabulary.names[value] for value in values],
-            "score": scores,
-            "pixels": pixels,
-        },
-        geometry=placed,
-        crs=crs.to_wkt() if crs else None,
-    )
-    frame["area_m2"] = _square_metres(frame)
-    return _write(frame, path)
+    regions = trace(parts, min_area=settings.min_area)
+    batches = iter(lambda: list(islice(regions, _BATCH)), [])
+    if settings.simplify > 0:
+        batches = iter([_simplified(list(regions), settings.simplify)])
+    first = next(batches, [])  # a map without regions becomes a file without features
+    frames = (_frame(batch, job, vocabulary) for batch in chain([first], batches))
+    suffix = path.suffix.lower()
+    with temporary_beside(path, suffix=suffix) as new:
+        if suffix == ".parquet":
+            _write_parquet(frames, new)
+        elif suffix == ".gpkg":
+            _write_geopackage(frames, new)
+        else:
+            with temporary_beside(path, suffix=".gpkg") as all_:
+                _convert(_write_geopackage(frames, all_), new, VECTOR_DRIVERS[suffix])
+        os.replace(new, path)
+    return path
 
 
 def read_polygons(path: Path, crs: Any) -> list[Any]:
@@ -85,77 +85,50 @@ def read_polygons(path: Path, crs: Any) -> list[Any]:
     return found
 
 
-def _polygons(dataset: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Trace the regions in pixel coordinates, (column, row)."""
-    rasterio = import_extra("rasterio", purpose="Maps")
-    features = import_extra("rasterio.features", purpose="Maps")
+def _simplified(regions: list[Region], tolerance: float) -> list[Region]:
+    """Simplify all edges at once, so that neighbours still share them."""
     shapely = import_extra("shapely", purpose="Vector files")
+    if not regions:
+        return regions
+    outlines = np.array([each.outline for each in regions], dtype=object)
+    noded = shapely.transform(shapely.segmentize(outlines, 1.0), np.round)
+    simple = shapely.coverage_simplify(noded, tolerance)
+    return [replace(each, outline=outline) for each, outline in zip(regions, simple, strict=True)]
 
-    found = features.shapes(
-        rasterio.band(dataset, 1),
-        mask=dataset.dataset_mask() > 0,
-        connectivity=4,
+
+def _frame(regions: Sequence[Region], job: Job, vocabulary: Vocabulary) -> Any:
+    """Put regions into a table, in the map's coordinates."""
+    geopandas = import_extra("geopandas", purpose="Vector files")
+    shapely = import_extra("shapely", purpose="Vector files")
+    crs = job.source.dataset.crs
+    outlines = np.array([each.outline for each in regions], dtype=object)
+    frame = geopandas.GeoDataFrame(
+        {
+            "class_id": np.array([each.value for each in regions], np.int64),
+            "class": [vocabulary.names[each.value] for each in regions],
+            "score": np.array([each.score for each in regions], np.float64),
+            "pixels": shapely.area(outlines),
+        },
+        geometry=_placed(outlines, job.transform),
+        crs=crs.to_wkt() if crs else None,
     )
-    pairs = [(shapely.geometry.shape(each), int(value)) for each, value in found]
-    inverse = ~dataset.transform
-    geometries = np.array([each for each, _ in pairs], dtype=object)
-    matrix = [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f]
-    moved = _affine(geometries, matrix) if len(pairs) else geometries
-    whole = shapely.transform(moved, np.round) if len(pairs) else moved
-    return whole, np.array([value for _, value in pairs], dtype=np.int64)
+    frame["area_m2"] = _square_metres(frame)
+    return frame
 
 
-def _affine(shapes: NDArray[Any], matrix: list[float]) -> NDArray[Any]:
+def _placed(outlines: NDArray[Any], transform: Any) -> NDArray[Any]:
     import shapely
-
-    a, b, d, e, c, f = matrix
 
     def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        x, y = points[:, 0], points[:, 1]
-        return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
+        return np.stack(transform @ (points[:, 0], points[:, 1]), axis=1)
 
-    return shapely.transform(shapes, move)
-
-
-def _simplified(shapes: NDArray[Any], tolerance: float) -> NDArray[Any]:
-    """Simplify all edges at once, so that neighbours still share them."""
-    import shapely
-
-    noded = shapely.transform(shapely.segmentize(shapes, 1.0), np.round)
-    return shapely.coverage_simplify(noded, tolerance)
+    return shapely.transform(outlines, move)
 
 
-def _mean_scores(
-    shapes: NDArray[Any], parts: Parts, size: tuple[int, int]
-) -> NDArray[np.float64] | None:
-    """Average the scores of each region's pixels; None if there are no scores."""
-    shapely = import_extra("shapely", purpose="Vector files")
-    features = import_extra("rasterio.features", purpose="Maps")
-    transforms = import_extra("rasterio.transform", purpose="Maps")
-
-    sums, counts = np.zeros(len(shapes) + 1), np.zeros(len(shapes) + 1)
-    tree = shapely.STRtree(shapes)
-    for strip in parts:
-        if strip.scores is None:
-            return None
-        rows = len(strip.scores)
-        near = tree.query(shapely.box(0, strip.top, size[1], strip.top + rows))
-        if not len(near):
-            continue
-        transform = transforms.from_origin(0, strip.top, 1, -1)
-        numbers = features.rasterize(
-            [(shapes[i], int(i) + 1) for i in near], (rows, size[1]), 0, transform=transform
-        )
-        flat = numbers.ravel()
-        sums += np.bincount(flat, strip.scores.ravel(), minlength=len(sums))
-        counts += np.bincount(flat, minlength=len(counts))
-    return sums[1:] / np.maximum(counts[1:], 1) / STEPS
-
-
-def _square_metres(frame: Any) -> NDArray[np.float64] | None:
-    """Return ellipsoidal areas; None without coordinates."""
+def _square_metres(frame: Any) -> NDArray[np.float64]:
+    """Return ellipsoidal areas; NaN without coordinates."""
     if frame.crs is None:
-        return None
+        return np.full(len(frame), np.nan)
     from pyproj import Geod
 
     geod = Geod(ellps="WGS84")
@@ -164,16 +137,49 @@ def _square_metres(frame: Any) -> NDArray[np.float64] | None:
     )
 
 
-def _write(frame: Any, path: Path) -> Path:
-    """Write to a temporary name, then rename."""
-    suffix = path.suffix.lower()
-    with temporary_beside(path, suffix=suffix) as new:
-        if suffix == ".parquet":
-            frame.to_parquet(new, schema_version="1.1.0", write_covering_bbox=True)
-        elif suffix == ".geojson":
-            frame = frame.to_crs(4326) if frame.crs is not None else frame
-            frame.to_file(new, driver="GeoJSON", RFC7946=frame.crs is not None)
-        else:
-            frame.to_file(new, driver=VECTOR_DRIVERS[suffix], layer=_LAYER)
-        os.replace(new, path)
+def _write_geopackage(frames: Iterable[Any], path: Path) -> Path:
+    for number, frame in enumerate(frames):
+        mode = "a" if number else "w"
+        frame.to_file(path, driver="GPKG", layer=_LAYER, geometry_type="Polygon", mode=mode)
     return path
+
+
+def _convert(source: Path, target: Path, driver: str) -> None:
+    """Copy a GeoPackage into a file of a format that is written in one go."""
+    pyogrio = import_extra("pyogrio", purpose="Vector files")
+    with pyogrio.open_arrow(source, layer=_LAYER) as (about, features):
+        crs = about["crs"]
+        options = {"RFC7946": "YES"} if driver == "GeoJSON" and crs else {}
+        pyogrio.write_arrow(
+            features,
+            target,
+            layer=_LAYER,
+            driver=driver,
+            geometry_name=about["geometry_name"] or "wkb_geometry",
+            geometry_type="Polygon",
+            crs=crs,
+            **options,
+        )
+
+
+def _write_parquet(frames: Iterable[Any], path: Path) -> None:
+    """Write a GeoParquet file of one row group a frame."""
+    parquet = import_extra("pyarrow.parquet", purpose="Parquet files")
+    with ExitStack() as stack:
+        writer: Any = None
+        for frame in frames:
+            file = io.BytesIO()
+            frame.to_parquet(file, index=False, schema_version="1.1.0", write_covering_bbox=True)
+            table = parquet.read_table(file)
+            if writer is None:
+                schema = _without_bounds(table.schema)
+                writer = stack.enter_context(parquet.ParquetWriter(path, schema))
+            writer.write_table(table.cast(writer.schema))
+
+
+def _without_bounds(schema: Any) -> Any:
+    """Drop the bounds of the first rows, which are optional, from a GeoParquet schema."""
+    about = json.loads(schema.metadata[b"geo"])
+    for column in about["columns"].values():
+        column.pop("bbox", None)
+    return schema.with_metadata({b"geo": json.dumps(about).encode()})
