@@ -137,7 +137,7 @@ class _Problem:
         protocol = sclip_protocol(case.dataset)
         vocabulary, windows = protocol.vocabulary(), protocol.windows
         shape = resized_shape(
-            case.height, case.width, short_side=windows.short_side, long_side=windows.long_side
+            case.height, case.width, short_side=windows.short_sides[0], long_side=windows.long_side
         )
         plan = plan_windows(*shape, window=windows.window, stride=windows.stride)
         grid = (plan.window_height // PATCH, plan.window_width // PATCH)

@@ -164,7 +164,7 @@ def _affordable(per_window: float, options: Options) -> int:
 def count_windows(size: tuple[int, int]) -> int:
     """Return how many windows a photo of this height and width is cut into."""
     settings = WindowSettings()
-    shape = resized_shape(*size, short_side=settings.short_side, long_side=settings.long_side)
+    shape = resized_shape(*size, short_side=settings.short_sides[0], long_side=settings.long_side)
     return plan_windows(*shape, window=settings.window, stride=settings.stride).count
 
 

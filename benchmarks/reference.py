@@ -139,7 +139,7 @@ class UsualWay:
         if picture is None:
             raise FileNotFoundError(path)
         height, width = picture.shape[:2]
-        longest, shortest = self.windows.long_side, self.windows.short_side
+        longest, shortest = self.windows.long_side, self.windows.short_sides[0]
         factor = min(longest / max(height, width), shortest / min(height, width))
         new_size = int(width * factor + 0.5), int(height * factor + 0.5)
         small = cv2.resize(picture, new_size, interpolation=cv2.INTER_LINEAR)

@@ -57,7 +57,7 @@ def watch(segmenter: Segmenter, image: NDArray[np.uint8], lht: LhtSettings) -> L
     method = Method("watch", watcher, residual=False, mlp=False, source="this page")
     levels, windows = segmenter.checkpoint.pixels, segmenter.windows
     size = resized_shape(
-        *image.shape[:2], short_side=windows.short_side, long_side=windows.long_side
+        *image.shape[:2], short_side=windows.short_sides[0], long_side=windows.long_side
     )
     pixels = to_pixels(image, size, device="cpu", mean=levels.mean, std=levels.std)
     DenseEncoder(segmenter.checkpoint.model, method=method, lht=lht)(pixels[None])

@@ -65,12 +65,19 @@ class EncodedImage:
         embeddings: Patch embeddings, float32 (window rows, window columns, grid rows, grid columns,
             E), of unit length.
         segmenter: The segmenter that encoded it; None after unpickling.
+        others: The same image at further scales, if the settings have several short sides.
     """
 
     image: NDArray[np.uint8]
     plan: WindowPlan
     embeddings: Tensor
     segmenter: Labels | None = field(default=None, repr=False)
+    others: tuple[EncodedImage, ...] = ()
+
+    @property
+    def scales(self) -> tuple[EncodedImage, ...]:
+        """This image and the others."""
+        return self, *self.others
 
     def segment(
         self,
@@ -215,14 +222,16 @@ class EncodedImage:
     @property
     def nbytes(self) -> int:
         """Bytes of the image and its embeddings."""
-        return self.image.nbytes + self.embeddings.nbytes
+        return self.image.nbytes + sum(each.embeddings.nbytes for each in self.scales)
 
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits: equal if the image and its embeddings are."""
         digest = hashlib.sha256(repr((self.image.shape, self.plan)).encode())
         digest.update(np.ascontiguousarray(self.image).data)
-        digest.update(self.embeddings.detach().cpu().contiguous().numpy().data)
+        for each in self.scales:
+            digest.update(repr(each.plan).encode() if each is not self else b"")
+            digest.update(each.embeddings.detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()[:16]
 
     def _owner(self) -> Labels:
@@ -235,4 +244,4 @@ class EncodedImage:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Drop the segmenter from pickles and deep copies."""
-        return EncodedImage, (self.image, self.plan, self.embeddings)
+        return EncodedImage, (self.image, self.plan, self.embeddings, None, self.others)

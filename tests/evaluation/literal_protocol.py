@@ -78,7 +78,9 @@ def segment(
 
 def new_size(shape: tuple[int, ...], windows: WindowSettings) -> tuple[int, int]:  # 2
     height, width = shape
-    factor = min(windows.long_side / max(height, width), windows.short_side / min(height, width))
+    factor = min(
+        windows.long_side / max(height, width), windows.short_sides[0] / min(height, width)
+    )
     return int(height * factor + 0.5), int(width * factor + 0.5)
 
 

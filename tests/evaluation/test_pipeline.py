@@ -183,7 +183,7 @@ def test_records_a_seventh_of_their_size(key: tuple[str, str], tmp_path: Path) -
     protocol = PROTOCOLS[key]
     windows = protocol.windows
     reduced = WindowSettings(
-        windows.short_side // 7,
+        windows.short_sides[0] // 7,
         windows.long_side // 7,
         windows.window and windows.window // 7,
         windows.stride // 7,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lhtclip import InputError, WindowSettings
 from lhtclip.image.pixels import to_pixels
 from lhtclip.image.resize import resize_levels
-from lhtclip.segmenter.windows import plan_image
+from lhtclip.segmenter.windows import plan_scales
 
 sides = st.integers(1, 300)
 
@@ -47,7 +47,7 @@ def test_sizes_of_the_evaluations(source: tuple[int, int], target: tuple[int, in
 
 def test_a_segmenter_resizes_in_this_way_if_asked_to() -> None:
     image = np.random.default_rng(0).integers(0, 256, (375, 500, 3), dtype=np.uint8)
-    planned = plan_image(image, WindowSettings(resize="opencv"), patch=16)
+    planned = plan_scales(image, WindowSettings(resize="opencv"), patch=16)[0]
     size, off = (planned.plan.height, planned.plan.width), {"mean": (0, 0, 0), "std": (1, 1, 1)}
     exact = to_pixels(image, size, resize=planned.plan.resize, **off).permute(1, 2, 0) * 255
     np.testing.assert_array_equal(exact.round().byte().numpy(), by_opencv(image, size))

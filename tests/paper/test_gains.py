@@ -24,6 +24,7 @@ def test_each_changes_one_setting() -> None:
         "prior": replace(PLAIN, decoding=replace(decoding, prior=0.2)),
         "flip": replace(PLAIN, windows=replace(windows, flip=True)),
         "shifts": replace(PLAIN, windows=replace(windows, shifts=2)),
+        "scales": replace(PLAIN, windows=replace(windows, short_side=(252, 336, 448))),
     }
     assert {name: with_gains(PLAIN, [name]) for name in GAINS} == expected
 

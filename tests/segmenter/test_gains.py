@@ -1,9 +1,11 @@
-"""Mirrored windows, shifted windows and the class prior, in a segmenter."""
+"""Mirrored windows, shifted windows, the class prior and several scales, in a segmenter."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,16 +14,22 @@ import torch.nn.functional as F
 
 from lhtclip import Segmenter, SegmenterConfig, WindowSettings
 from lhtclip.datasets.scene_files import bundled_scenes
+from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.settings import DecodeSettings
+from lhtclip.decoding.tlp import TlpSettings
+from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError
 from lhtclip.image.pixels import read_image, to_pixels
 from lhtclip.segmenter.prior import image_feature, with_prior
+from lhtclip.segmenter.second_pass import encode_again
+from lhtclip.segmenter.windows import in_rows, windows_of
 from tests.decoding.full_size import full_size
 
 SCENE = bundled_scenes()[0]
 IMAGE = read_image(SCENE.image)
 CLASSES = list(SCENE.names)
 WINDOWS = WindowSettings(short_side=64, window=48, stride=16)
+PAMR = PamrSettings(2, (1, 2))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -119,3 +127,68 @@ def test_settings_out_of_range_are_refused() -> None:
         WindowSettings(flip=1)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match=r"prior must lie from -1 to below 1, not 1\.0"):
         DecodeSettings(prior=1.0)
+
+
+# Several scales
+
+
+def cosines(segmenter: Segmenter, encoded: EncodedImage, texts: torch.Tensor) -> torch.Tensor:
+    embeddings = encoded.embeddings
+    if segmenter.encoder.method.second_pass:
+        (pixels,) = windows_of(encoded, segmenter.checkpoint, most=1000)
+        again = encode_again(segmenter.encoder, pixels, embeddings.flatten(0, 1), texts)
+        embeddings = in_rows(again, encoded.plan)
+    return embeddings @ texts.T
+
+
+@pytest.mark.parametrize("method", ["sclip", "resclip-sfr"])
+def test_scales_average_full_size_logits(plain: Segmenter, method: str) -> None:
+    sides = (64, 48, 95)
+    several = plain.replace(method=method, windows=replace(WINDOWS, short_side=sides))
+    encoded = several.encode(IMAGE)
+    texts = several.texts.encode(CLASSES)
+    maps: list[torch.Tensor] = []
+    for side in sides:
+        alone = plain.replace(method=method, windows=replace(WINDOWS, short_side=side))
+        one = alone.encode(IMAGE)
+        maps.append(full_size(cosines(alone, one, texts), one.plan, IMAGE.shape[:2]))
+    expected = (40 * torch.stack(maps).mean(dim=0)).softmax(dim=0)
+    given = several.segment(encoded, CLASSES)
+    np.testing.assert_allclose(given.scores, expected.amax(dim=0).numpy(), rtol=0, atol=1e-5)
+    probabilities = encoded.probabilities(CLASSES[0], CLASSES)
+    np.testing.assert_allclose(probabilities, expected[0].numpy(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"tlp": TlpSettings(20)}, {"prior": 0.3}, {"pamr": PAMR}])
+def test_scales_alike_are_one_scale(plain: Segmenter, settings: dict[str, Any]) -> None:
+    """Both are limited by the longest side."""
+    decoding = DecodeSettings(**settings)
+    limit = replace(WINDOWS, long_side=80, short_side=(500, 600))
+    several = plain.replace(windows=limit, decoding=decoding)
+    alone = plain.replace(windows=replace(limit, short_side=500), decoding=decoding)
+    image = IMAGE[:240:4, :320:4]
+    given, expected = several.segment(image, CLASSES), alone.segment(image, CLASSES)
+    np.testing.assert_allclose(given.scores, expected.scores, rtol=0, atol=1e-5)
+
+
+def test_scales_are_kept_with_an_encoded_image(plain: Segmenter) -> None:
+    several = plain.replace(windows=replace(WINDOWS, short_side=(64, 48)))
+    images = [IMAGE, IMAGE[:200], IMAGE[:, :220]]
+    encoded = list(several.encode_many(images))
+    assert [each.image.shape for each in encoded] == [each.shape for each in images]
+    assert [min(scale.plan.height, scale.plan.width) for scale in encoded[1].scales] == [64, 48]
+    loaded = pickle.loads(pickle.dumps(encoded[1]))
+    assert loaded.fingerprint == encoded[1].fingerprint != several.encode(IMAGE).fingerprint
+    sizes = [scale.embeddings.nbytes for scale in loaded.scales]
+    assert loaded.nbytes == loaded.image.nbytes + sum(sizes)
+    alone = several.segment(loaded, CLASSES)
+    np.testing.assert_allclose(
+        alone.scores, several.segment(images[1], CLASSES).scores, rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("given", [(), (336, 0), (336, 336), (336, 1.5), "336"])
+def test_senseless_scales_are_refused(given: Any) -> None:
+    with pytest.raises(InputError, match="short_side must be at least 1 pixel, or different"):
+        WindowSettings(short_side=given)
+    assert WindowSettings(short_side=(64,)) == WindowSettings(short_side=64)

@@ -16,7 +16,7 @@ from lhtclip.errors import InputError
 from lhtclip.image.pixels import to_pixels
 from lhtclip.image.windows import WindowSettings
 from lhtclip.segmentation import Segmentation
-from lhtclip.segmenter.windows import plan_image
+from lhtclip.segmenter.windows import plan_scales
 from lhtclip.server.answers import polygons, run_lengths
 from lhtclip.text.vocabulary import Vocabulary
 from tests.static_page.conftest import RunJs
@@ -50,7 +50,7 @@ console.log(JSON.stringify(answers));
         ],
     }
     for image, answer in zip(small, run_js(script, data), strict=True):
-        plan = plan_image(image, settings, patch=16).plan
+        plan = plan_scales(image, settings, patch=16)[0].plan
         layout = answer["layout"]
         assert (layout["height"], layout["width"]) == (plan.height, plan.width)
         assert (tuple(layout["tops"]), tuple(layout["lefts"])) == (plan.tops, plan.lefts)
@@ -65,7 +65,7 @@ console.log(JSON.stringify(answers));
 @pytest.mark.parametrize("size", SIZES[2:5])
 def test_labels_are_those_of_the_library(size: tuple[int, int], run_js: RunJs) -> None:
     image = np.zeros((*size, 3), dtype=np.uint8)
-    plan = plan_image(image, WindowSettings(**WINDOWS), patch=16).plan
+    plan = plan_scales(image, WindowSettings(**WINDOWS), patch=16)[0].plan
     grid = (plan.window_height // 16, plan.window_width // 16)
     torch.manual_seed(0)
     shape = (len(plan.tops), len(plan.lefts), *grid, 5)

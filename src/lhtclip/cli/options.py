@@ -29,6 +29,34 @@ def with_options(*groups: Options) -> Callable[[Command], Command]:
     return add
 
 
+class Lengths(click.ParamType[int | tuple[int, ...]]):
+    """One length in pixels, or several with commas: 336 or 336,448."""
+
+    name = "length"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | tuple[int, ...]:
+        """Return a number, or a tuple of them."""
+        if not isinstance(value, str):
+            return value
+        try:
+            lengths = tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a length or several, such as 336 or 336,448.", param, ctx)
+        return lengths if lengths[1:] else lengths[0]
+
+
+def short_side_option(*, default: int | None, note: str = "") -> Any:
+    """Make the option --short-side."""
+    return click.option(
+        "--short-side",
+        metavar="A[,B,...]",
+        type=Lengths(),
+        default=default,
+        help="Shorter side after resizing, in pixels; several lengths average the logits of all."
+        f"{note}",
+    )
+
+
 def switch(name: str, text: str, *, default: bool | None = None) -> Any:
     """Make the option --name/--no-name."""
     return click.option(f"--{name}/--no-{name}", default=default, show_default=False, help=text)

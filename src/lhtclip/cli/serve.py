@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from lhtclip.cli.options import ENCODER, ENGINE, MACHINE, gain_options, with_options
+from lhtclip.cli.options import (
+    ENCODER,
+    ENGINE,
+    MACHINE,
+    gain_options,
+    short_side_option,
+    with_options,
+)
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 from lhtclip.server.settings import ServerSettings
@@ -19,7 +26,7 @@ _DEFAULT = ServerSettings()
 
 
 @click.command()
-@with_options(ENCODER, gain_options(published=False))
+@with_options(ENCODER, (short_side_option(default=336),), gain_options(published=False))
 @click.option("--host", default=_DEFAULT.host, help="Address to listen on.")
 @click.option("--port", type=int, default=_DEFAULT.port, help="TCP port; 0 chooses a free one.")
 @click.option(

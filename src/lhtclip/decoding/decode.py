@@ -2,9 +2,10 @@
 
 Bilinear upsampling of every window, the average where windows overlap, and the bilinear resize to
 the original size are linear and separable. Together they are two matrices that depend on sizes
-only: the full-size logits of a class are M_y · L · M_xᵀ. No array of classes × height × width ever
-exists; memory is bounded by the tile, or with PAMR by a band of rows. Everything stays on the
-logits' device until the labels are known, and nothing on the way waits for that device.
+only: the full-size logits of a class are M_y · L · M_xᵀ, or the mean of that over several scales of
+the image. No array of classes × height × width ever exists; memory is bounded by the tile, or with
+PAMR by a band of rows. Everything stays on the logits' device until the labels are known, and
+nothing on the way waits for that device.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lhtclip.decoding.interpolation import Axis, plan_axis, resize_rows
+from lhtclip.decoding.interpolation import resize_rows
 from lhtclip.decoding.online_softmax import RunningWinner, find_winners
 from lhtclip.decoding.pamr import PamrSettings, affinity, refine
 from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.decoding.tlp import propagated
+from lhtclip.decoding.upsampling import Upsampling
 from lhtclip.errors import InputError
 from lhtclip.image.windows import WindowPlan
 
@@ -58,6 +60,7 @@ def decode(
     *,
     image: Tensor | None = None,
     texts: Tensor | None = None,
+    others: Sequence[tuple[Tensor, WindowPlan]] = (),
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Label every pixel: softmax over all prompts, maximum over a class's prompts, the best class.
 
@@ -71,6 +74,8 @@ def decode(
         image: The resized image (channels, plan.height, plan.width), for PAMR and TLP only. It is
             resized bilinearly to `size`, as in the published evaluations.
         texts: Embeddings of the prompts (prompts, E), of unit length, for TLP only.
+        others: Logits and windows of the same image at other scales; the logits of a pixel are the
+            mean over all scales.
 
     Returns:
         Labels, integers (height, width), and scores, the winner's probability in [0, 1]. A pixel
@@ -79,12 +84,11 @@ def decode(
     Raises:
         InputError: PAMR was requested without an image, or TLP without an image or texts.
     """
+    scales: Scales = ((logits, plan), *others)
     if settings.tlp is not None:
         if image is None or texts is None:
             raise InputError("TLP needs the resized image and the embeddings of the prompts.")
-        logits, plan = propagated(
-            logits, plan, size, texts=texts, image=image, settings=settings.tlp
-        )
+        scales = (propagated(scales, size, texts=texts, image=image, settings=settings.tlp),)
     if settings.pamr is None:
         parts = _Decoder.tiles
     elif image is None:
@@ -92,9 +96,9 @@ def decode(
     else:
         parts = partial(_Decoder.bands, image=image, pamr=settings.pamr)
     side = AXIS_FLOATS if settings.pamr is None else sys.maxsize
-    decoders = partial(
-        _decoders, logits * settings.logit_scale, plan, size, class_of_query, at_most=side
-    )
+    factor = settings.logit_scale / len(scales)
+    scaled = tuple((each * factor, where) for each, where in scales)
+    decoders = partial(_decoders, scaled, size, class_of_query, at_most=side)
     winners = overall = _paint(size, _everywhere(decoders(), parts), logits.device)
     if settings.area_threshold > 0:
         kept = _large_classes(winners.winner, classes, settings)
@@ -107,6 +111,7 @@ def decode(
     return winner.cpu().long().numpy(), scores.cpu().numpy()
 
 
+Scales: TypeAlias = tuple[tuple[Tensor, WindowPlan], ...]
 _Parts: TypeAlias = Iterator[tuple[slice, slice, RunningWinner]]
 
 
@@ -124,18 +129,14 @@ def _moved(part: slice, by: int) -> slice:
 
 
 def _decoders(
-    logits: Tensor,
-    plan: WindowPlan,
-    size: tuple[int, int],
-    class_of_query: Sequence[int],
-    *,
-    at_most: int,
+    scales: Scales, size: tuple[int, int], class_of_query: Sequence[int], *, at_most: int
 ) -> Iterator[tuple[int, int, _Decoder]]:
     """Yield the top, the left and the decoder of rectangles whose matrices stay small."""
-    (rows, columns), grid = (len(plan.tops), len(plan.lefts)), logits.shape[2:4]
-    for down in _stretches(size[0], at_most // (rows * grid[0])):
-        for across in _stretches(size[1], at_most // (columns * grid[1])):
-            decoder = _Decoder.of(logits, plan, size, class_of_query, down, across)
+    tall = max(len(plan.tops) * logits.shape[2] for logits, plan in scales)
+    wide = max(len(plan.lefts) * logits.shape[3] for logits, plan in scales)
+    for down in _stretches(size[0], at_most // tall):
+        for across in _stretches(size[1], at_most // wide):
+            decoder = _Decoder.of(scales, size, class_of_query, down, across)
             yield down[0], across[0], decoder
 
 
@@ -166,68 +167,53 @@ class _Decoder:
     """Computes full-size logits part by part, and the winners there.
 
     Attributes:
-        stacked: Scaled logits (Q, rows, columns), patches of all windows sorted by position.
+        scales: Of each scale the logits, divided by the number of scales, so that sums are means.
         classes: Class of each prompt, float32 (Q, 1, 1).
-        rows: From stacked to original, vertically.
-        columns: From stacked to original, horizontally.
-        down: The matrix of `rows` on the logits' device, (height, rows).
-        across: The matrix of `columns` on the logits' device, (columns, width).
     """
 
-    stacked: Tensor
+    scales: tuple[Upsampling, ...]
     classes: Tensor
-    rows: Axis
-    columns: Axis
-    down: Tensor
-    across: Tensor
 
     @classmethod
     def of(
         cls,
-        logits: Tensor,
-        plan: WindowPlan,
+        scales: Scales,
         size: tuple[int, int],
         class_of_query: Sequence[int],
         down: tuple[int, int],
         across: tuple[int, int],
     ) -> _Decoder:
         """Move everything to the logits' device, for a rectangle of the original image."""
-        grid, device = logits.shape[2:4], logits.device
-        rows = plan_axis(plan.tops, plan.window_height, plan.height, grid[0], size[0], part=down)
-        columns = plan_axis(
-            plan.lefts, plan.window_width, plan.width, grid[1], size[1], part=across
-        )
-        stacked = logits.permute(4, 0, 2, 1, 3).flatten(3, 4).flatten(1, 2)
-        stacked = stacked.index_select(1, rows.order.to(device))
-        stacked = stacked.index_select(2, columns.order.to(device))
+        device = scales[0][0].device
         classes = torch.tensor(class_of_query, dtype=torch.float32, device=device).view(-1, 1, 1)
-        vertical, horizontal = rows.matrix.to(stacked), columns.matrix.T.contiguous().to(stacked)
-        return cls(stacked, classes, rows, columns, vertical, horizontal)
+        return cls(tuple(Upsampling.of(*each, size, down, across) for each in scales), classes)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Prompts, and height and width of the rectangle in pixels."""
+        first = self.scales[0]
+        return len(self.classes), len(first.down), first.across.shape[1]
 
     def only(self, queries: Sequence[int]) -> _Decoder:
         """Keep these prompts only."""
-        chosen = torch.tensor(queries, dtype=torch.long, device=self.stacked.device)
-        return replace(
-            self,
-            stacked=self.stacked.index_select(0, chosen),
-            classes=self.classes.index_select(0, chosen),
-        )
+        chosen = torch.tensor(queries, dtype=torch.long, device=self.classes.device)
+        scales = tuple(each.only(chosen) for each in self.scales)
+        return _Decoder(scales, self.classes.index_select(0, chosen))
 
     def tiles(self) -> Iterator[tuple[slice, slice, RunningWinner]]:
         """Upsample a few rows vertically, then a few columns of them horizontally."""
-        count, height, width = len(self.stacked), len(self.down), self.across.shape[1]
+        count, height, width = self.shape
         if not count:
             return
-        limit = tile_size(self.stacked.device)
+        limit = tile_size(self.classes.device)
         step = max(1, limit.floats // (count * min(limit.columns, width)))
         for top in range(0, height, step):
             down = slice(top, min(top + step, height))
-            band = self.rows.band(down)
-            tall = (self.down[down, band] @ self.stacked[:, band]).flatten(0, 1)  # (Q · rows, .)
+            tall = [each.tall(down) for each in self.scales]
             for left in range(0, width, limit.columns):
                 across = slice(left, min(left + limit.columns, width))
-                band = self.columns.band(across)
-                tile = tall[:, band] @ self.across[band, across]
+                both = zip(self.scales, tall, strict=True)
+                tile = reduce(torch.add, (each.tile(rows, across) for each, rows in both))
                 tile = tile.view(count, -1, tile.shape[-1])
                 yield down, across, find_winners(tile, self.classes)
 
@@ -241,10 +227,12 @@ class _Decoder:
         the weights of 8 neighbours per dilation, for BAND_PIXELS pixels or three times PAMR's reach
         in rows, whichever is more.
         """
-        height, width = len(self.down), self.across.shape[1]
-        if not len(self.stacked):
+        count, height, width = self.shape
+        if not count:
             return
-        guide = resize_rows(image.to(self.stacked).transpose(0, 1), height)  # (height, channels, w)
+        guide = resize_rows(
+            image.to(self.scales[0].stacked).transpose(0, 1), height
+        )  # (height, channels, w)
         guide = resize_rows(guide.permute(2, 1, 0), width).permute(1, 2, 0)  # (channels, H, W)
         at_once = BAND_PIXELS // width
         step = height if at_once >= height else max(pamr.reach, at_once - 2 * pamr.reach)
@@ -260,12 +248,12 @@ class _Decoder:
             yield slice(top, bottom), slice(width), reduce(RunningWinner.join, parts)
 
     def _groups(self, rows: slice) -> Iterator[tuple[Tensor, Tensor]]:
-        down = self.down[rows]
-        group = tile_size(self.stacked.device).floats // (len(down) * self.across.shape[1])
-        for stacked, classes in zip(
-            self.stacked.split(max(1, group)), self.classes.split(max(1, group)), strict=True
-        ):
-            yield down @ (stacked @ self.across), classes
+        count, height, width = self.shape
+        group = max(1, tile_size(self.classes.device).floats // (len(range(height)[rows]) * width))
+        for start in range(0, count, group):
+            some = slice(start, start + group)
+            planes = reduce(torch.add, (each.planes(some, rows) for each in self.scales))
+            yield planes, self.classes[some]
 
 
 def tile_size(device: torch.device) -> TileSize:

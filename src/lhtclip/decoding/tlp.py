@@ -15,7 +15,7 @@ in the released code, Z are cosines without a scale, and conjugate gradients sto
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -59,8 +59,7 @@ class TlpSettings:
 
 
 def propagated(
-    logits: Tensor,
-    plan: WindowPlan,
+    scales: Sequence[tuple[Tensor, WindowPlan]],
     size: tuple[int, int],
     *,
     texts: Tensor,
@@ -70,22 +69,24 @@ def propagated(
     """Replace the logits of windows by propagated ones on a coarse grid of the whole image.
 
     Args:
-        logits: Cosines, float32 (window rows, window columns, grid rows, grid columns, Q).
-        plan: Where those windows are in the resized image.
+        scales: For each scale of the image the cosines, float32 (window rows, window columns, grid
+            rows, grid columns, Q), and where those windows are in the resized image. Their mean
+            is propagated.
         size: Height and width of the original image in pixels.
         texts: Of the prompts, (Q, E), of unit length.
-        image: The resized image, normalised, (3, plan.height, plan.width).
+        image: The resized image, normalised, (3, height, width).
         settings: Grid and steps.
 
     Returns:
         Logits of one window (1, 1, rows, columns, Q), and the plan of that window.
     """
     tall, wide = (max(1, round(length / settings.grid)) for length in size)
-    scores = pooled_logits(logits, plan, size, (tall, wide))
+    pooled = [pooled_logits(*each, size, (tall, wide)) for each in scales]
+    scores = torch.stack(pooled).mean(dim=0) if pooled[1:] else pooled[0]
     guide = pooled_image(image.to(scores), size, (tall, wide))
     found = propagate(scores, texts.to(scores), guide, settings)
     whole = WindowPlan(*size, (0,), (0,), *size)
-    return found.permute(1, 2, 0)[None, None], replace(whole, resize=plan.resize)
+    return found.permute(1, 2, 0)[None, None], replace(whole, resize=scales[0][1].resize)
 
 
 def propagate(scores: Tensor, texts: Tensor, image: Tensor, settings: TlpSettings) -> Tensor:

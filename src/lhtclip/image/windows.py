@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
 
@@ -20,7 +21,8 @@ class WindowSettings:
     """How an image is resized and cut (the shared evaluation protocol's defaults).
 
     Attributes:
-        short_side: Length of the shorter side after resizing, in pixels.
+        short_side: Length of the shorter side after resizing, in pixels; several lengths encode
+            the image at each of them, and average the logits of pixels.
         long_side: Maximum length of the longer side, in pixels; overrides `short_side`.
         window: Side of a window in pixels; None encodes the whole image at once.
         stride: Pixels from one window to the next.
@@ -31,7 +33,7 @@ class WindowSettings:
             1 for the windows alone. Takes up to the square of it times as long.
     """
 
-    short_side: int = 336
+    short_side: int | tuple[int, ...] = 336
     long_side: int = 2048
     window: int | None = 224
     stride: int = 112
@@ -42,7 +44,8 @@ class WindowSettings:
 
     def __post_init__(self) -> None:
         """Refuse sizes that are not positive, and windows that leave gaps."""
-        for name in ("short_side", "long_side", "window", "stride", "batch"):
+        self._check_short_sides()
+        for name in ("long_side", "window", "stride", "batch"):
             value = getattr(self, name)
             optional = name in ("window", "batch")
             if not (is_whole(value) or (value is None and optional)):
@@ -55,6 +58,21 @@ class WindowSettings:
             raise InputError(f"shifts must be at least 1, not {self.shifts!r}.")
         if self.window is not None:
             check_stride(window=self.window, stride=self.stride)
+
+    def _check_short_sides(self) -> None:
+        given = self.short_side
+        sides = tuple(given) if isinstance(given, Sequence) else (given,)
+        if not sides or not all(map(is_whole, sides)) or len(set(sides)) < len(sides):
+            raise InputError(
+                f"short_side must be at least 1 pixel, or different lengths such as (336, 448), "
+                f"not {given!r}."
+            )
+        object.__setattr__(self, "short_side", sides if sides[1:] else sides[0])
+
+    @property
+    def short_sides(self) -> tuple[int, ...]:
+        """All short sides, one for each scale."""
+        return self.short_side if isinstance(self.short_side, tuple) else (self.short_side,)
 
     def at_once(self, device: str) -> int:
         """Return the maximum number of windows in one pass on this type of device."""

@@ -119,6 +119,7 @@ def _check_settings(segmenter: Segmenter) -> None:
         "TLP": decoding.tlp is not None,
         "The class prior": decoding.prior != 0,
         "shifts": segmenter.windows.shifts > 1,
+        "Several short sides": len(segmenter.windows.short_sides) > 1,
     }
     for name, on in used.items():
         if on:

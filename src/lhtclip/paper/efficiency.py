@@ -112,7 +112,7 @@ def _one_image(encoder: DenseEncoder) -> tuple[Callable[[], object], Tensor]:
     levels = np.random.default_rng(0).integers(0, 256, (375, 500, 3), dtype=np.uint8)
     settings = WindowSettings()
     plan = plan_windows(
-        *resized_shape(375, 500, short_side=settings.short_side),
+        *resized_shape(375, 500, short_side=settings.short_sides[0]),
         window=settings.window,
         stride=settings.stride,
     )

@@ -32,12 +32,19 @@ def _shifts(protocol: Protocol) -> Protocol:
     return replace(protocol, windows=replace(protocol.windows, shifts=2))
 
 
+def _scales(protocol: Protocol) -> Protocol:
+    (side,) = protocol.windows.short_sides
+    sides = (side * 3 // 4, side, side * 4 // 3)
+    return replace(protocol, windows=replace(protocol.windows, short_side=sides))
+
+
 GAINS: Mapping[str, Callable[[Protocol], Protocol]] = {
     "pamr": _pamr,
     "tlp": _tlp,
     "prior": _prior,
     "flip": _flip,
     "shifts": _shifts,
+    "scales": _scales,
 }
 
 

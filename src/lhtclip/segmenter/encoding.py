@@ -13,7 +13,7 @@ from lhtclip.errors import InputError
 from lhtclip.image.pixels import ImageSource, read_image
 from lhtclip.segmenter.memory import check_encoding
 from lhtclip.segmenter.parts import SegmenterParts
-from lhtclip.segmenter.windows import PlannedImage, in_rows, joined, plan_image, windows_of
+from lhtclip.segmenter.windows import PlannedImage, in_rows, joined, plan_scales, windows_of
 
 Key = TypeVar("Key")
 
@@ -26,7 +26,7 @@ def encode_items(
     """Encode images in order; arguments as for `Segmenter.encode_items`.
 
     Yields the key, the image with its windows, and their embeddings (window rows, window columns,
-    grid rows, grid columns, E).
+    grid rows, grid columns, E), once for each short side of the settings.
 
     Raises:
         InputError: An image cannot be read, and there is no `on_error`.
@@ -34,29 +34,30 @@ def encode_items(
     waiting: list[tuple[Key, PlannedImage]] = []
     for key, source in items:
         try:
-            planned = _planned(parts, source)
+            scales = _planned(parts, source)
         except InputError as error:
             if on_error is None:
                 raise
             on_error(key, error)
             continue
-        if waiting and not _fits(planned, [each for _, each in waiting], parts.windows_at_once):
-            yield from _encoded(parts, waiting)
-            waiting = []
-        waiting.append((key, planned))
+        for planned in scales:
+            if waiting and not _fits(planned, [each for _, each in waiting], parts.windows_at_once):
+                yield from _encoded(parts, waiting)
+                waiting = []
+            waiting.append((key, planned))
     if waiting:
         yield from _encoded(parts, waiting)
 
 
-def _planned(parts: SegmenterParts, source: ImageSource) -> PlannedImage:
-    """Read an image and decide where its windows lie."""
+def _planned(parts: SegmenterParts, source: ImageSource) -> list[PlannedImage]:
+    """Read an image and decide where its windows lie, at each scale."""
     image = read_image(source, max_pixels=parts.max_pixels, settings=parts.reading)
     config = parts.checkpoint.model.config
-    planned = plan_image(image, parts.windows, patch=config.vision.patch_size)
+    scales = plan_scales(image, parts.windows, patch=config.vision.patch_size)
     check_encoding(
-        planned, config.vision, width=config.projection_dim, at_once=parts.windows_at_once
+        scales, config.vision, width=config.projection_dim, at_once=parts.windows_at_once
     )
-    return planned
+    return scales
 
 
 def _fits(planned: PlannedImage, waiting: list[PlannedImage], most: int) -> bool:

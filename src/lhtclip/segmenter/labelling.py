@@ -11,6 +11,7 @@ from lhtclip.decoding.decode import decode
 from lhtclip.decoding.probabilities import class_probabilities
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError
+from lhtclip.image.windows import WindowPlan
 from lhtclip.segmentation import Segmentation, label_dtype
 from lhtclip.segmenter.memory import check_logits
 from lhtclip.segmenter.mirroring import mirrored, whole_patches
@@ -32,20 +33,20 @@ def label(
             are too many prompts for the memory.
     """
     decoding = replace(parts.decoding, threshold=threshold)
-    planned = PlannedImage(encoded.image, encoded.plan)
+    planned = [PlannedImage(encoded.image, each.plan) for each in encoded.scales]
     check_logits(planned, parts.checkpoint.model.config.vision, prompts=len(vocabulary.queries))
     texts = _texts(parts, encoded, vocabulary)
-    cosines = _cosines(parts, encoded, texts)
+    scales = _cosines(parts, encoded, texts)
     refined = decoding.pamr or decoding.tlp
     labels, scores = decode(
-        cosines,
-        encoded.plan,
+        *scales[0],
         encoded.image.shape[:2],
         vocabulary.class_of_query,
         len(vocabulary.names),
         decoding,
-        image=resized_levels(encoded, cosines.device) if refined else None,
+        image=resized_levels(encoded, texts.device) if refined else None,
         texts=texts,
+        others=scales[1:],
     )
     return Segmentation(
         labels=labels.astype(label_dtype(len(vocabulary.names))),
@@ -67,15 +68,17 @@ def probabilities(
     columns: slice,
 ) -> Tensor:
     """Return (classes, rows, columns) float32; arguments as for `Segmenter.probabilities`."""
-    cosines = _cosines(parts, encoded, _texts(parts, encoded, vocabulary))
+    factor = parts.decoding.logit_scale
+    found = _cosines(parts, encoded, _texts(parts, encoded, vocabulary))
+    scales = [(cosines * factor, plan) for cosines, plan in found]
     return class_probabilities(
-        cosines * parts.decoding.logit_scale,
-        encoded.plan,
+        *scales[0],
         size,
         vocabulary.class_of_query,
         len(vocabulary.names),
         rows=rows,
         columns=columns,
+        others=scales[1:],
     )
 
 
@@ -91,13 +94,21 @@ def _texts(parts: SegmenterParts, encoded: EncodedImage, vocabulary: Vocabulary)
     return texts
 
 
-def _cosines(parts: SegmenterParts, encoded: EncodedImage, texts: Tensor) -> Tensor:
-    """Compare patches with prompts: (window rows, columns, grid rows, columns, prompts)."""
-    cosines = _embeddings(parts, encoded, texts) @ texts.T
+def _cosines(
+    parts: SegmenterParts, encoded: EncodedImage, texts: Tensor
+) -> list[tuple[Tensor, WindowPlan]]:
+    """Compare patches with prompts, at every scale.
+
+    Returns:
+        For each scale the cosines (window rows, columns, grid rows, columns, prompts) and the plan
+        of its windows.
+    """
+    scales = [(_embeddings(parts, each, texts) @ texts.T, each.plan) for each in encoded.scales]
     weight = parts.decoding.prior
     if not weight:
-        return cosines
-    return with_prior(cosines, texts @ image_feature(parts, encoded), weight)
+        return scales
+    prior = texts @ image_feature(parts, encoded)
+    return [(with_prior(cosines, prior, weight), plan) for cosines, plan in scales]
 
 
 def _embeddings(parts: SegmenterParts, encoded: EncodedImage, texts: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from lhtclip.clip.config import VisionConfig
 from lhtclip.errors import InputError
@@ -17,12 +18,12 @@ _PER_RESIZED_PIXEL = 3 * _FLOAT * 3
 
 
 def check_encoding(
-    planned: PlannedImage, config: VisionConfig, *, width: int, at_once: int
+    scales: Sequence[PlannedImage], config: VisionConfig, *, width: int, at_once: int
 ) -> None:
     """Refuse an image whose windows would take more than the limit.
 
     Args:
-        planned: The image and its windows.
+        scales: The image and its windows, at each scale.
         config: Of the image tower.
         width: Of an embedding.
         at_once: Most windows in one pass.
@@ -30,31 +31,36 @@ def check_encoding(
     Raises:
         InputError: With the figure and what lowers it.
     """
-    plan = planned.plan
-    tokens = _patches(planned, config) + 1
-    window = tokens * (config.hidden_size * 8 + config.intermediate_size * 2)
-    window += 2 * config.num_attention_heads * tokens * tokens
-    needed = (
-        planned.image.shape[0] * planned.image.shape[1] * _PER_PIXEL
-        + plan.height * plan.width * _PER_RESIZED_PIXEL
-        + plan.count * (tokens - 1) * width * _FLOAT
-        + min(at_once, plan.count) * window * _FLOAT
-    )
+    height, wide = scales[0].image.shape[:2]
+    count = sum(each.plan.count for each in scales)
+    kept = sum(each.plan.count * _patches(each, config) for each in scales)
+    needed = height * wide * _PER_PIXEL + kept * width * _FLOAT
+    needed += max(_passing(each, config, at_once=at_once) for each in scales)
     _check(
         needed,
-        f"an image of {planned.image.shape[0]} x {planned.image.shape[1]} pixels in {plan.count} "
-        f"windows of {tokens - 1} patches",
+        f"an image of {height} x {wide} pixels in {count} windows of {_patches(scales[0], config)} "
+        "patches",
         "Use a longer --stride, a smaller --short-side, --window or --batch, or a smaller image",
     )
 
 
-def check_logits(planned: PlannedImage, config: VisionConfig, *, prompts: int) -> None:
+def _passing(planned: PlannedImage, config: VisionConfig, *, at_once: int) -> int:
+    """Return the bytes of the resized image and of the windows on their way through the tower."""
+    plan, tokens = planned.plan, _patches(planned, config) + 1
+    window = tokens * (config.hidden_size * 8 + config.intermediate_size * 2)
+    window += 2 * config.num_attention_heads * tokens * tokens
+    return (
+        plan.height * plan.width * _PER_RESIZED_PIXEL + min(at_once, plan.count) * window * _FLOAT
+    )
+
+
+def check_logits(scales: Sequence[PlannedImage], config: VisionConfig, *, prompts: int) -> None:
     """Refuse a number of prompts whose logits would take more than the limit.
 
     Raises:
         InputError: With the figure and what lowers it.
     """
-    patches = planned.plan.count * _patches(planned, config)
+    patches = sum(each.plan.count * _patches(each, config) for each in scales)
     _check(
         3 * patches * prompts * _FLOAT,
         f"{prompts} prompts at {patches} patches",

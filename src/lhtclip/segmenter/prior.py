@@ -29,7 +29,7 @@ def image_feature(parts: SegmenterParts, planned: HasWindows) -> Tensor:
     config = checkpoint.model.config
     whole = plan_windows(plan.height, plan.width, window=None, stride=1)
     check_encoding(
-        PlannedImage(planned.image, whole), config.vision, width=config.projection_dim, at_once=1
+        [PlannedImage(planned.image, whole)], config.vision, width=config.projection_dim, at_once=1
     )
     pixels = checkpoint.to_pixels(planned.image, (plan.height, plan.width), resize=plan.resize)
     return F.normalize(checkpoint.model.vision(pixels[None])[0].float(), dim=0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeGuard, TypeVar, cast, overload
 
@@ -188,8 +189,12 @@ class Segmenter(SegmenterParts):
         Raises:
             InputError: An image cannot be read, and there is no `on_error`.
         """
+        scales: list[EncodedImage] = []
         for key, planned, embeddings in encode_items(self, items, on_error):
-            yield key, EncodedImage(planned.image, planned.plan, embeddings, self)
+            scales.append(EncodedImage(planned.image, planned.plan, embeddings, self))
+            if len(scales) == len(self.windows.short_sides):
+                yield key, replace(scales[0], others=tuple(scales[1:]))
+                scales.clear()
 
     def probabilities(
         self,

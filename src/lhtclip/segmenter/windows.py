@@ -49,16 +49,26 @@ class PlannedImage:
         return self.plan.window_height, self.plan.window_width
 
 
-def plan_image(image: NDArray[np.uint8], settings: WindowSettings, *, patch: int) -> PlannedImage:
-    """Decide how an image is resized and cut.
+def plan_scales(
+    image: NDArray[np.uint8], settings: WindowSettings, *, patch: int
+) -> list[PlannedImage]:
+    """Decide how an image is resized and cut at each short side.
 
     Args:
         image: RGB levels (height, width, 3).
         settings: How.
         patch: Side of a patch in pixels; even a thin image fills one.
     """
+    return [
+        _plan_at(image, short_side, settings, patch=patch) for short_side in settings.short_sides
+    ]
+
+
+def _plan_at(
+    image: NDArray[np.uint8], short_side: int, settings: WindowSettings, *, patch: int
+) -> PlannedImage:
     height, width = resized_shape(
-        *image.shape[:2], short_side=settings.short_side, long_side=settings.long_side
+        *image.shape[:2], short_side=short_side, long_side=settings.long_side
     )
     window = settings.window and max(settings.window, patch)
     plan = plan_windows(

@@ -37,8 +37,7 @@ class StoredImage:
     def nbytes(self) -> int:
         """Memory that it occupies, in bytes."""
         return self.image.nbytes + sum(
-            each.embeddings.element_size() * each.embeddings.nelement()
-            for each in self.encoded.values()
+            scale.embeddings.nbytes for each in self.encoded.values() for scale in each.scales
         )
 
 

@@ -127,7 +127,7 @@ def describe(segmenter: Segmenter, files: tuple[str, ...], *, int8: bool) -> dic
         "context": checkpoint.tokenizer.context_length,
         "pixels": {"mean": checkpoint.pixels.mean, "std": checkpoint.pixels.std},
         "windows": {
-            "short_side": windows.short_side,
+            "short_side": windows.short_sides[0],
             "long_side": windows.long_side,
             "window": windows.window,
             "stride": windows.stride,
@@ -157,6 +157,7 @@ def _check(segmenter: Segmenter) -> None:
         "a class prior": decoding.prior != 0,
         "mirrored windows": segmenter.windows.flip,
         "shifted windows": segmenter.windows.shifts > 1,
+        "several short sides": len(segmenter.windows.short_sides) > 1,
         "an area threshold": decoding.area_threshold > 0,
         "OpenCV's resize": segmenter.windows.resize != "bilinear",
         "a way of its own to read images": segmenter.reading != PLAIN,

@@ -18,6 +18,7 @@ from lhtclip.cli.options import (
     RAY,
     SHARD,
     gain_options,
+    short_side_option,
     switch,
     with_options,
 )
@@ -46,9 +47,7 @@ _OF_THE_RUN = (
     "[default: see above]",
 )
 @click.option("--templates", metavar="NAME|TEXT", help=f"As for `segment`.{_AS_PUBLISHED}")
-@click.option(
-    "--short-side", type=int, help=f"Shorter side after resizing, in pixels.{_AS_PUBLISHED}"
-)
+@with_options((short_side_option(default=None, note=_AS_PUBLISHED),))
 @click.option(
     "--window",
     type=click.IntRange(min=0),

@@ -22,6 +22,7 @@ from lhtclip.cli.options import (
     VOCABULARY,
     gain_options,
     output_options,
+    short_side_option,
     vocabulary_of,
     with_options,
 )
@@ -43,7 +44,7 @@ from lhtclip.formats import SINKS, open_sinks
     default="bilinear",
     help="bilinear, or opencv: exactly as in the published evaluations.",
 )
-@click.option("--short-side", type=int, default=336, help="Shorter side after resizing, in pixels.")
+@with_options((short_side_option(default=336),))
 @click.option(
     "--window",
     type=click.IntRange(min=0),
