@@ -104,10 +104,11 @@ class DenseEncoder:
         """
         vision, lht = self.model.vision, self.lht
         grid, prefix = vision.grid(pixels), vision.class_tokens
+        blocks = vision.blocks_for(grid)
         contributions: list[Contributions] = []
         streams: dict[int, Tensor] = {}
         x = vision.embed(pixels, positions=self.method.position_rule)  # X^0
-        for layer, block in enumerate(vision.blocks[:-1], start=1):
+        for layer, block in enumerate(blocks[:-1], start=1):
             if layer - 1 in self.reads:
                 streams[layer - 1] = x
             alpha = lht.ssr.alpha if lht.ssr and layer in lht.ssr.layers else 0.0
@@ -120,8 +121,8 @@ class DenseEncoder:
             x = reweight(x, block.mlp(block.norm2(x)), alpha)  # X^l
         restore = partial(self._restore, contributions=contributions, grid=grid)
         x = torch.cat([x[:, :prefix], restore(x[:, prefix:])], dim=1)
-        streams[len(vision.blocks) - 1] = x
-        block = vision.blocks[-1]
+        streams[len(blocks) - 1] = x
+        block = blocks[-1]
         return self._last_block(
             LastBlock(
                 attention=block.attention,
@@ -129,7 +130,7 @@ class DenseEncoder:
                 normed=block.norm1(x),
                 grid=grid,
                 class_tokens=prefix,
-                blocks=vision.blocks,
+                blocks=blocks,
                 streams=streams,
                 restore=restore,
             )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lhtclip.clip.layers import Attention, Block
+from lhtclip.clip.layers import Attention, Block, Mlp
 from lhtclip.methods import LastBlock, Method
 from tests import literal
 
@@ -21,7 +21,9 @@ def blocks(depth: int, *, seed: int = 0) -> list[Block]:
     """Return float64 blocks with weights of their own."""
     generator = torch.Generator().manual_seed(seed)
     made = [
-        Block(WIDTH, 8, HEADS, activation="gelu", epsilon=1e-5).double().requires_grad_(False)
+        Block(Attention(WIDTH, HEADS), Mlp(WIDTH, 8, "gelu"), width=WIDTH, epsilon=1e-5)
+        .double()
+        .requires_grad_(False)
         for _ in range(depth)
     ]
     for block in made:

@@ -27,7 +27,7 @@ class LayerTrace:
         entering: The residual stream before it (X^{l-1}), (batch, tokens, width).
         head_outputs: A_h V_h of every head, (batch, heads, tokens, head width).
         stream: The residual stream after it (X^l), (batch, tokens, width).
-        class_tokens: Number of tokens before the patches, 1 or 0.
+        class_tokens: Number of tokens before the patches.
     """
 
     layer: int
@@ -69,7 +69,7 @@ def trace(
         ssr: Reweight the updates of its layers, as in LHT-CLIP (arXiv 2510.23894).
     """
     x = vision.embed(pixels)
-    for layer, block in enumerate(vision.blocks, start=1):
+    for layer, block in enumerate(vision.blocks_for(vision.grid(pixels)), start=1):
         alpha = ssr.alpha if ssr and layer in ssr.layers else 0.0
         entering = x
         head_outputs = block.attention.head_outputs(block.norm1(x))
@@ -91,7 +91,6 @@ def head_features(attention: Attention, head_outputs: Tensor) -> Tensor:
     Returns:
         (batch, heads, tokens, head width) float32.
     """
-    weight = attention.out_projection.weight.float()
-    per_head = weight.unflatten(1, (attention.heads, attention.head_width)).transpose(0, 1)
+    per_head = attention.projections(range(attention.heads)).float().mT
     triangular = torch.linalg.qr(per_head).R  # (heads, head width, head width)
     return head_outputs.float() @ triangular.transpose(-1, -2)

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lhtclip.checkpoints.device import choose_device, choose_dtype
-from lhtclip.checkpoints.families import FAMILIES, family_of
+from lhtclip.checkpoints.families import FAMILIES, family_of, open_clip_family_of
 from lhtclip.checkpoints.hub import canonical_name, resolve, tokenizer_of
 from lhtclip.checkpoints.layout import (
     LAYOUTS,
@@ -27,7 +27,7 @@ from lhtclip.checkpoints.layout import (
     Layout,
     layout_of,
 )
-from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, clip_config, pixel_config
+from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, pixel_config
 from lhtclip.checkpoints.openai_archive import openai_config
 from lhtclip.checkpoints.pixel_files import read_pixels
 from lhtclip.checkpoints.state_dict import gather, scatter
@@ -155,13 +155,14 @@ class _Stored:
 
 def _read_folder(directory: Path) -> _Stored:
     layout = _layout(directory)
-    family, model, pixels, names = _read_config(directory, layout)
+    family, model, pixels = _read_config(directory, layout)
     tokenizer_file = _existing(directory, layout, TOKENIZER_FILE, *_older_tokenizer(directory))
     tokenizer = family.read_tokenizer(tokenizer_file, model.config, layout.config_file)
     weights = weight_files(directory, layout)
     if not weights:
         raise _absent(directory, layout, *layout.weight_files)
     tensors = read_weights(*weights, instead=layout.weight_files[0])
+    names = family.names_in(tensors)
     return _Stored(model, pixels, names, tensors, tokenizer, tokenizer_file, layout.config_file)
 
 
@@ -204,18 +205,15 @@ def _absent(directory: Path, layout: Layout, *candidates: str) -> CheckpointNotF
     )
 
 
-def _read_config(
-    directory: Path, layout: Layout
-) -> tuple[Family, ImageTextModel, PixelConfig, TensorNames]:
+def _read_config(directory: Path, layout: Layout) -> tuple[Family, ImageTextModel, PixelConfig]:
     content = _read_json(directory / layout.config_file)
     if layout is OPEN_CLIP:
-        with _without_weights():
-            model = Clip(clip_config(content))
-        return CLIP, model, pixel_config(content), OPEN_CLIP_TENSORS
-    family = family_of(content)
-    pixels = read_pixels(directory, family.pixels, _read_json)
+        family, pixels = open_clip_family_of(content), pixel_config(content)
+    else:
+        family = family_of(content)
+        pixels = read_pixels(directory, family.pixels, _read_json)
     with _without_weights():
-        return family, family.build(content), pixels, family.tensors
+        return family, family.build(content), pixels
 
 
 @contextmanager

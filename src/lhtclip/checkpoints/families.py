@@ -1,19 +1,23 @@
-"""The kinds of model that a `config.json` of `transformers` can describe, by its `model_type`."""
+"""The kinds of model that can be read, by what a layout's configuration says of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from lhtclip.checkpoints.open_clip import OPEN_CLIP_CLIP
 from lhtclip.clip.family import Family
 from lhtclip.clip.model import CLIP
 from lhtclip.clip.siglip import SIGLIP
 from lhtclip.errors import CheckpointError
 
+# In the layout of `transformers`, by the `model_type` of a `config.json`.
 FAMILIES: dict[str, Family] = {
     "clip": CLIP,
     "siglip": SIGLIP,
 }
+# In OpenCLIP's layout, by what the `timm_model_name` of its image tower begins with.
+OPEN_CLIP_FAMILIES: dict[str, Family] = {}
 _NOT_IMPLEMENTED = {
     "siglip2": "a SigLIP 2 of variable resolution (NaFlex), which is not implemented; use one of "
     "fixed resolution, such as google/siglip2-base-patch16-224",
@@ -34,3 +38,13 @@ def family_of(content: Mapping[str, Any]) -> Family:
             f"config.json describes a model of type {kind!r}. Known types: {', '.join(FAMILIES)}."
         )
     return FAMILIES[kind]
+
+
+def open_clip_family_of(content: Mapping[str, Any]) -> Family:
+    """Look up the family of an `open_clip_config.json`; others than those of timm are CLIPs."""
+    inner: Any = content
+    for key in ("model_cfg", "vision_cfg", "timm_model_name"):
+        inner = cast("Mapping[str, Any]", inner).get(key) if isinstance(inner, Mapping) else None
+    name = str(inner)
+    found = (family for start, family in OPEN_CLIP_FAMILIES.items() if name.startswith(start))
+    return next(found, OPEN_CLIP_CLIP)

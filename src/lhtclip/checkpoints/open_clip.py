@@ -18,7 +18,8 @@ from lhtclip.clip.config import (
     TextConfig,
     VisionConfig,
 )
-from lhtclip.clip.family import TensorNames
+from lhtclip.clip.family import Family, TensorNames
+from lhtclip.clip.model import Clip, read_tokenizer
 from lhtclip.errors import CheckpointError
 
 # OpenAI's own archives use the same names.
@@ -164,6 +165,18 @@ def clip_config(content: Mapping[str, Any]) -> ClipConfig:
         ),
         projection_dim=model["embed_dim"],
     )
+
+
+def build_clip(content: Mapping[str, Any]) -> Clip:
+    """Make the model that an `open_clip_config.json` describes.
+
+    Raises:
+        CheckpointError: It does not describe a CLIP, or one that is not implemented; names the key.
+    """
+    return Clip(clip_config(content))
+
+
+OPEN_CLIP_CLIP = Family(build_clip, read_tokenizer, PixelConfig(), OPEN_CLIP_TENSORS)
 
 
 def pixel_config(content: Mapping[str, Any]) -> PixelConfig:

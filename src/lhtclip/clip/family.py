@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ class TensorNames:
         top: Tensors outside the blocks, our name -> theirs.
         towers: What precedes the number of a block, by tower.
         block: The parts of a block, our name -> theirs, with "{}" for "weight" or "bias". Several
-            of theirs may form one of ours, stacked along rows.
+            of theirs may form one of ours, stacked along rows. Where the towers differ, our name
+            begins with that of the tower: "text.norm1".
         transposed: Our names of tensors that the layout stores transposed.
         ignored: Their names of buffers that contain nothing learned.
     """
@@ -36,8 +37,9 @@ class TensorNames:
         if ours in self.top:
             return (self.top[ours],)
         tower, _, layer, *part, kind = ours.split(".")
-        prefix = f"{self.towers[tower]}{layer}."
-        return tuple(prefix + name.format(kind) for name in self.block[".".join(part)])
+        prefix, place = f"{self.towers[tower]}{layer}.", ".".join(part)
+        parts = self.block.get(f"{tower}.{place}") or self.block[place]
+        return tuple(prefix + name.format(kind) for name in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,18 @@ class Family:
             the configuration's file, too. Raises CheckpointError if the two do not fit together.
         pixels: How pixels are normalised if the checkpoint does not say.
         tensors: What the layout calls the tensors.
+        others: Other names of the same tensors, as some files have them.
     """
 
     build: Callable[[Mapping[str, Any]], ImageTextModel]
     read_tokenizer: Callable[[Path, Any, str], Tokenizer]
     pixels: PixelConfig
     tensors: TensorNames
+    others: tuple[TensorNames, ...] = ()
+
+    def names_in(self, tensors: Container[str]) -> TensorNames:
+        """Return the names that most of a file's tensors outside the blocks have."""
+        return max(
+            (self.tensors, *self.others),
+            key=lambda names: sum(name in tensors for name in names.top.values()),
+        )

@@ -22,6 +22,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "quick_gelu": quick_gelu,
     "gelu": F.gelu,
     "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
 }
 
 
@@ -29,15 +30,20 @@ class Attention(nn.Module):
     """Multi-head attention whose parts can be used one by one.
 
     Shapes: x is (batch, tokens, width); everything per head is (batch, heads, tokens, head_width).
+
+    Attributes:
+        gain: LayerScale (arXiv 2103.17239): a factor for each channel of the update, (width,); None
+            in a block without it.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, scaled: bool = False) -> None:
         super().__init__()
         self.heads = heads
         self.head_width = width // heads
         self.scale = self.head_width**-0.5  # s = d^-1/2
         self.in_projection = nn.Linear(width, 3 * width)  # rows: queries, keys, values
         self.out_projection = nn.Linear(width, width)
+        self.gain = nn.Parameter(torch.ones(width)) if scaled else None
 
     def queries(self, x: Tensor) -> Tensor:
         """Queries of normed tokens, per head."""
@@ -65,16 +71,18 @@ class Attention(nn.Module):
             queries, keys, values, attn_mask=bias, is_causal=causal, scale=self.scale
         )
 
-    def head_outputs(self, x: Tensor, *, causal: bool = False) -> Tensor:
+    def head_outputs(
+        self, x: Tensor, *, bias: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
         """Return A_h V_h of every head: (batch, heads, tokens, head_width)."""
         batch, tokens, _ = x.shape
         projected = self.in_projection(x).view(batch, tokens, 3, self.heads, self.head_width)
         queries, keys, values = projected.permute(2, 0, 3, 1, 4).unbind(0)
-        return self.mix(queries, keys, values, causal=causal)
+        return self.mix(queries, keys, values, bias=bias, causal=causal)
 
     def merge(self, head_outputs: Tensor) -> Tensor:
         """Concatenate the heads and project them back to the residual stream, bias included."""
-        return self.out_projection(head_outputs.transpose(-3, -2).flatten(-2))
+        return _scaled(self.out_projection(head_outputs.transpose(-3, -2).flatten(-2)), self.gain)
 
     def projections(self, heads: Sequence[int]) -> Tensor:
         """Return W_o,h, which takes single heads to the residual stream, without bias.
@@ -87,7 +95,7 @@ class Attention(nn.Module):
             its bias.
         """
         weight = self.out_projection.weight.unflatten(1, (self.heads, self.head_width))
-        return torch.stack([weight[:, head].T for head in heads])
+        return torch.stack([_scaled(weight[:, head].T, self.gain) for head in heads])
 
     def contributions(self, head_outputs: Tensor, heads: Sequence[int]) -> Tensor:
         """Return what single heads add to the residual stream, A_h V_h W_o,h, without bias.
@@ -101,9 +109,9 @@ class Attention(nn.Module):
         """
         return head_outputs[:, list(heads)] @ self.projections(heads)
 
-    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+    def forward(self, x: Tensor, *, bias: Tensor | None = None, causal: bool = False) -> Tensor:
         """Return the attention update of normed tokens x."""
-        return self.merge(self.head_outputs(x, causal=causal))
+        return self.merge(self.head_outputs(x, bias=bias, causal=causal))
 
     def _project(self, x: Tensor, part: int) -> Tensor:
         width = x.shape[-1]
@@ -112,10 +120,20 @@ class Attention(nn.Module):
         return projected.view(*x.shape[:-1], self.heads, self.head_width).transpose(-3, -2)
 
 
-class Mlp(nn.Module):
-    """The feed-forward network of a block."""
+def _scaled(update: Tensor, gain: Tensor | None) -> Tensor:
+    return update if gain is None else update * gain
 
-    def __init__(self, width: int, hidden_width: int, activation: str) -> None:
+
+class Mlp(nn.Module):
+    """The feed-forward network of a block.
+
+    Attributes:
+        gain: LayerScale, as in `Attention`.
+    """
+
+    def __init__(
+        self, width: int, hidden_width: int, activation: str, *, scaled: bool = False
+    ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise CheckpointError(
@@ -125,25 +143,45 @@ class Mlp(nn.Module):
         self.activation = ACTIVATIONS[activation]
         self.expand = nn.Linear(width, hidden_width)
         self.contract = nn.Linear(hidden_width, width)
+        self.gain = nn.Parameter(torch.ones(width)) if scaled else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the MLP update of normed tokens x."""
-        return self.contract(self.activation(self.expand(x)))
+        return _scaled(self.contract(self.activation(self.expand(x))), self.gain)
+
+
+class GatedMlp(nn.Module):
+    """A feed-forward network with a gate, SwiGLU (arXiv 2002.05202): (silu(x W) ⊙ x V) W₂.
+
+    Attributes:
+        gain: LayerScale, as in `Attention`.
+    """
+
+    def __init__(self, width: int, hidden_width: int, *, scaled: bool = False) -> None:
+        super().__init__()
+        self.expand = nn.Linear(width, 2 * hidden_width)  # rows: the gate, then what it lets pass
+        self.contract = nn.Linear(hidden_width, width)
+        self.gain = nn.Parameter(torch.ones(width)) if scaled else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the MLP update of normed tokens x."""
+        gate, passed = self.expand(x).chunk(2, dim=-1)
+        return _scaled(self.contract(F.silu(gate) * passed), self.gain)
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block."""
+    """A pre-norm transformer block, of an attention and an MLP of any kind."""
 
     def __init__(
-        self, width: int, hidden_width: int, heads: int, *, activation: str, epsilon: float
+        self, attention: Attention, mlp: Mlp | GatedMlp, *, width: int, epsilon: float
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=epsilon)
-        self.attention = Attention(width, heads)
+        self.attention = attention
         self.norm2 = nn.LayerNorm(width, eps=epsilon)
-        self.mlp = Mlp(width, hidden_width, activation)
+        self.mlp = mlp
 
-    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+    def forward(self, x: Tensor, *, bias: Tensor | None = None, causal: bool = False) -> Tensor:
         """Return the residual stream after this block."""
-        x = x + self.attention(self.norm1(x), causal=causal)
+        x = x + self.attention(self.norm1(x), bias=bias, causal=causal)
         return x + self.mlp(self.norm2(x))

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from lhtclip.clip.config import TextConfig
-from lhtclip.clip.towers import PromptTower
+from lhtclip.clip.towers import TablePromptTower
 
 # Early published configs have 2 in place of the end token's id. Then, as in the original code, the
 # end token is the one with the largest id.
 LEGACY_END_TOKEN = 2
 
 
-class TextTower(PromptTower):
+class TextTower(TablePromptTower):
     """A prompt's feature is that of its end token, which sees all others."""
 
     causal = True

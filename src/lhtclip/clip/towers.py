@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import ClassVar, cast
 
@@ -13,36 +13,45 @@ import torch
 from torch import Tensor, nn
 
 from lhtclip.clip.config import ModelConfig, PromptConfig, VisionConfig
-from lhtclip.clip.layers import Block
+from lhtclip.clip.layers import Attention, Block, Mlp
 from lhtclip.clip.positions import BICUBIC
 
 
 class ImageTower(nn.Module, ABC):
     """Pixels in, residual stream out, block by block.
 
-    For more than an image's one feature, run the stages yourself: `embed`, each of `blocks`,
-    `project`.
+    For more than an image's one feature, run the stages yourself: `embed`, each of `blocks_for` the
+    grid, `project`.
 
     Attributes:
-        class_tokens: Number of tokens before the patches, 1 or 0.
+        class_tokens: Number of tokens before the patches: class tokens, the one that stands for
+            the image first, and registers.
+        blocks: The blocks as they are stored.
     """
 
-    class_tokens: ClassVar[int]
+    class_tokens: int
     config: VisionConfig
     patch_embedding: nn.Linear
-    positions: nn.Parameter
     blocks: Sequence[Block]
     final_norm: nn.LayerNorm
 
     @property
     def device(self) -> torch.device:
         """Where the weights are, and the pixels have to be."""
-        return self.positions.device
+        return self.patch_embedding.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The precision of the weights, which the pixels have to share."""
-        return self.positions.dtype
+        return self.patch_embedding.weight.dtype
+
+    def blocks_for(self, grid: tuple[int, int]) -> Sequence[Block]:
+        """Return the blocks as they act on a grid of patches.
+
+        A tower with rotary positions turns queries and keys by the places of their tokens; in all
+        others blocks know nothing of the grid.
+        """
+        return self.blocks
 
     def grid(self, pixels: Tensor) -> tuple[int, int]:
         """Return rows and columns of whole patches in (batch, 3, height, width)."""
@@ -80,7 +89,8 @@ class ImageTower(nn.Module, ABC):
         Args:
             pixels: Normalised, (batch, 3, height, width), at least one patch in each direction.
             positions: How positions are resized for grids other than the trained one, a name in
-                `lhtclip.clip.positions.RULES`.
+                `lhtclip.clip.positions.RULES`. A tower that was published with a rule of its own
+                keeps to that.
 
         Returns:
             (batch, class tokens + rows * columns, width), the class token first.
@@ -114,17 +124,16 @@ class PromptTower(nn.Module, ABC):
     causal: ClassVar[bool]
 
     def __init__(self, config: PromptConfig) -> None:
-        """Make everything but the read-out; weights are zeros or random."""
+        """Make what all have; weights are zeros or random."""
         super().__init__()
         width = config.hidden_size
         self.token_embedding = fresh_embedding(config.vocab_size, width)
-        self.positions = nn.Parameter(torch.zeros(config.max_position_embeddings, width))
         self.blocks = fresh_blocks(config)
         self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
 
+    @abstractmethod
     def embed(self, token_ids: Tensor) -> Tensor:
         """Return the residual stream that enters the first block: (batch, tokens, width)."""
-        return self.token_embedding(token_ids) + self.positions[: token_ids.shape[1]]
 
     def contextualise(self, token_ids: Tensor) -> Tensor:
         """Return the residual stream that leaves the last block: (batch, tokens, width)."""
@@ -146,19 +155,39 @@ class ImageTextModel(nn.Module):
     text: PromptTower
 
 
-def fresh_blocks(config: VisionConfig | PromptConfig) -> Sequence[Block]:
-    """Return a tower's blocks, as a module that is a sequence."""
-    blocks = nn.ModuleList(
-        Block(
-            config.hidden_size,
-            config.intermediate_size,
-            config.num_attention_heads,
-            activation=config.hidden_act,
-            epsilon=config.layer_norm_eps,
+class TablePromptTower(PromptTower):
+    """A text tower with a table of learned positions."""
+
+    def __init__(self, config: PromptConfig) -> None:
+        super().__init__(config)
+        self.positions = nn.Parameter(
+            torch.zeros(config.max_position_embeddings, config.hidden_size)
         )
-        for _ in range(config.num_hidden_layers)
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Return the residual stream that enters the first block: (batch, tokens, width)."""
+        return self.token_embedding(token_ids) + self.positions[: token_ids.shape[1]]
+
+
+def fresh_blocks(config: VisionConfig | PromptConfig) -> Sequence[Block]:
+    """Return a tower's plain blocks, as a module that is a sequence."""
+    return module_list(plain_block(config) for _ in range(config.num_hidden_layers))
+
+
+def plain_block(config: VisionConfig | PromptConfig) -> Block:
+    """Return a block of plain attention and a plain MLP."""
+    width = config.hidden_size
+    return Block(
+        Attention(width, config.num_attention_heads),
+        Mlp(width, config.intermediate_size, config.hidden_act),
+        width=width,
+        epsilon=config.layer_norm_eps,
     )
-    return cast("Sequence[Block]", blocks)
+
+
+def module_list(blocks: Iterable[Block]) -> Sequence[Block]:
+    """Return blocks as a module that is a sequence."""
+    return cast("Sequence[Block]", nn.ModuleList(blocks))
 
 
 def fresh_embedding(tokens: int, width: int) -> nn.Embedding:

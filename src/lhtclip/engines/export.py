@@ -116,16 +116,16 @@ def check_exportable(encoder: DenseEncoder) -> None:
     Raises:
         InputError: The method is not exportable, or the weights are not float32 on the CPU.
     """
-    method, table = encoder.method, encoder.model.vision.positions
+    method, vision = encoder.method, encoder.model.vision
     if not method.exportable:
         raise InputError(
             f"The method {method.name!r} cannot become a graph: use another method, or the engine "
             "'torch'."
         )
-    if (table.dtype, table.device.type) != (torch.float32, "cpu"):
+    if (vision.dtype, vision.device.type) != (torch.float32, "cpu"):
         raise InputError(
             "Graphs are made from float32 weights on the CPU. These are "
-            f"{dtype_name(table.dtype)} on {table.device.type}."
+            f"{dtype_name(vision.dtype)} on {vision.device.type}."
         )
 
 

@@ -62,7 +62,7 @@ def describe(
         "deviations": dict(deviations),
         "settings": dict(evaluation.settings),
         "versions": versions(),
-        "hardware": hardware(segmenter.checkpoint.model.vision.positions.device),
+        "hardware": hardware(segmenter.checkpoint.model.vision.device),
     }
 
 

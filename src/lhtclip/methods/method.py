@@ -73,7 +73,7 @@ class LastBlock:
             class tokens + patches, width).
         normed: LN1(x), the same shape.
         grid: Rows and columns of patches.
-        class_tokens: How many tokens stand before the patches, 1 or 0.
+        class_tokens: How many tokens stand before the patches, registers included.
         blocks: All blocks of the tower, first to last.
         streams: The residual stream after layer l (X^l), by 1-based layer, for the layers that the
             method `reads`; 0 is the input of the first block. X^{L-1} is always there.

@@ -121,7 +121,7 @@ def update(last: LastBlock, settings: ScclipSettings) -> Tensor:
     total = torch.zeros_like(adjusted)
     for patches, whole in ((adjusted, last.x), (fused[:, prefix:], fused)):
         added = guided(last.attention, norm(patches), guide)
-        class_token = whole[:, :prefix].sum(dim=1, keepdim=True)  # zeros where there is none
+        class_token = whole[:, : min(prefix, 1)].sum(dim=1, keepdim=True)  # zeros without one
         total = total + smooth(added + levels.class_share * class_token, shallow, settings.beta)
     return torch.cat([last.x[:, :prefix], total], dim=1)
 

@@ -108,7 +108,7 @@ def measure_efficiency(
 
 def _one_image(encoder: DenseEncoder) -> tuple[Callable[[], object], Tensor]:
     """Return a function that labels an image of noise, and the image's windows."""
-    table = encoder.model.vision.positions
+    vision = encoder.model.vision
     levels = np.random.default_rng(0).integers(0, 256, (375, 500, 3), dtype=np.uint8)
     settings = WindowSettings()
     plan = plan_windows(
@@ -122,7 +122,7 @@ def _one_image(encoder: DenseEncoder) -> tuple[Callable[[], object], Tensor]:
     texts = torch.randn(
         len(class_of_query), encoder.model.config.projection_dim, generator=generator
     )
-    texts = F.normalize(texts, dim=-1).to(table.device)
+    texts = F.normalize(texts, dim=-1).to(vision.device)
 
     def windows() -> Tensor:
         pixels = to_pixels(
@@ -130,8 +130,8 @@ def _one_image(encoder: DenseEncoder) -> tuple[Callable[[], object], Tensor]:
             (plan.height, plan.width),
             mean=CLIP_MEAN,
             std=CLIP_STD,
-            device=table.device,
-            dtype=table.dtype,
+            device=vision.device,
+            dtype=vision.dtype,
         )
         return plan.cut(pixels)
 

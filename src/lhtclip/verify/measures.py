@@ -184,7 +184,8 @@ def _levels(checkpoint: Checkpoint) -> tuple[Any, Any]:
 
 
 def _after_last_block(checkpoint: Checkpoint, pixels: Tensor) -> Tensor:
-    x = checkpoint.model.vision.embed(pixels)
-    for block in checkpoint.model.vision.blocks:
+    vision = checkpoint.model.vision
+    x = vision.embed(pixels)
+    for block in vision.blocks_for(vision.grid(pixels)):
         x = block(x)
     return x

@@ -136,12 +136,12 @@ def _results(measured: Measured) -> dict[str, Any]:
 
 
 def _about(clip: ImageTextModel, model: str) -> dict[str, Any]:
-    table = clip.vision.positions
+    vision = clip.vision
     return {
         "model": model,
-        "dtype": dtype_name(table.dtype),
+        "dtype": dtype_name(vision.dtype),
         "versions": versions(),
-        "hardware": hardware(table.device),
+        "hardware": hardware(vision.device),
     }
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from lhtclip.clip.siglip.config import SiglipTextConfig
-from lhtclip.clip.towers import PromptTower
+from lhtclip.clip.towers import TablePromptTower
 
 
-class SiglipTextTower(PromptTower):
+class SiglipTextTower(TablePromptTower):
     """A prompt's feature is that of the last token of the context, usually a padding token."""
 
     causal = False
