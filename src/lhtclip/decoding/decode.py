@@ -61,6 +61,7 @@ def decode(
     image: Tensor | None = None,
     texts: Tensor | None = None,
     others: Sequence[tuple[Tensor, WindowPlan]] = (),
+    fused: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Label every pixel: softmax over all prompts, maximum over a class's prompts, the best class.
 
@@ -76,6 +77,8 @@ def decode(
         texts: Embeddings of the prompts (prompts, E), of unit length, for TLP only.
         others: Logits and windows of the same image at other scales; the logits of a pixel are the
             mean over all scales.
+        fused: Use one kernel for everything up to the winners, at one scale and without PAMR;
+            needs Triton and a CUDA device.
 
     Returns:
         Labels, integers (height, width), and scores, the winner's probability in [0, 1]. A pixel
@@ -90,7 +93,7 @@ def decode(
             raise InputError("TLP needs the resized image and the embeddings of the prompts.")
         scales = (propagated(scales, size, texts=texts, image=image, settings=settings.tlp),)
     if settings.pamr is None:
-        parts = _Decoder.tiles
+        parts = _Decoder.fused if fused and len(scales) == 1 else _Decoder.tiles
     elif image is None:
         raise InputError("PAMR follows the edges of the image: give decode the resized image.")
     else:
@@ -216,6 +219,13 @@ class _Decoder:
                 tile = reduce(torch.add, (each.tile(rows, across) for each, rows in both))
                 tile = tile.view(count, -1, tile.shape[-1])
                 yield down, across, find_winners(tile, self.classes)
+
+    def fused(self) -> Iterator[tuple[slice, slice, RunningWinner]]:
+        """Find all winners with one kernel; there must be one scale."""
+        from lhtclip.decoding.fused import fused_winners
+
+        _, height, width = self.shape
+        yield slice(height), slice(width), fused_winners(self.scales[0], self.classes)
 
     def bands(
         self, *, image: Tensor, pamr: PamrSettings

@@ -16,6 +16,7 @@ from lhtclip.segmenter.parts import SegmenterParts
 from lhtclip.segmenter.windows import PlannedImage, in_rows, joined, plan_scales, windows_of
 
 Key = TypeVar("Key")
+Item = TypeVar("Item")
 
 
 def encode_items(
@@ -25,12 +26,38 @@ def encode_items(
 ) -> Iterator[tuple[Key, PlannedImage, Tensor]]:
     """Encode images in order; arguments as for `Segmenter.encode_items`.
 
+    On a GPU the next batch is sent before the last image of a batch is handed out: it is encoded
+    while somebody waits for that image's labels.
+
     Yields the key, the image with its windows, and their embeddings (window rows, window columns,
     grid rows, grid columns, E), once for each short side of the settings.
 
     Raises:
         InputError: An image cannot be read, and there is no `on_error`.
     """
+    encoded = _in_batches(parts, items, on_error)
+    on_cpu = parts.checkpoint.model.vision.device.type == "cpu"
+    return encoded if on_cpu else one_ahead(encoded)
+
+
+def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield each item when the next one exists; an error comes behind all items before it."""
+    waiting: list[Item] = []
+    try:
+        for item in items:
+            yield from waiting
+            waiting = [item]
+    except InputError:
+        yield from waiting
+        raise
+    yield from waiting
+
+
+def _in_batches(
+    parts: SegmenterParts,
+    items: Iterable[tuple[Key, ImageSource]],
+    on_error: Callable[[Key, InputError], None] | None,
+) -> Iterator[tuple[Key, PlannedImage, Tensor]]:
     waiting: list[tuple[Key, PlannedImage]] = []
     for key, source in items:
         try:

@@ -47,6 +47,7 @@ def label(
         image=resized_levels(encoded, texts.device) if refined else None,
         texts=texts,
         others=scales[1:],
+        fused=parts.runner.engine == "compile" and texts.device.type == "cuda",
     )
     return Segmentation(
         labels=labels.astype(label_dtype(len(vocabulary.names))),
