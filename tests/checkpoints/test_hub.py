@@ -71,7 +71,8 @@ def test_every_known_model_has_its_own_name_and_id() -> None:
     for model in KNOWN_MODELS:
         assert model.note
         assert model.licence
-        assert canonical_name(model.name) == (model.hub_id or BUNDLED)
+        assert canonical_name(model.name) == (model.address or BUNDLED)
+        assert bool(model.file) == bool(model.activation)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,23 @@ def test_limits_of_a_licence_are_said_before_the_download(
     with pytest.raises(CheckpointNotFoundError):
         resolve(name)
     assert said in caplog.text
+
+
+def test_bare_weights(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file without a configuration; its tokenizer is OpenAI's."""
+    address = "Zilun/GeoRSCLIP/ckpt/RS5M_ViT-B-32.pt"
+    weights = fill(cache, "Zilun/GeoRSCLIP", ()) / "ckpt" / "RS5M_ViT-B-32.pt"
+    with pytest.raises(CheckpointNotFoundError, match=r"RS5M_ViT-B-32\.pt of Zilun/GeoRSCLIP"):
+        resolve("ViT-B-32-georsclip", download=False)
+    weights.parent.mkdir()
+    weights.write_text("x")
+    with pytest.raises(CheckpointNotFoundError, match="tokenizer"):
+        resolve("ViT-B-32-georsclip", download=False)
+    fill(cache, "openai/clip-vit-base-patch32", ("tokenizer.json",))
+    assert resolve("ViT-B-32-georsclip") == resolve(address) == weights
+    assert canonical_name(address) == canonical_name("ViT-B-32-georsclip") == address
+    assert not caplog.text
+    assert canonical_name("RS5M_ViT-B-32.pt") == "RS5M_ViT-B-32.pt"
 
 
 def test_limits_are_not_said_of_what_is_here(cache: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -206,6 +206,52 @@ def test_plain_tensors(archive: Path, original: Archived, caplog: pytest.LogCapt
     assert "heads and QuickGELU" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("file", "activation"),
+    [
+        ("RS5M_ViT-B-32.pt", "quick_gelu"),
+        ("FarSLIP2_ViT-B-32.pt", "quick_gelu"),
+        ("RemoteCLIP-ViT-B-32.pt", "gelu"),
+    ],
+)
+@torch.no_grad()
+def test_bare_weights_whose_activation_is_known(
+    archive: Path, caplog: pytest.LogCaptureFixture, file: str, activation: str
+) -> None:
+    """Aerial models: in the manner of a training script, their activation by their name."""
+    theirs = random_clip(TINY, activation=activation)
+    path = archive.with_name(file)
+    tensors = {f"module.{name}": each for name, each in openai_names(theirs.state_dict()).items()}
+    torch.save({"epoch": 1, "state_dict": tensors}, path)
+    with caplog.at_level(logging.WARNING, logger="lhtclip"):
+        found = load_checkpoint(path).model
+    assert caplog.text == ""
+    assert found.config.vision.hidden_act == found.config.text.hidden_act == activation
+    pixels = noise(32)
+    compare(found.vision(pixels), theirs.visual_projection(theirs.vision_model(pixels)[1]))
+
+
+@torch.no_grad()
+def test_long_clip(archive: Path, original: Archived) -> None:
+    """FarSLIP's ViT-B/16: 248 positions, of which two tables hold a part each."""
+    generator = torch.Generator().manual_seed(0)
+    width = original.weights["positional_embedding"].shape[1]
+    first, rest = torch.randn(2, 248, width, generator=generator)
+    mask = (torch.arange(248) < 20).float()[:, None]
+    path = archive.with_name("FarSLIP1_ViT-B-16.pt")
+    changed = {"positional_embedding": first, "positional_embedding_res": rest}
+    torch.save(original.weights | changed | {"mask1": mask, "mask2": 1 - mask}, path)
+    ours = load_checkpoint(path)
+    assert ours.tokenizer.context_length == ours.model.config.text.max_position_embeddings == 248
+    tokens = ours.tokenizer(["a photo of a cat " * 20])
+    expected = first * mask + rest * (1 - mask)
+    assert tokens.shape[1] > 77
+    torch.testing.assert_close(
+        ours.model.text.embed(tokens) - ours.model.text.token_embedding(tokens),
+        expected[None, : tokens.shape[1]],
+    )
+
+
 # What is refused
 
 

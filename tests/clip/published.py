@@ -11,12 +11,17 @@ END = 522  # the last token of the tests' vocabulary, as it is of CLIP's
 
 
 def shape(
-    image: int, patch: int, vision: tuple[int, int], text: tuple[int, int], projection: int
+    image: int,
+    patch: int,
+    vision: tuple[int, int],
+    text: tuple[int, int],
+    projection: int,
+    **other: int,
 ) -> dict[str, Any]:
     """Describe a shape by its image and patch side, (width, heads) of both towers and the rest."""
     return {
         "projection_dim": projection,
-        "vision_config": tower(*vision) | {"image_size": image, "patch_size": patch},
+        "vision_config": tower(*vision) | {"image_size": image, "patch_size": patch} | other,
         "text_config": tower(*text)
         | {"vocab_size": END + 1, "bos_token_id": END - 1, "eos_token_id": END},
     }
@@ -37,6 +42,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "L/14": shape(224, 14, (1024, 16), (768, 12), 768),
     "L/14@336": shape(336, 14, (1024, 16), (768, 12), 768),
     "H/14": shape(224, 14, (1280, 16), (1024, 16), 1024),
+    "H/14@378": shape(378, 14, (1280, 16), (1024, 16), 1024),
+    "g/14": shape(224, 14, (1408, 16), (1024, 16), 1024, intermediate_size=6144),
+    "bigG/14": shape(224, 14, (1664, 16), (1280, 20), 1280, intermediate_size=8192),
 }
 
 

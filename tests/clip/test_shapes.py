@@ -98,6 +98,14 @@ HUGE = (
     {"layers": 32, "width": 1280, "head_width": 80, "patch_size": 14},
     {"width": 1024, "heads": 16, "layers": 24},
 )
+GIANT = (
+    {"layers": 40, "width": 1408, "head_width": 88, "mlp_ratio": 4.3637, "patch_size": 14},
+    {"width": 1024, "heads": 16, "layers": 24},
+)
+GIGANTIC = (
+    {"layers": 48, "width": 1664, "head_width": 104, "mlp_ratio": 4.9231, "patch_size": 14},
+    {"width": 1280, "heads": 20, "layers": 32},
+)
 RESIZING = {"interpolation": "bicubic", "resize_mode": "shortest"}
 OPEN_CLIP: dict[str, tuple[str, dict[str, Any]]] = {
     "laion/CLIP-ViT-H-14-laion2B-s32B-b79K": ("H/14", open_clip_config(*HUGE, embed_dim=1024)),
@@ -113,6 +121,28 @@ OPEN_CLIP: dict[str, tuple[str, dict[str, Any]]] = {
         "L/14",
         open_clip_config(*LARGE, embed_dim=768, quick_gelu=True, more=RESIZING),
     ),
+    "timm/vit_huge_patch14_clip_224.metaclip_2pt5b": (
+        "H/14",
+        open_clip_config(*HUGE, embed_dim=1024, quick_gelu=True, more=RESIZING),
+    ),
+    "apple/DFN5B-CLIP-ViT-H-14-378": (
+        "H/14@378",
+        open_clip_config(
+            HUGE[0] | {"image_size": 378},
+            HUGE[1],
+            embed_dim=1024,
+            quick_gelu=True,
+            more={"interpolation": "bicubic", "resize_mode": "squash"},
+        ),
+    ),
+    "laion/CLIP-ViT-g-14-laion2B-s34B-b88K": (
+        "g/14",
+        open_clip_config(*GIANT, embed_dim=1024),
+    ),
+    "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k": (
+        "bigG/14",
+        open_clip_config(*GIGANTIC, embed_dim=1280),
+    ),
 }
 SAFE, PICKLED = "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
 
@@ -124,6 +154,7 @@ SAFE, PICKLED = "open_clip_model.safetensors", "open_clip_pytorch_model.bin"
         ("laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", (PICKLED,)),
         ("apple/DFN2B-CLIP-ViT-L-14", (PICKLED,)),
         ("timm/vit_base_patch16_clip_224.metaclip_2pt5b", (SAFE, PICKLED)),
+        ("laion/CLIP-ViT-g-14-laion2B-s34B-b88K", (PICKLED,)),
     ],
 )
 @torch.no_grad()
@@ -160,6 +191,9 @@ DEPTHS = {
     "L/14": (24, 12),
     "L/14@336": (24, 12),
     "H/14": (32, 24),
+    "H/14@378": (32, 24),
+    "g/14": (40, 24),
+    "bigG/14": (48, 32),
 }
 PARAMETERS = {
     "B/32": 151_277_313,
@@ -167,6 +201,9 @@ PARAMETERS = {
     "L/14": 427_616_513,
     "L/14@336": 427_944_193,
     "H/14": 986_109_441,
+    "H/14@378": 986_714_881,
+    "g/14": 1_366_678_273,
+    "bigG/14": 2_539_567_105,
 }
 
 

@@ -38,10 +38,27 @@ def published(width: int, heads: int, *, layers: int = 2, side: int = 128) -> di
     return {"vision_config": shared | {"image_size": side}, "text_config": shared}
 
 
+def so400m(*, layers: int = 2, patch: int = 14, side: int = 140) -> dict[str, Any]:
+    """The shape-optimised towers: heads 72 wide."""
+    shared = published(1152, 16, layers=layers)["text_config"] | {"intermediate_size": 4304}
+    return {
+        "vision_config": shared | {"image_size": side, "patch_size": patch},
+        "text_config": shared,
+    }
+
+
+def giant(*, layers: tuple[int, int], side: int) -> dict[str, Any]:
+    """SigLIP 2's giant: heads 96 wide, with the text tower of so400m."""
+    vision = published(1536, 16, layers=layers[0], side=side)["vision_config"]
+    text = so400m(layers=layers[1])["text_config"] | {"projection_size": 1536}
+    return {"vision_config": vision, "text_config": text}
+
+
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {},
     "base": published(768, 12),
     "large": published(1024, 16),
+    "so400m": so400m(),
 }
 
 
@@ -223,6 +240,9 @@ def test_padding_is_part_of_the_prompt(tiny: Callable[..., Pair]) -> None:
         published(768, 12, layers=12, side=224),  # siglip-base-patch16-224
         published(1024, 16, layers=24, side=256),  # siglip-large-patch16-256
         published(1024, 16, layers=24, side=384),  # siglip-large-patch16-384
+        so400m(layers=27, patch=14, side=384),  # 27 x 27 patches; 6 pixels are left over
+        so400m(layers=27, patch=16, side=512),  # siglip2-so400m-patch16-512
+        giant(layers=(40, 27), side=384),  # siglip2-giant-opt-patch16-384
     ],
 )
 @pytest.mark.parametrize("vocabulary", [32000, 256000])  # SigLIP, SigLIP 2

@@ -76,7 +76,7 @@ def test_answers_name_their_source_and_a_measure() -> None:
 
 def test_every_known_model_is_asked_something_with_a_source(bundled: Checkpoint) -> None:
     for known in KNOWN_MODELS:
-        asked_of = questions(replace(bundled, name=known.hub_id or known.name), data=True)
+        asked_of = questions(replace(bundled, name=known.address or known.name), data=True)
         assert all(answer.source for answer in asked_of)
         assert any(answer.measure.startswith(("photo", "scene")) for answer in asked_of)
 
@@ -100,6 +100,17 @@ def test_weights_that_differ_from_their_name_in_the_cache(
     blob.write_bytes(content[:-1] + b"\0")
     assert changed_files(snapshot) == ["model.safetensors"]
     assert asked(cached)[0].passed is False
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the cache of the hub has no links there")
+def test_bare_weights_in_the_cache(tmp_path: Path) -> None:
+    blob = tmp_path / hashlib.sha256(b"weights").hexdigest()
+    blob.write_bytes(b"weights")
+    link = tmp_path / "RS5M_ViT-B-32.pt"
+    link.symlink_to(blob)
+    assert changed_files(link) == []
+    blob.write_bytes(b"weightz")
+    assert changed_files(link) == [link.name]
 
 
 def test_archives_are_those_of_their_name(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from lhtclip.checkpoints.device import choose_device, choose_dtype
 from lhtclip.checkpoints.families import FAMILIES, family_of, open_clip_family_of
 from lhtclip.checkpoints.hub import canonical_name, resolve, tokenizer_of
+from lhtclip.checkpoints.known_models import stated_activation
 from lhtclip.checkpoints.layout import (
     LAYOUTS,
     OPEN_CLIP,
@@ -27,6 +28,7 @@ from lhtclip.checkpoints.layout import (
     Layout,
     layout_of,
 )
+from lhtclip.checkpoints.long_clip import one_position_table
 from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, pixel_config
 from lhtclip.checkpoints.openai_archive import openai_config
 from lhtclip.checkpoints.pixel_files import read_pixels
@@ -167,8 +169,10 @@ def _read_folder(directory: Path) -> _Stored:
 
 
 def _read_archive(path: Path) -> _Stored:
-    tensors = read_weights(path, instead="the archive that OpenAI published")
-    config, tokenizer_file = openai_config(tensors, path=path), tokenizer_of(path)
+    stored = read_weights(path, instead="the archive that OpenAI published")
+    tensors = one_position_table(stored)
+    config = openai_config(tensors, path=path, activation=stated_activation(path))
+    tokenizer_file = tokenizer_of(path)
     tokenizer = CLIP.read_tokenizer(tokenizer_file, config, path.name)
     with _without_weights():
         model = Clip(config)

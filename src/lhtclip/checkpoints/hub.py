@@ -11,7 +11,7 @@ from pathlib import Path
 from lhtclip.checkpoints.aliases import known_as
 from lhtclip.checkpoints.download import from_hub
 from lhtclip.checkpoints.fetch import cached, fetch
-from lhtclip.checkpoints.known_models import BUNDLED, SHORT_NAMES, say_limits
+from lhtclip.checkpoints.known_models import BARE_WEIGHTS, BUNDLED, SHORT_NAMES, say_limits
 from lhtclip.checkpoints.layout import LAYOUTS, TOKENIZER_FILE, TRANSFORMERS
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError, unknown
 
@@ -32,9 +32,10 @@ _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 
 def canonical_name(name: str | Path) -> str:
-    """Return "bundled", the id on the hub, or a path as text: one name per model.
+    """Return "bundled", the address on the hub, or a path as text: one name per model.
 
-    An archive published by OpenAI has the name of the same network on the hub.
+    An archive published by OpenAI has the name of the same network on the hub. Bare weights have
+    their file behind the id ("organisation/model/file.pt").
 
     Raises:
         UnknownNameError: The string is none of these.
@@ -44,7 +45,7 @@ def canonical_name(name: str | Path) -> str:
         return BUNDLED
     name = _known_as(name)
     path = _path(name)
-    return (_published_as(path) or str(path)) if path else _hub_id(str(name))
+    return (_published_as(path) or str(path)) if path else _address(str(name))
 
 
 def resolve(name: str | Path, *, download: bool = True) -> Path:
@@ -56,7 +57,7 @@ def resolve(name: str | Path, *, download: bool = True) -> Path:
     Args:
         name: "bundled", a name in `SHORT_NAMES`, an id on the hub ("organisation/model"), or the
             path of a folder or of an archive of OpenAI's (`.pt`). A folder with the name of one
-            of the first two needs "./".
+            of the first two needs "./". Known models of bare weights become the file in the cache.
         download: Whether missing files may be downloaded.
 
     Raises:
@@ -68,10 +69,7 @@ def resolve(name: str | Path, *, download: bool = True) -> Path:
     name = _known_as(name)
     path = BUNDLED_FOLDER if name == BUNDLED else _path(name)
     if path is None:
-        hub_id = _hub_id(str(name))
-        if download and not cached(hub_id, *(layout.config_file for layout in LAYOUTS)):
-            say_limits(hub_id)
-        return from_hub(hub_id, name=str(name), download=download)
+        return _from_hub(_address(str(name)), name=str(name), download=download)
     if path.is_dir():
         return path
     if path.is_file() and path.suffix == ARCHIVE_SUFFIX:
@@ -88,6 +86,20 @@ def resolve(name: str | Path, *, download: bool = True) -> Path:
         f"There is no checkpoint {kind} {path}."
         + (" This installation lacks the bundled model." if name == BUNDLED else "")
     )
+
+
+def _from_hub(address: str, *, name: str, download: bool) -> Path:
+    bare = BARE_WEIGHTS.get(address)
+    hub_id = bare.hub_id if bare else address
+    first = (bare.file,) if bare else tuple(layout.config_file for layout in LAYOUTS)
+    found = cached(hub_id, *first)
+    if download and not found:
+        say_limits(address)
+    if bare is None:
+        return from_hub(hub_id, name=name, download=download)
+    weights = found or fetch(hub_id, bare.file, name=name, download=download)
+    tokenizer_of(weights, download=download)
+    return weights
 
 
 def tokenizer_of(archive: Path, *, download: bool = False) -> Path:
@@ -119,7 +131,7 @@ def _path(name: str | Path) -> Path | None:
     text = os.path.expanduser(name)
     if isinstance(name, Path):
         return Path(text)
-    if name in SHORT_NAMES or not name:
+    if name in SHORT_NAMES or name in BARE_WEIGHTS or not name:
         return None
     is_path = os.path.exists(text) or os.path.isabs(text) or name.startswith((".", "~"))
     has_separator = "/" in name or os.sep in name
@@ -156,8 +168,8 @@ def _sha256(path: Path, size: int, changed: int) -> str:
     return digest.hexdigest()
 
 
-def _hub_id(name: str) -> str:
-    hub_id = SHORT_NAMES.get(name, name)
-    if not _HUB_ID.fullmatch(hub_id):
+def _address(name: str) -> str:
+    address = SHORT_NAMES.get(name, name)
+    if not (address in BARE_WEIGHTS or _HUB_ID.fullmatch(address)):
         raise unknown("model", name, [BUNDLED, *SHORT_NAMES])
-    return hub_id
+    return address

@@ -53,12 +53,17 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
     return dict(_tensors(module))
 
 
-def openai_config(tensors: Mapping[str, Tensor], *, path: Path) -> ClipConfig:
+def openai_config(tensors: Mapping[str, Tensor], *, path: Path, activation: str = "") -> ClipConfig:
     """Return the configuration that OpenAI's tensors belong to.
 
     Heads are 64 wide, as in all of their vision transformers, and the activation is QuickGELU. The
     shapes show neither: a file without OpenAI's marks is assumed to be theirs, with a warning, or
     OpenCLIP's if OpenAI published none of its width, with OpenCLIP's wide heads and GELU.
+
+    Args:
+        tensors: By OpenAI's names.
+        path: Their file, for messages.
+        activation: A name in `lhtclip.clip.layers.ACTIVATIONS`, where it is known.
 
     Raises:
         CheckpointError: It is not a CLIP, or one with a ResNet.
@@ -74,7 +79,8 @@ def openai_config(tensors: Mapping[str, Tensor], *, path: Path) -> ClipConfig:
     context, text_width = shapes.of("positional_embedding", 2)
     vocabulary, _ = shapes.of("token_embedding.weight", 2)
     vision_blocks, text_blocks = "visual.transformer.resblocks.", "transformer.resblocks."
-    activation = "gelu" if width in _HEAD_WIDTH_OF else "quick_gelu"
+    stated = bool(activation)
+    activation = activation or ("gelu" if width in _HEAD_WIDTH_OF else "quick_gelu")
     config = ClipConfig(
         vision=VisionConfig(
             hidden_size=width,
@@ -97,7 +103,7 @@ def openai_config(tensors: Mapping[str, Tensor], *, path: Path) -> ClipConfig:
         ),
         projection_dim=shapes.of("text_projection", 2)[1],
     )
-    if not OPENAI_MARKS & tensors.keys():
+    if not (stated or OPENAI_MARKS & tensors.keys()):
         _logger.warning(
             "%s does not say how its tensors are used; assuming %d heads and %s, as in %s. If it "
             "was trained differently, put it into a folder with an open_clip_config.json.",

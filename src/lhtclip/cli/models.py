@@ -33,7 +33,7 @@ def command(*, as_json: bool) -> None:
         entries = [
             {
                 "name": model.name,
-                "hub_id": model.hub_id or None,
+                "hub_id": model.address or None,
                 "note": model.note,
                 "licence": model.licence,
                 "limits": model.limits or None,
@@ -49,7 +49,7 @@ def command(*, as_json: bool) -> None:
             (
                 model.name,
                 "yes" if folders[model.name] else "no",
-                model.hub_id or "-",
+                model.address or "-",
                 model.note,
                 f"{model.licence} ({model.limits})" if model.limits else model.licence,
             )

@@ -24,15 +24,14 @@ def named_files(directory: Path) -> dict[Path, str]:
     """Return the files whose SHA-256 is known, and what it should be.
 
     Args:
-        directory: A checkpoint's folder, or its archive.
+        directory: A checkpoint's folder, or its one file.
     """
     if directory.name in _ARCHIVES:
         hub_id = SHORT_NAMES[_ARCHIVES[directory.name]]
         digests = {model: digest for digest, model in OPENAI_ARCHIVES.items()}
         return {directory: digests[hub_id]}
-    if not directory.is_dir():
-        return {}
-    real = {path: path.resolve().name for path in sorted(directory.iterdir()) if path.is_symlink()}
+    paths = sorted(directory.iterdir()) if directory.is_dir() else [directory]
+    real = {path: path.resolve().name for path in paths if path.is_symlink()}
     return {path: name for path, name in real.items() if _DIGEST.fullmatch(name)}
 
 
