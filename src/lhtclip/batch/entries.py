@@ -20,6 +20,7 @@ from lhtclip.files.records import from_json
 from lhtclip.formats.sink import ImageName, Part, Sink
 
 HIDDEN = ".lhtclip"  # in the folder of the results
+IMAGES = "images"  # inside it, for the entries
 _MOST_BYTES = 1 << 30  # polygons of a large image take more than other JSON
 
 
@@ -110,7 +111,7 @@ class Entries:
 
     def __init__(self, out: Path) -> None:
         """Open the folder of results `out`, which need not exist."""
-        self.folder = out / HIDDEN / "images"
+        self.folder = out / HIDDEN / IMAGES
         self._out = out
 
     def read(self, image: PurePosixPath) -> Entry | None:
@@ -163,8 +164,7 @@ class Entries:
                 yield entry
 
     def _path(self, image: PurePosixPath) -> Path:
-        digest = hashlib.sha256(os.fsencode(image.as_posix())).hexdigest()
-        return self.folder / f"{digest[:32]}.json"
+        return self._out / entry_file(image)
 
     def _load(self, path: Path) -> Entry | None:
         try:
@@ -173,6 +173,12 @@ class Entries:
             return entry if sound and all(map(_stays_inside, entry.files)) else None
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
+
+
+def entry_file(image: PurePosixPath) -> str:
+    """Return the path of an image's entry below the folder of the results."""
+    digest = hashlib.sha256(os.fsencode(image.as_posix())).hexdigest()
+    return f"{HIDDEN}/{IMAGES}/{digest[:32]}.json"
 
 
 class FormatParts:

@@ -12,7 +12,8 @@ from lhtclip.batch.plan import REMEDY
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.files.differences import differences
-from lhtclip.files.json_files import plain_json, read_json
+from lhtclip.files.json_files import MOST_BYTES, parse_json, plain_json
+from lhtclip.files.regular_files import read_regular
 from lhtclip.formats.sink import Sink
 from lhtclip.output.palette import class_colours
 from lhtclip.techniques import TECHNIQUES
@@ -68,10 +69,23 @@ def read_record(out: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        record = read_json(path)
+        content = read_regular(path, most=MOST_BYTES)
+    except OSError:
+        content = b""
+    return parse_record(content, path)
+
+
+def parse_record(content: bytes, path: str | Path) -> dict[str, Any]:
+    """Read the record that a file holds.
+
+    Raises:
+        InputError: It is not a record.
+    """
+    try:
+        record = parse_json(content.decode("utf-8-sig"))
         if all(isinstance(record[key], dict) for key in ("config", "formats")):
             return cast("dict[str, Any]", record)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         pass
     raise InputError(f"{path} is not understood. {_REMEDY}")
 
@@ -93,7 +107,16 @@ def check_record(out: Path, now: Mapping[str, Any], files: Iterable[Path]) -> No
         for file in files:
             if file.exists():
                 raise InputError(f"{file} is there already, but no {RECORD_FILE}. {_REMEDY}")
-        return
+    else:
+        compare_records(out, before, now)
+
+
+def compare_records(out: str | Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Check that results of two records can share a folder.
+
+    Raises:
+        InputError: They are of other classes or settings.
+    """
     if before.get("classes") != now["classes"]:
         raise InputError(f"{out} holds results for other words. {_REMEDY}")
     formats = {name: now["formats"].get(name, old) for name, old in before["formats"].items()}
@@ -106,6 +129,12 @@ def check_record(out: Path, now: Mapping[str, Any], files: Iterable[Path]) -> No
             raise InputError(
                 f"{out} holds results of other {kind}: {differences(old, new)}. {_REMEDY}"
             )
+
+
+def join_formats(before: Mapping[str, Any], record: dict[str, Any]) -> None:
+    """Add the formats of an earlier record of the same results to a record."""
+    if means_the_same(before, record):
+        record["formats"] = before["formats"] | record["formats"]
 
 
 def means_the_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

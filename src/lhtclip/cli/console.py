@@ -20,8 +20,8 @@ def say(text: str) -> None:
     _to_stderr(f"lhtclip: {' '.join(text.splitlines())}")
 
 
-def print_path(path: Path) -> None:
-    """Write a path to stdout, byte for byte as the file system has it."""
+def print_path(path: Path | str) -> None:
+    """Write a path or URI to stdout, byte for byte as the file system has it."""
     click.echo(os.fsencode(path))
 
 

@@ -120,3 +120,16 @@ def plan_workers(resources: Mapping[str, float], wanted: WorkerSettings) -> Work
             "larger cluster."
         )
     return Workers(count, wanted.cpus, gpus, int(cpus - count * wanted.cpus))
+
+
+def spilled_bytes(ray: Any) -> int:
+    """Return how many bytes the machines have written from their object stores to disks so far.
+
+    Ray has no public call for it, so this asks as Ray Data does, and counts 0 if that changes.
+    """
+    try:
+        internal_api = import_extra("ray._private.internal_api", purpose="Runs on many machines")
+        state = internal_api.get_state_from_address(ray.get_runtime_context().gcs_address)
+        return int(internal_api.get_memory_info_reply(state).store_stats.spilled_bytes_total)
+    except Exception:  # whatever a private interface raises
+        return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,23 @@ from lhtclip.batch.entries import Entries
 from lhtclip.batch.folder import forget_shards, locked, sweep
 from lhtclip.batch.merge import merge_locked
 from lhtclip.batch.plan import Job
-from lhtclip.batch.record import check_record, describe, means_the_same, read_record, write_record
+from lhtclip.batch.record import check_record, describe, join_formats, read_record, write_record
 from lhtclip.batch.shards import MANIFEST_FILE, Plan, ShardState, write_plan, write_state
 from lhtclip.batch.writing import assemble
 from lhtclip.config import SegmenterConfig
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.formats.sink import Sink
-from lhtclip.ray.cluster import Workers, WorkerSettings, connected, plan_workers
+from lhtclip.ray.buckets import Bucket, BucketResults, finish, settle
+from lhtclip.ray.cluster import (
+    Workers,
+    WorkerSettings,
+    connected,
+    plan_workers,
+    spilled_bytes,
+)
 from lhtclip.ray.pipeline import outcomes_of, settings_on_worker
-from lhtclip.ray.results import FolderResults, Outcome, TableResults
+from lhtclip.ray.results import FolderResults, Outcome, Results, TableResults
 from lhtclip.ray.sources import Found
 from lhtclip.text.vocabulary import Vocabulary
 
@@ -42,7 +50,8 @@ class Running:
         failed: Why images could not be labelled, by their paths.
         seconds: Duration so far.
         workers: Number of actors.
-        files: The files about the whole run, at its end.
+        spilled: Bytes that the cluster wrote from its object stores to disks, at its end.
+        files: The files about the whole run, at its end: paths, or URIs in a bucket.
     """
 
     total: int
@@ -51,7 +60,8 @@ class Running:
     failed: dict[str, str] = field(default_factory=dict[str, str])
     seconds: float = 0.0
     workers: int = 0
-    files: tuple[Path, ...] = ()
+    spilled: int = 0
+    files: tuple[Path | str, ...] = ()
 
     @property
     def images_per_second(self) -> float:
@@ -88,11 +98,8 @@ def label_into_folder(
             the same name.
     """
     out = Path(os.path.abspath(out))
-    with locked(out), connected(address) as ray:
-        workers = plan_workers(ray.cluster_resources(), wanted or WorkerSettings())
-        running = Running(found.total, workers=workers.count)
-        config, settings = settings_on_worker(ray, config, workers)
-        record = describe(vocabulary, config.to_json(), sinks) | {"settings": settings}
+    with locked(out), _joined(address, wanted, config) as cluster:
+        record = cluster.record(vocabulary, sinks)
         _write_record(out, record, found.jobs or (), sinks)
         sweep(out, ())
         forget_shards(out)
@@ -100,18 +107,51 @@ def label_into_folder(
         if found.jobs:
             write_plan(out, plan, found.jobs)
         results = FolderResults(out, plan.formats, plan.options, vocabulary)
-        outcomes = outcomes_of(
-            ray, found.units, results, config=config, vocabulary=vocabulary, workers=workers
-        )
-        if found.jobs is None:
-            outcomes = _distinct(outcomes)
-        _count(outcomes, running, on_progress)
+        running = cluster.label(found, vocabulary, results, on_progress)
         if found.jobs:
             write_state(out, ShardState(Shard(1, 1), plan.digest, True, running.failed))
             running.files = merge_locked(out, plan).files
         else:
-            manifest = write_atomically(out / MANIFEST_FILE, _manifest(out, running.failed))
-            running.files = (manifest, *assemble(out, sinks))
+            running.files = tuple(write_ends(out, running.failed, sinks))
+    return running
+
+
+def label_into_bucket(
+    found: Found,
+    vocabulary: Vocabulary,
+    out: str,
+    sinks: dict[str, Sink],
+    *,
+    config: SegmenterConfig,
+    address: str | None = None,
+    wanted: WorkerSettings | None = None,
+    on_progress: OnProgress | None = None,
+) -> Running:
+    """Label images into a bucket; call again to continue. The objects are those of a folder.
+
+    Two runs at once into one bucket are not kept apart, but write the same bytes.
+
+    Args:
+        found: The images.
+        vocabulary: The classes.
+        out: URI of a folder in a bucket.
+        sinks: The formats.
+        config: The segmenter of the workers.
+        address: Of the cluster, as for `connected`.
+        wanted: How many workers.
+        on_progress: Called after each image.
+
+    Raises:
+        LhtClipError: Settings, cluster, model or bucket cannot be used, or two images have the same
+            name.
+    """
+    bucket = Bucket(out)
+    with _joined(address, wanted, config) as cluster:
+        settle(bucket, cluster.record(vocabulary, sinks))
+        options = next(iter(sinks.values())).options
+        results = BucketResults(bucket, tuple(sinks), options, vocabulary)
+        running = cluster.label(found, vocabulary, results, on_progress)
+        running.files = finish(bucket, lambda here: write_ends(here, running.failed, sinks))
     return running
 
 
@@ -139,17 +179,59 @@ def label_into_table(
     Raises:
         LhtClipError: Settings, cluster, model or output cannot be used.
     """
-    with connected(address) as ray:
-        workers: Workers = plan_workers(ray.cluster_resources(), wanted or WorkerSettings())
-        running = Running(found.total, workers=workers.count)
-        config, settings = settings_on_worker(ray, config, workers)
-        results = TableResults.of(out, vocabulary, settings)
-        results.settle(describe(vocabulary, config.to_json(), {}) | {"settings": settings})
+    with _joined(address, wanted, config) as cluster:
+        results = TableResults.of(out, vocabulary, cluster.settings)
+        results.settle(cluster.record(vocabulary, {}))
+        return cluster.label(found, vocabulary, results, on_progress)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cluster:
+    """A cluster that is ready to label, and what the configuration became on its machines."""
+
+    ray: Any
+    workers: Workers
+    config: SegmenterConfig
+    settings: dict[str, Any]
+
+    def record(self, vocabulary: Vocabulary, sinks: Mapping[str, Sink]) -> dict[str, Any]:
+        """Describe what the labels mean."""
+        return describe(vocabulary, self.config.to_json(), sinks) | {"settings": self.settings}
+
+    def label(
+        self,
+        found: Found,
+        vocabulary: Vocabulary,
+        results: Results,
+        on_progress: OnProgress | None,
+    ) -> Running:
+        """Label all images, and count."""
+        running = Running(found.total, workers=self.workers.count)
+        before = spilled_bytes(self.ray)
         outcomes = outcomes_of(
-            ray, found.units, results, config=config, vocabulary=vocabulary, workers=workers
+            self.ray,
+            found.units,
+            results,
+            config=self.config,
+            vocabulary=vocabulary,
+            workers=self.workers,
         )
+        if found.jobs is None and not isinstance(results, TableResults):
+            outcomes = _distinct(outcomes)
         _count(outcomes, running, on_progress)
-    return running
+        running.spilled = max(0, spilled_bytes(self.ray) - before)
+        return running
+
+
+@contextmanager
+def _joined(
+    address: str | None, wanted: WorkerSettings | None, config: SegmenterConfig
+) -> Generator[_Cluster, None, None]:
+    """Join a cluster and load the model there once."""
+    with connected(address) as ray:
+        workers = plan_workers(ray.cluster_resources(), wanted or WorkerSettings())
+        config, settings = settings_on_worker(ray, config, workers)
+        yield _Cluster(ray, workers, config, settings)
 
 
 def _count(outcomes: Iterable[Outcome], running: Running, on_progress: OnProgress | None) -> None:
@@ -182,9 +264,15 @@ def _write_record(
     files = (out / file for job in jobs for sink in sinks.values() for file in sink.files(job.name))
     check_record(out, record, files)
     before = read_record(out)
-    if before and means_the_same(before, record):
-        record["formats"] = before["formats"] | record["formats"]
+    if before:
+        join_formats(before, record)
     write_record(out, record)
+
+
+def write_ends(out: Path, failed: Mapping[str, str], sinks: Mapping[str, Sink]) -> Iterator[Path]:
+    """Write the manifest and the files about the whole run from the entries of a folder."""
+    yield write_atomically(out / MANIFEST_FILE, _manifest(out, failed))
+    yield from assemble(out, sinks)
 
 
 def _manifest(out: Path, failed: Mapping[str, str]) -> Iterator[bytes]:

@@ -34,23 +34,24 @@ class Found:
     jobs: list[Job] | None
 
 
-def find_units(given: Sequence[str], out: Path, sinks: dict[str, Sink]) -> Found:
+def find_units(given: Sequence[str], out: str | Path, sinks: dict[str, Sink]) -> Found:
     """Find the images of a run.
 
     Args:
         given: Files, folders and globs of images, Parquet files or tars, on a shared disk or in a
             bucket ("s3://bucket/photos").
-        out: Folder of the results; what is inside is not labelled.
+        out: Folder or URI of the results; what is inside is not labelled.
         sinks: The formats.
 
     Raises:
         InputError: Something given matches nothing, or holds images in several of these ways.
     """
     if not any("://" in each or _holds_rows(each) for each in given):
-        jobs = plan_jobs(given, out, sinks)
+        jobs = plan_jobs(given, Path(out), sinks)
         jobs = [Job(Path(os.path.abspath(job.source)), job.name) for job in jobs]
         return Found([Files(chunk) for chunk in chunks_of(jobs)], len(jobs), jobs)
-    listed = [item for each in given for item in _list(each)]
+    results = _uri_of(out)
+    listed = [item for each in given for item in _list(each, results)]
     kinds = {_kind(uri) for uri, _ in listed}
     if len(kinds) > 1:
         raise InputError(
@@ -62,6 +63,7 @@ def find_units(given: Sequence[str], out: Path, sinks: dict[str, Sink]) -> Found
     if kind == "tars":
         return Found([Tar(uri) for uri, _ in listed], 0, None)
     jobs = named([(Path(below), below) for _, below in listed])
+    _check_names(jobs)
     chunks, uris = chunks_of(jobs), [uri for uri, _ in listed]
     units: list[Unit] = []
     for chunk in chunks:
@@ -88,21 +90,47 @@ def _row_groups(uris: list[str]) -> Found:
     return Found(units, total, None)
 
 
-def _list(given: str) -> list[tuple[str, PurePosixPath]]:
-    """List the files of a folder, a glob or a file, each with its path below what was given."""
+def _uri_of(out: str | Path) -> str:
+    fsspec = import_extra("fsspec", purpose="Buckets")
+    try:
+        filesystem, path = fsspec.core.url_to_fs(str(out))
+    except Exception as error:  # file systems and their missing packages raise errors of any kind
+        raise InputError(f"Cannot write into {out}: {error}") from error
+    return filesystem.unstrip_protocol(path)
+
+
+def _check_names(jobs: Sequence[Job]) -> None:
+    """Refuse two images of one name, which would become the same files."""
+    seen = set[PurePosixPath]()
+    for job in jobs:
+        if job.name.path in seen:
+            raise InputError(
+                f"Two images are called {job.name.path} below what was given: give the folder that "
+                "holds both, or use two runs with an output folder each."
+            )
+        seen.add(job.name.path)
+
+
+def _list(given: str, out: str) -> list[tuple[str, PurePosixPath]]:
+    """List the files of a folder, a glob or a file, each with its path below what was given.
+
+    Files of the results, below the URI `out`, are left out.
+    """
     fsspec = import_extra("fsspec", purpose="Buckets")
     try:
         filesystem, path = fsspec.core.url_to_fs(given)
         files, base = _files_of(filesystem, path)
     except Exception as error:  # file systems and their missing packages raise errors of any kind
         raise InputError(f"Cannot list {given}: {error}") from error
-    wanted = [file for file in sorted(files) if file.lower().endswith((*_ROWS, *suffixes_read()))]
+    listed = [
+        (filesystem.unstrip_protocol(file), PurePosixPath(file).relative_to(base))
+        for file in sorted(files)
+        if file.lower().endswith((*_ROWS, *suffixes_read()))
+    ]
+    wanted = [each for each in listed if not each[0].startswith(f"{out.rstrip('/')}/")]
     if not wanted:
         raise InputError(f"{given} matches no images, Parquet files or tars.")
-    return [
-        (filesystem.unstrip_protocol(file), PurePosixPath(file).relative_to(base))
-        for file in wanted
-    ]
+    return wanted
 
 
 def _files_of(filesystem: Any, path: str) -> tuple[list[str], PurePosixPath]:

@@ -74,16 +74,8 @@ class Objects:
     uris: tuple[str, ...]
 
     def chunks(self) -> Iterator[tuple[Chunk, Read]]:
-        """Fetch the files, and yield the chunk."""
-        fsspec = import_extra("fsspec", purpose="Buckets")
-        held = _Held()
-        for job, uri in zip(self.chunk.jobs, self.uris, strict=True):
-            try:
-                with fsspec.open(uri, "rb") as file:
-                    held.files[job] = file.read()
-            except OSError as error:
-                held.errors[job] = f"Cannot read {uri}: {error.strerror or error}."
-        yield self.chunk, held
+        """Yield the chunk, whose files are fetched when something asks for them."""
+        yield self.chunk, _Fetched(dict(zip(self.chunk.jobs, self.uris, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +147,35 @@ class _Held:
         except InputError as error:
             return f"{job.source}: {error}"
         return Content(Digest.of(content), pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """Image files in a bucket; those that were asked for are in memory."""
+
+    uris: dict[Job, str]
+    held: _Held = field(default_factory=_Held)
+
+    def digest(self, job: Job) -> Digest:
+        """Digest an image's file."""
+        self._fetch(job)
+        return self.held.digest(job)
+
+    def content(self, job: Job, config: SegmenterConfig) -> Content | str:
+        """Decode an image."""
+        self._fetch(job)
+        return self.held.content(job, config)
+
+    def _fetch(self, job: Job) -> None:
+        fsspec = import_extra("fsspec", purpose="Buckets")
+        if job in self.held.files or job in self.held.errors:
+            return
+        try:
+            with fsspec.open(self.uris[job], "rb") as file:
+                self.held.files[job] = file.read()
+        except OSError as error:
+            reason = error.strerror or error
+            self.held.errors[job] = f"Cannot read {self.uris[job]}: {reason}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,8 @@ def command(
         context.exit(code)
     if table:
         raise InputError("--table goes with --ray only: add it, or use --format parquet.")
+    if bucket := next((each for each in (*images, out) if "://" in each), None):
+        raise InputError(f"{bucket} is in a bucket: only --ray reads and writes those, so add it.")
     check_folder(folder)
     jobs = plan_jobs(images, folder, sinks)
 

@@ -12,11 +12,15 @@ import click
 from lhtclip.batch.plan import check_folder
 from lhtclip.cli.console import Progress, print_path, say
 from lhtclip.cli.load import config_of, warn_if_bundled
-from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 from lhtclip.formats.sink import Sink
 from lhtclip.ray.cluster import WorkerSettings
-from lhtclip.ray.segment import Running, label_into_folder, label_into_table
+from lhtclip.ray.segment import (
+    Running,
+    label_into_bucket,
+    label_into_folder,
+    label_into_table,
+)
 from lhtclip.ray.sources import find_units
 from lhtclip.text.vocabulary import Vocabulary
 
@@ -42,14 +46,11 @@ def segment_on_ray(
         LhtClipError: Images, settings, cluster, model or output cannot be used.
     """
     import_extra("ray", purpose="Runs on many machines")
-    if "://" not in out:
+    out = out.removeprefix("file://")
+    in_bucket = "://" in out
+    if not in_bucket:
         check_folder(Path(out))
-    elif not table:
-        raise InputError(
-            f"Files need a folder that all machines share, not {out}: add --table to write a "
-            "Parquet dataset into a bucket."
-        )
-    found, config = find_units(images, Path(out), sinks), config_of(given)
+    found, config = find_units(images, out, sinks), config_of(given)
     wanted = WorkerSettings(workers["ray_workers"], workers["ray_cpus"], workers["ray_gpus"])
     if not quiet:
         warn_if_bundled(config.model)
@@ -68,6 +69,8 @@ def segment_on_ray(
         settings = {"config": config, "address": address, "wanted": wanted, "on_progress": report}
         if table:
             running = label_into_table(found, vocabulary, out, **settings)
+        elif in_bucket:
+            running = label_into_bucket(found, vocabulary, out, sinks, **settings)
         else:
             running = label_into_folder(found, vocabulary, Path(out), sinks, **settings)
     if as_json:
@@ -79,6 +82,11 @@ def segment_on_ray(
         say(reason)
     counted = f"{running.done} images done ({running.skipped} before), {len(running.failed)} failed"
     say(f"{counted}, {running.images_per_second:.1f} images/s with {running.workers} workers.")
+    if running.spilled:
+        say(
+            f"{running.spilled / 1e6:.0f} MB went through disks, because the object stores were "
+            "full: fewer workers a machine, or `ray start --object-store-memory`, avoid that."
+        )
     return 1 if running.failed else 0
 
 
@@ -91,5 +99,6 @@ def _document(running: Running) -> dict[str, Any]:
         "seconds": running.seconds,
         "images_per_second": running.images_per_second,
         "workers": running.workers,
+        "spilled_bytes": running.spilled,
         "files": [str(path) for path in running.files],
     }
