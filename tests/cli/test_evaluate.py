@@ -161,6 +161,20 @@ def test_published_sets_have_published_words(run: Any, tmp_path: Path) -> None:
     assert "| logit scale | 65.0 | 40.0 |" in page
 
 
+def test_background_words_of_ones_own(run: Any, tmp_path: Path) -> None:
+    root = voc_tree(tmp_path)
+    arguments = ("voc20", "voc21", "--root", root, "--no-lht", "--no-check", "--limit", 1)
+    outcome = run(*arguments, "--out", "out", "--background", "background")
+    assert outcome.code == 0, outcome.err
+    told = document(tmp_path / "out", "voc21")
+    words = {"protocol": "published", "used": "background"}
+    assert told["deviations"]["background_words"] == words
+    assert told["protocol"]["background_words"] == "background"
+    assert "background_words" not in document(tmp_path / "out", "voc20")["deviations"]
+    page = (tmp_path / "out/report.md").read_text()
+    assert "- voc21: background words background instead of published" in page
+
+
 def test_two_data_sets_at_once(run: Any, own: Path, scenes: Path, monkeypatch: Any) -> None:
     asked: list[tuple[str, str | None]] = []
     opened = tasks.open_dataset
@@ -238,6 +252,7 @@ def test_what_is_no_data_set_is_told_before_the_model_is_loaded(
         (["scenes", "--threshold", 2], ["--threshold"]),
         (["scenes", "--threshold", 0.2], ["'palette', not a background"]),
         (["scenes", "--area-threshold", "nan"], ["area_threshold"]),
+        (["scenes", "--background", "auto"], ["no background class"]),
         (["scenes", "--limit", 0], ["--limit"]),
         (["scenes", "--workers", 0], ["--workers"]),
         (["scenes", "--out", own / "classes.txt"], ["not a folder"]),

@@ -8,8 +8,8 @@ import pytest
 
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.tlp import TlpSettings
-from lhtclip.evaluation.published_protocols import PROTOCOLS
-from lhtclip.paper.gains import GAINS, with_gains
+from lhtclip.evaluation.published_protocols import PROTOCOLS, protocol_for
+from lhtclip.paper.gains import GAINS, unsuited, with_gains
 from lhtclip.paper.reproduce import protocol_of
 from lhtclip.paper.tables import STACK
 
@@ -24,6 +24,8 @@ def test_each_changes_one_setting() -> None:
         "prior": replace(PLAIN, decoding=replace(decoding, prior=0.2)),
         "flip": replace(PLAIN, windows=replace(windows, flip=True)),
         "shifts": replace(PLAIN, windows=replace(windows, shifts=2)),
+        "background-word": replace(PLAIN, background_words="background"),
+        "background-auto": replace(PLAIN, background_words="auto"),
         "scales": replace(PLAIN, windows=replace(windows, short_side=(252, 336, 448))),
     }
     assert {name: with_gains(PLAIN, [name]) for name in GAINS} == expected
@@ -34,6 +36,19 @@ def test_rows_are_lht_by_its_protocol_with_their_gains(row: object) -> None:
     (found,) = (each for each in STACK if each is row)
     assert protocol_of(found, "voc21") == with_gains(PLAIN, found.gains)
     assert (found.ssr, found.atr, found.she, found.bare) == ("preset", "preset", "preset", True)
+
+
+def test_background_words_need_a_background() -> None:
+    assert unsuited(PLAIN, ["background-word"]) is None
+    scenes = protocol_for("scenes", "lht")
+    assert unsuited(scenes, ["background-word", "flip"]) == "there is no background class"
+    assert unsuited(scenes, ["flip"]) is None
+
+
+def test_the_words_chosen_for_voc21_are_the_published_ones() -> None:
+    chosen, plain = (with_gains(PLAIN, [f"background-{kind}"]) for kind in ("auto", "word"))
+    assert chosen.vocabulary() == PLAIN.vocabulary()
+    assert plain.vocabulary().queries[:2] == ("background", "aeroplane")
 
 
 def test_every_gain_has_a_row_of_its_own() -> None:

@@ -90,7 +90,8 @@ VOCABULARY: Options = (
     click.option(
         "--background",
         metavar="CLASSES",
-        help="Prompts for everything that is none of the classes, such as 'wall|floor|sky'.",
+        help="Prompts for everything that is none of the classes, such as 'wall|floor|sky'; auto "
+        "chooses them.",
     ),
     click.option(
         "--threshold",

@@ -35,6 +35,8 @@ class Protocol:
         class_list: Its class names, a name in `SHIPPED_CLASS_LISTS`; None if the data set has its
             own.
         background: Whether the first row of the class list is the background.
+        background_words: Its words in place of the published ones, as for `Vocabulary.of`; None
+            keeps these.
         templates: Name of the prompt templates.
         windows: How images are resized and cut.
         decoding: How logits become labels.
@@ -51,6 +53,7 @@ class Protocol:
     lht: bool = False
     class_list: str | None = None
     background: bool = False
+    background_words: str | None = None
     templates: str = "imagenet80"
     windows: WindowSettings
     decoding: DecodeSettings
@@ -79,7 +82,7 @@ class Protocol:
         rows = shipped_classes(self.class_list)
         return Vocabulary.of(
             rows[1:] if self.background else rows,
-            background=rows[0] if self.background else None,
+            background=(self.background_words or rows[0]) if self.background else None,
             allow_shared_queries=True,
         )
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.evaluation.protocol import Protocol
+from lhtclip.text.background import AUTO, PLAIN
 
 PRIOR = 0.2  # in the middle of what is published per data set, 0.1 to 0.4
 
@@ -38,6 +39,10 @@ def _scales(protocol: Protocol) -> Protocol:
     return replace(protocol, windows=replace(protocol.windows, short_side=sides))
 
 
+def _words(words: str) -> Callable[[Protocol], Protocol]:
+    return lambda protocol: replace(protocol, background_words=words)
+
+
 GAINS: Mapping[str, Callable[[Protocol], Protocol]] = {
     "pamr": _pamr,
     "tlp": _tlp,
@@ -45,7 +50,16 @@ GAINS: Mapping[str, Callable[[Protocol], Protocol]] = {
     "flip": _flip,
     "shifts": _shifts,
     "scales": _scales,
+    "background-word": _words(PLAIN),
+    "background-auto": _words(AUTO),
 }
+
+
+def unsuited(protocol: Protocol, names: Sequence[str]) -> str | None:
+    """Return why gains cannot be measured by a protocol, or None if they can."""
+    if not protocol.background and any(name.startswith("background") for name in names):
+        return "there is no background class"
+    return None
 
 
 def with_gains(protocol: Protocol, names: Sequence[str]) -> Protocol:

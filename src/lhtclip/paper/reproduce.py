@@ -13,7 +13,7 @@ from lhtclip.evaluation.measure import measure
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.published_protocols import protocol_for, publication_of
 from lhtclip.evaluation.runner import Running
-from lhtclip.paper.gains import with_gains
+from lhtclip.paper.gains import unsuited, with_gains
 from lhtclip.paper.tables import PRESET, Row, SheChange, SsrChange
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset
@@ -124,6 +124,9 @@ class Bench:
         )
         if isinstance(settings, Missing):
             return settings
+        protocol = protocol_of(row, dataset.name)
+        if reason := unsuited(protocol, row.gains):
+            return Missing(reason)
         evaluation = measure(
             SegmenterConfig(
                 model=self.checkpoint.name,
@@ -133,7 +136,7 @@ class Bench:
                 mlp=False if row.bare else None,
             ),
             dataset,
-            protocol_of(row, dataset.name),
+            protocol,
             checkpoint=self.checkpoint,
             texts=self.texts,
             folder=self.folder,

@@ -135,6 +135,7 @@ class Segmenter(SegmenterParts):
                 first being its name; or a dict from name to prompts; or one string "car, road,
                 person|rider"; or a `Vocabulary`.
             background: Prompts for what is none of the classes; they become class 0, "background".
+                "auto" chooses them.
             threshold: Pixels whose class has a lower probability, in [0, 1], become background;
                 None for the threshold of `decoding`.
 

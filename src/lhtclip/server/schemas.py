@@ -32,7 +32,8 @@ class Classes(Strict):
         description="Names with commas between classes and | between synonyms, or a list.",
     )
     background: str | list[str] | None = Field(
-        None, description="Prompts for pixels of no class; they become class 0."
+        None,
+        description="Prompts for pixels of no class; they become class 0. 'auto' chooses them.",
     )
     threshold: Share | None = Field(
         None, description="Pixels whose winner scores less become background."

@@ -14,6 +14,7 @@ from typing import TypeAlias, cast
 
 from lhtclip.errors import InputError, unknown
 from lhtclip.files.regular_files import read_regular
+from lhtclip.text.background import AUTO, advise, background_words
 from lhtclip.text.class_lists import plain_lines
 
 BACKGROUND = "background"
@@ -78,7 +79,7 @@ class Vocabulary:
         Args:
             classes: As for `parse_classes`; a vocabulary is returned unchanged.
             background: Prompts of a class "background" that becomes label 0: a list, or a string
-                with '|' or commas between them.
+                with '|' or commas between them; "auto" chooses them (`lhtclip.text.background`).
             threshold: Lowest winning score in [0, 1] that keeps a pixel out of the background;
                 above 0 there is a background even without prompts.
             allow_shared_queries: Accept a prompt in several classes, as in some published lists;
@@ -100,7 +101,8 @@ class Vocabulary:
                     "One of the classes is called 'background', and a background or a threshold is "
                     "given as well. Leave it out of the classes; it is added as label 0."
                 )
-            words = () if background is None else _background_words(background)
+            prompts = [prompt for _, words in entries for prompt in words]
+            words = () if background is None else _background_words(background, prompts)
             entries.insert(0, (BACKGROUND, words))
         _check_entries(entries, allow_shared_queries=allow_shared_queries)
         return cls(
@@ -211,12 +213,16 @@ def _from_item(name: object, words: object) -> tuple[str, tuple[str, ...]]:
     return first, _words(words, shown)
 
 
-def _background_words(background: object) -> tuple[str, ...]:
+def _background_words(background: object, prompts: Sequence[str]) -> tuple[str, ...]:
+    if background == AUTO:
+        return background_words(prompts)
     if isinstance(background, str):
         background = background.replace(",", "|")
     if _is_list(background) and not background:
         raise InputError("The background has no prompt: give some, such as 'wall|floor', or None.")
-    return _words(background, f"background {_show(background)}")
+    words = _words(background, f"background {_show(background)}")
+    advise(words, prompts)
+    return words
 
 
 def _words(given: object, where: str) -> tuple[str, ...]:

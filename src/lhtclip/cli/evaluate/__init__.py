@@ -46,6 +46,12 @@ _OF_THE_RUN = (
     help="sclip, clearclip, naclip, naclip-pamr, resclip, scclip, pearl or lht.  "
     "[default: see above]",
 )
+@click.option(
+    "--background",
+    metavar="CLASSES",
+    help="Words for the background of data sets that have one; auto chooses them.  "
+    "[default: the published ones]",
+)
 @click.option("--templates", metavar="NAME|TEXT", help=f"As for `segment`.{_AS_PUBLISHED}")
 @with_options((short_side_option(default=None, note=_AS_PUBLISHED),))
 @click.option(

@@ -35,6 +35,8 @@ class Task:
     def deviations(self) -> dict[str, dict[str, Any]]:
         """The settings that differ from the published ones, by name."""
         published, used = _settings(self.protocol), _settings(self.config)
+        published["background_words"] = "published"
+        used["background_words"] = self.protocol.background_words or "published"
         return {
             name: {"protocol": published[name], "used": value}
             for name, value in used.items()
@@ -56,12 +58,16 @@ def plan_tasks(given: Mapping[str, Any]) -> list[Task]:
     names = list(dict.fromkeys(given["names"]))
     tasks = [_task(name, config, given, alone=len(names) == 1) for name in names]
     _check_distinct([task.dataset for task in tasks])
+    if given["background"] is not None and not any(task.protocol.background for task in tasks):
+        raise InputError(f"{', '.join(names)} has no background class: leave out --background.")
     return tasks
 
 
 def _task(name: str, config: SegmenterConfig, given: Mapping[str, Any], *, alone: bool) -> Task:
     publication = given["protocol"] or publication_of(given["method"], lht=_has_techniques(config))
     protocol = protocol_for(name, publication)
+    if protocol.background:
+        protocol = replace(protocol, background_words=given["background"])
     dataset = open_dataset(name, given["root"] if name != "scenes" or alone else None)
     used = replace(
         protocol.configure(config),
