@@ -19,6 +19,7 @@ from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.settings import ReadingSettings
 from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import METHODS, Method, method_named
+from lhtclip.techniques import ATR_JUDGES
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import Lht, LhtSettings
 from lhtclip.text.templates import resolve_templates
@@ -50,7 +51,8 @@ class SegmenterConfig:
         model: A short name ("ViT-B-16"), an id on the hub, a local folder, or "bundled".
         method: A name in `METHODS`, or a `Method` of your own.
         lht: True for the three techniques of the preset, False for none, `LhtSettings` for exactly
-            these, or changes by name, such as {"atr": False}.
+            these, or changes by name, such as {"atr": False}, or {"atr": "channels"} to find
+            abnormal tokens by the preset's abnormal channels.
         residual: Keep the last block's residual connection; None means as published, but not if a
             technique is on.
         mlp: Keep the last block's MLP; None has the same meaning.
@@ -167,6 +169,10 @@ def _check_lht(lht: Lht) -> None:
     for name, value in lht.items():
         if name not in kinds:
             raise unknown("technique", name, kinds)
+        if name == "atr" and isinstance(value, str):
+            if value not in ATR_JUDGES:
+                raise unknown("way to find abnormal tokens", value, ATR_JUDGES)
+            continue
         kind = type(value).__name__
         if not isinstance(value, bool) and kind != f"{name.title()}Settings":
             raise InputError(
@@ -205,7 +211,8 @@ def _lht_to_json(lht: Lht) -> bool | dict[str, Any]:
     if isinstance(lht, LhtSettings):
         return to_json(lht)
     return {
-        name: value if isinstance(value, bool) else to_json(value) for name, value in lht.items()
+        name: value if isinstance(value, bool | str) else to_json(value)
+        for name, value in lht.items()
     }
 
 
@@ -215,7 +222,7 @@ def _lht_from_json(content: object, where: str) -> Lht:
     if not isinstance(content, dict):
         raise InputError(f"{where} must be true, false or an object, not {content!r}.")
     given = cast("dict[str, Any]", content)
-    switches = {name: value for name, value in given.items() if isinstance(value, bool)}
+    switches = {name: value for name, value in given.items() if isinstance(value, bool | str)}
     rest = {name: value for name, value in given.items() if name not in switches}
     read = from_json(LhtSettings, rest, where)
     if rest and len(given) == len(fields(LhtSettings)) and not switches:

@@ -16,8 +16,8 @@ from torch import Tensor
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.errors import InputError
 from lhtclip.files.json_files import plain_json
-from lhtclip.methods import LastBlock, Method, method_named
-from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal
+from lhtclip.methods import BlockInput, LastBlock, Method, method_of
+from lhtclip.techniques.atr import AtrSettings, abnormal_patches, replace_abnormal
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.she import Contributions, enhance
 from lhtclip.techniques.ssr import reweight
@@ -66,7 +66,7 @@ class DenseEncoder:
                 does not fit a model of this depth.
         """
         self.model = model
-        self.method = method_named(method) if isinstance(method, str) else method
+        self.method = method_of(method)
         self.lht = lht
         published = lht == OFF
         self.residual = residual if residual is not None else published and self.method.residual
@@ -112,13 +112,15 @@ class DenseEncoder:
             if layer - 1 in self.reads:
                 streams[layer - 1] = x
             alpha = lht.ssr.alpha if lht.ssr and layer in lht.ssr.layers else 0.0
-            head_outputs = block.attention.head_outputs(block.norm1(x))
+            entered = BlockInput(block.attention, x, block.norm1(x), grid, prefix)
+            head_outputs = self.method.attended(entered)
             if lht.she and (heads := lht.she.heads_of(layer)):
                 outputs = torch.stack([head_outputs[:, head, prefix:] for head in heads], dim=1)
                 projections = block.attention.projections(heads)
                 contributions.append(Contributions(outputs, projections))  # X_{l,h}
             x = reweight(x, block.attention.merge(head_outputs), alpha)
-            x = reweight(x, block.mlp(block.norm2(x)), alpha)  # X^l
+            x = reweight(x, block.mlp(block.norm2(x)), alpha)
+            x = self.method.mended(x, entered)  # X^l
         restore = partial(self._restore, contributions=contributions, grid=grid)
         x = torch.cat([x[:, :prefix], restore(x[:, prefix:])], dim=1)
         streams[len(blocks) - 1] = x
@@ -143,7 +145,7 @@ class DenseEncoder:
         if not (self.lht.atr or self.lht.she):
             return patches
         atr = self.lht.atr or AtrSettings()
-        abnormal = hoyer(patches) > atr.threshold
+        abnormal = abnormal_patches(patches, atr)
         if self.lht.atr:
             patches = replace_abnormal(patches, grid, atr, abnormal=abnormal)
         if self.lht.she:

@@ -53,7 +53,7 @@ def statistics(*, abnormal: int) -> TokenStatistics:
         channels=(Channel(3, 1.0, 30.0, 1.0),) if abnormal else (),
     )
     similarity = ((0.9, 0.8), (0.8, 0.9)) if abnormal else ((few, few), (few, few))
-    return TokenStatistics((layer, replace(layer, layer=2)), similarity)
+    return TokenStatistics((layer, replace(layer, layer=2)), similarity, (0,))
 
 
 def test_layers_are_drawn_with_their_bands_and_the_published_ones() -> None:

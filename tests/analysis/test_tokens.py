@@ -199,7 +199,7 @@ def test_without_abnormal_tokens_nothing_is_invented() -> None:
 def test_entering_last_is_what_atr_judges(statistics: TokenStatistics) -> None:
     assert statistics.entering_last.layer == LAYERS - 1
     alone: LayerTokens = statistics.layers[0]
-    assert TokenStatistics((alone,), ((1.0,),)).entering_last == alone
+    assert TokenStatistics((alone,), ((1.0,),), (0,)).entering_last == alone
 
 
 def test_a_tower_without_class_token() -> None:

@@ -10,6 +10,7 @@ import pytest
 from lhtclip.analysis.compare import best_first
 from lhtclip.analysis.label_free import rank_without_labels
 from lhtclip.analysis.patches import window_batches
+from lhtclip.analysis.tokens import token_statistics
 from lhtclip.calibration.without_labels import (
     BETA,
     HEADS,
@@ -49,7 +50,10 @@ def test_scores_are_those_of_the_ranking() -> None:
     )
     windows = window_batches(FILES[:3], checkpoint, batch=32)
     scores = rank_without_labels(checkpoint.model.vision, windows, ranking="clusters")
-    assert measured == Unlabelled(8, None, scores, "clusters", 3)
+    channels = token_statistics(
+        checkpoint.model.vision, window_batches(FILES[:3], checkpoint)
+    ).channels
+    assert measured == Unlabelled(8, None, scores, "clusters", 3, channels)
     assert progress == [(done, 6) for done in range(1, 7)]
 
 

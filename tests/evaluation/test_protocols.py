@@ -51,6 +51,7 @@ def test_there_is_a_record_for_each_data_set_and_publication() -> None:
         "resclip",
         "scclip",
         "pearl",
+        "rfclip",
         "lht",
     )
     assert set(PROTOCOLS) == {(name, each) for name in DATASETS for each in PUBLICATIONS}
@@ -83,6 +84,13 @@ def test_pearl_propagates_and_has_its_alphas() -> None:
         plain = PROTOCOLS[dataset, "naclip"]
         assert replace(protocol.decoding, tlp=None) == plain.decoding
         assert protocol.windows == plain.windows
+
+
+def test_only_rfclip_has_a_prior() -> None:
+    found = {key: each.decoding.prior for key, each in PROTOCOLS.items() if each.decoding.prior}
+    assert {publication for _, publication in found} == {"rfclip"}
+    expected = (0.1, 0.25, 0.25, 0.4, 0.1, 0.25, 0.3, 0.2)
+    assert [found[dataset, "rfclip"] for dataset in DATASETS] == list(expected)
 
 
 def test_only_resclip_has_settings_of_its_methods() -> None:
@@ -153,6 +161,8 @@ def test_lht_is_evaluated_as_sclip() -> None:
         ("scclip", "scclip", "lht"),
         ("gem", "sclip", "lht"),
         ("pearl", "pearl", "lht"),
+        ("rfclip", "rfclip", "lht"),
+        ("rfclip-paper", "sclip", "lht"),
         ("resclip", "resclip", "resclip"),
         ("resclip-sfr", "resclip", "resclip"),
     ],
@@ -232,7 +242,7 @@ def test_a_record_is_described_whole() -> None:
     described = {
         key: json.loads(json.dumps(protocol.describe())) for key, protocol in PROTOCOLS.items()
     }
-    assert len({json.dumps(each, sort_keys=True) for each in described.values()}) == 64
+    assert len({json.dumps(each, sort_keys=True) for each in described.values()}) == 72
     content = described["voc21", "resclip"]
     assert content["windows"] == {
         "short_side": 336,
@@ -285,6 +295,8 @@ def cell_of(protocol: Protocol) -> str:
         parts.append(f"p {decoding.threshold:g}")
     if decoding.area_threshold:
         parts.append(f"a {decoding.area_threshold:g}")
+    if decoding.prior:
+        parts.append(f"w {decoding.prior:g}")
     if decoding.pamr:
         parts.append("PAMR")
     if decoding.tlp:

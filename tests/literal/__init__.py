@@ -6,7 +6,8 @@ tokens without it.
 """
 
 from tests.literal.basics import Array, Grid, array, layer_norm, mlp, softmax
-from tests.literal.hosts import HOSTS, Inside, outlying, resclip, update
+from tests.literal.hosts import HOSTS, outlying, resclip, update
+from tests.literal.inside import Inside
 from tests.literal.self_attention import AttentionWeights, attention, contribution, neighbourhood
 from tests.literal.techniques import affinity, enhance, hoyer, judge, replace
 from tests.literal.tower import embed, encode, encode_one

@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
-from torch import Tensor
 
 from lhtclip.techniques.atr import AtrSettings
-from tests.literal.basics import Array, Grid, layer_norm, softmax
+from tests.literal.basics import Array, softmax
+from tests.literal.inside import Inside, lengthless
+from tests.literal.rfclip import rfclip, rfclip_paper
 from tests.literal.self_attention import AttentionWeights, attention, attention_row, taken
 from tests.literal.techniques import replace
-
-
-@dataclass(frozen=True)
-class Inside:
-    """What a method sees; layers are 1-based, and `prefix` tokens stand before the patches."""
-
-    streams: list[Array]  # X^0 to X^{L-1}, the last one restored
-    tensors: Mapping[str, Tensor]  # of the blocks, "0.norm1.weight" and so on
-    heads: int
-    grid: Grid
-    prefix: int
-    restore: Callable[[Array], Array]
-
-    @property
-    def depth(self) -> int:
-        return len(self.streams)
-
-    def attention(self, layer: int) -> AttentionWeights:
-        return AttentionWeights.of(self.tensors, f"{layer - 1}.attention.", self.heads)
-
-    def norm(self, x: Array, layer: int) -> Array:
-        return layer_norm(x, self.tensors, f"{layer - 1}.norm1")
-
-    def normed(self, layer: int) -> Array:
-        """What enters the attention of a layer."""
-        return self.norm(self.streams[layer - 1], layer)
 
 
 def update(method: str, inside: Inside) -> Array:
@@ -122,10 +96,6 @@ def gem_update(x: Array, weights: AttentionWeights) -> Array:
                 result[i] += taken(softmax(temperature * unit @ one), values) / 3
         outputs.append(result)
     return weights.merge(outputs)
-
-
-def lengthless(tokens: Array) -> Array:
-    return np.stack([token / np.linalg.norm(token) for token in tokens])
 
 
 # SC-CLIP
@@ -257,4 +227,6 @@ HOSTS: dict[str, Callable[[Inside], Array]] = {
     "gem": lambda inside: second_stream(inside, gem_update),
     "scclip": scclip,
     "pearl": pearl,
+    "rfclip": rfclip,
+    "rfclip-paper": rfclip_paper,
 }

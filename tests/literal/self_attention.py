@@ -107,14 +107,18 @@ def head_output(
     return np.stack([taken(row, values) for row in rows])
 
 
+def attention_heads(
+    method: str, x: Array, weights: AttentionWeights, grid: Grid, *, prefix: int = 1
+) -> list[Array]:
+    return [head_output(method, x, weights, head, grid, prefix) for head in range(weights.heads)]
+
+
 def attention(
     method: str, x: Array, weights: AttentionWeights, grid: Grid, *, prefix: int = 1
 ) -> Array:
-    heads = [head_output(method, x, weights, head, grid, prefix) for head in range(weights.heads)]
-    return weights.merge(heads)
+    return weights.merge(attention_heads(method, x, weights, grid, prefix=prefix))
 
 
-def contribution(x: Array, weights: AttentionWeights, head: int, grid: Grid) -> Array:
+def contribution(output: Array, weights: AttentionWeights, head: int) -> Array:
     """X_{l,h} = A_h V_h W_{o,h}, without bias; the head is 0-based here."""
-    output = head_output("clip", x, weights, head, grid, prefix=1)
     return output @ weights.out_weight[:, weights.head_columns(head)].T

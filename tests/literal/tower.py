@@ -12,8 +12,10 @@ from lhtclip.clip.positions import positions_for_grid
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.settings import LhtSettings
 from tests.literal.basics import Array, Grid, array, layer_norm, mlp
-from tests.literal.hosts import Inside, update
-from tests.literal.self_attention import attention, contribution
+from tests.literal.hosts import update
+from tests.literal.inside import Inside
+from tests.literal.rfclip import mend, mend_channels, refocused
+from tests.literal.self_attention import attention_heads, contribution
 from tests.literal.techniques import enhance, judge, replace
 
 LastBlock = str | Callable[[Inside], Array]  # a method's name, or what its attention adds
@@ -44,11 +46,20 @@ def encode(
     lht: LhtSettings,
     residual: bool,
     mlp_kept: bool,
+    excess: float = 5.0,
 ) -> Array:
     """Patch embeddings of unit length, (batch, rows, columns, E)."""
     return np.stack(
         [
-            encode_one(array(image), model, method, lht, residual=residual, mlp_kept=mlp_kept)
+            encode_one(
+                array(image),
+                model,
+                method,
+                lht,
+                residual=residual,
+                mlp_kept=mlp_kept,
+                excess=excess,
+            )
             for image in pixels
         ]
     )
@@ -62,6 +73,7 @@ def encode_one(
     *,
     residual: bool,
     mlp_kept: bool,
+    excess: float = 5.0,
 ) -> Array:
     config, tensors = model.config.vision, model.vision.state_dict()
     grid = (image.shape[1] // config.patch_size, image.shape[2] // config.patch_size)
@@ -87,16 +99,25 @@ def encode_one(
         for name, tensor in tensors.items()
         if name.startswith("blocks.")
     }
-    inside = Inside(streams, blocks, config.num_attention_heads, grid, prefix, restore)
+    inside = Inside(streams, blocks, config.num_attention_heads, grid, prefix, restore, excess)
     for layer in range(1, last):
         alpha = lht.ssr.alpha if lht.ssr is not None and layer in lht.ssr.layers else 0.0
-        normed, weights = inside.normed(layer), inside.attention(layer)
-        for head in range(1, config.num_attention_heads + 1):
-            written[layer, head] = contribution(normed, weights, head - 1, grid)[prefix:]
-        x = (1 + alpha) * x + (1 - alpha) * attention("clip", normed, weights, grid)
+        entered, normed, weights = x, inside.normed(layer), inside.attention(layer)
+        if method == "rfclip-paper":
+            outputs = refocused(x, normed, weights, prefix, excess=excess)
+        else:
+            outputs = attention_heads("clip", normed, weights, grid)
+        for head, output in enumerate(outputs):
+            written[layer, head + 1] = contribution(output, weights, head)[prefix:]
+        x = (1 + alpha) * x + (1 - alpha) * weights.merge(outputs)
         block = f"blocks.{layer - 1}"
         added = mlp(layer_norm(x, tensors, f"{block}.norm2"), tensors, f"{block}.mlp")
         x = (1 + alpha) * x + (1 - alpha) * added
+        if method == "rfclip":
+            x = np.concatenate([x[:prefix], mend(x[prefix:], grid, excess=excess)])
+        if method == "rfclip-paper":
+            mended = mend_channels(x[prefix:], entered[prefix:], grid, excess=excess)
+            x = np.concatenate([x[:prefix], mended])
         streams.append(x)
     x = np.concatenate([x[:prefix], restore(x[prefix:])])
     streams[-1] = x

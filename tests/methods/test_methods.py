@@ -16,6 +16,7 @@ from lhtclip.methods.method import no_streams
 from lhtclip.methods.naclip import NaclipSettings
 from lhtclip.methods.pearl import PearlSettings
 from lhtclip.methods.resclip import RcsSettings, resclip
+from lhtclip.methods.rfclip import RfclipSettings
 from lhtclip.methods.scclip import ScclipSettings
 from lhtclip.methods.second_stream import SecondStreamSettings
 from tests import literal
@@ -30,8 +31,8 @@ ALL = {
     )
 }
 SIMPLE = [name for name, method in METHODS.items() if method.reads is no_streams]
-# Ω is float32 in the package, as are SC-CLIP's similarities; all else is float64.
-TOLERANCES = {"scclip": 1e-5, "naclip": 1e-6, "resclip": 1e-6}
+# Ω is float32 in the package, as are the similarities of two methods; all else is float64.
+TOLERANCES = {"scclip": 1e-5, "rfclip": 1e-5, "naclip": 1e-6, "resclip": 1e-6}
 
 
 @pytest.mark.parametrize("class_tokens", [1, 0])
@@ -48,7 +49,7 @@ def test_method_is_its_formula(method: str, grid: tuple[int, int], class_tokens:
 
 
 @pytest.mark.parametrize("depth", [12, 24])
-@pytest.mark.parametrize("method", ["resclip", "scclip", "gem", "clip-surgery"])
+@pytest.mark.parametrize("method", ["resclip", "scclip", "gem", "clip-surgery", "rfclip"])
 def test_layers_of_published_towers(method: str, depth: int) -> None:
     tower = towers.tower((3, 4), depth=depth, batch=1)
     expected = towers.slowly(partial(literal.update, method), tower)
@@ -120,6 +121,7 @@ def test_resclip_keeps_what_its_base_keeps(base: Literal["naclip", "sclip", "cle
         ("gem", SecondStreamSettings(blocks=2)),
         ("pearl", PearlSettings(alpha=1.0)),
         ("pearl", PearlSettings(steps=1)),
+        ("rfclip", RfclipSettings(beta=0.0)),
         ("clip-surgery", SecondStreamSettings(blocks=2)),
     ],
 )

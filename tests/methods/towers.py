@@ -21,7 +21,7 @@ def blocks(depth: int, *, seed: int = 0) -> list[Block]:
     """Return float64 blocks with weights of their own."""
     generator = torch.Generator().manual_seed(seed)
     made = [
-        Block(Attention(WIDTH, HEADS), Mlp(WIDTH, 8, "gelu"), width=WIDTH, epsilon=1e-5)
+        Block(Attention(WIDTH, HEADS), Mlp(WIDTH, 8, "quick_gelu"), width=WIDTH, epsilon=1e-5)
         .double()
         .requires_grad_(False)
         for _ in range(depth)

@@ -19,6 +19,7 @@ from lhtclip.analysis.token_sums import KindSums, ratio, similarity_between
 from lhtclip.analysis.trace import LayerTrace, trace
 from lhtclip.clip.towers import ImageTower
 from lhtclip.techniques.atr import hoyer
+from lhtclip.techniques.channels import channel_shares, largest_channels
 
 CHANNELS = 8  # reported per layer
 
@@ -89,10 +90,13 @@ class TokenStatistics:
         similarity: Mean cosine similarity of an abnormal token of one layer and one of another,
             over all images and positions; on the diagonal, of two different tokens of one layer.
             NaN if there are none.
+        channels: The channels with the largest mean share of the patches of all layers, 0-based,
+            largest first (`lhtclip.techniques.channels`).
     """
 
     layers: tuple[LayerTokens, ...]
     similarity: tuple[tuple[float, ...], ...]
+    channels: tuple[int, ...]
 
     @property
     def entering_last(self) -> LayerTokens:
@@ -151,7 +155,8 @@ class TokenCensus:
         similarity = tuple(
             tuple(similarity_between(one, other) for other in kinds) for one in kinds
         )
-        return TokenStatistics(layers, similarity)
+        shares = torch.stack([sums.shares for sums in self._layers]).mean(dim=0)
+        return TokenStatistics(layers, similarity, tuple(largest_channels(shares).tolist()))
 
 
 class _LayerSums:
@@ -164,6 +169,7 @@ class _LayerSums:
         self._histogram = torch.zeros(sparsity.BINS, dtype=torch.long)
         self._scores = torch.zeros(grid, dtype=torch.float64)
         self._counts = torch.zeros(grid, dtype=torch.float64)  # of abnormal tokens
+        self.shares = torch.zeros(width, dtype=torch.float64)  # of the channels
         self.abnormal, self.normal = KindSums(width), KindSums(width)
 
     def add(self, tokens: Tensor, threshold: float) -> Tensor:
@@ -177,6 +183,7 @@ class _LayerSums:
         self._scores += scores.unflatten(1, self._grid).sum(dim=0).cpu().double()
         self._counts += maps.sum(dim=0).cpu().double()
         self._surrounded += int(surrounded(maps).sum())
+        self.shares += channel_shares(tokens).sum(dim=(0, 1)).cpu().double()
         self.abnormal.add(tokens, abnormal)
         self.normal.add(tokens, ~abnormal)
         return abnormal

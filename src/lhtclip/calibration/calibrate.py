@@ -75,10 +75,12 @@ class Measured:
         gap: τ that separates a sparse tail of the tokens entering the last block; None if there is
             no tail.
         survey: Visual discriminability of layers and heads, with ATR inside the heads.
+        channels: Abnormal channels, largest share first.
     """
 
     gap: float | None
     survey: Survey
+    channels: tuple[int, ...] = ()
 
     @property
     def falling(self) -> tuple[int, ...]:
@@ -136,7 +138,7 @@ def measure_heads(
             f"The {total} images that rank the heads have no two patches of one class, or none of "
             "different classes. Give more images, or another --seed."
         )
-    return Measured(gap, found)
+    return Measured(gap, found, tokens.channels)
 
 
 def atr_of(gap: float | None) -> AtrSettings:
@@ -186,6 +188,7 @@ def preset_of(
         atr=best.atr or atr_of(measured.gap),
         she=best.she,
         ranking=ranking,
+        channels=measured.channels,
         source=(
             f"lhtclip calibrate on {data}: heads ranked on {heads} labelled images, settings "
             f"searched on {others} others with {method}"

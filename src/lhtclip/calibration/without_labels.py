@@ -38,6 +38,7 @@ class Unlabelled:
         scores: Scores of the heads before the last layer, higher is better.
         ranking: Name of the ranking that gave the scores.
         images: Number of images.
+        channels: Abnormal channels, largest share first.
     """
 
     depth: int
@@ -45,6 +46,7 @@ class Unlabelled:
     scores: Mapping[Head, float]
     ranking: str
     images: int
+    channels: tuple[int, ...] = ()
 
 
 def choose_images(files: Sequence[Path], *, limit: int | None, seed: int) -> list[Path]:
@@ -96,6 +98,7 @@ def measure_without_labels(
         scores=scores,
         ranking=ranking,
         images=len(files),
+        channels=tokens.channels,
     )
 
 
@@ -117,6 +120,7 @@ def preset_without_labels(measured: Unlabelled, *, data: str, model: str, seed: 
         atr=atr_of(measured.gap),
         she=SheSettings(ranking[:HEADS], beta=BETA, normalise="row", unit_heads=True, centred=True),
         ranking=ranking,
+        channels=measured.channels,
         source=(
             f"lhtclip calibrate --no-labels on {measured.images} images of {data}: heads by "
             f"{measured.ranking}, layers by depth ({measured.depth}), the rest fixed"

@@ -14,6 +14,7 @@ from lhtclip.config import SegmenterConfig
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.decoding.tlp import TlpSettings
+from lhtclip.errors import InputError
 from lhtclip.image.settings import ReadingSettings
 from lhtclip.image.windows import WindowSettings
 from lhtclip.techniques import TECHNIQUES
@@ -65,6 +66,10 @@ def refined_by(decoding: DecodeSettings, refiner: str) -> DecodeSettings:
 def _lht(given: Mapping[str, Any]) -> Lht:
     """Combine --lht with the switches of single techniques."""
     switches = {name: given[name] for name in TECHNIQUES if given[name] is not None}
+    if given.get("atr_by"):
+        if given["atr"] is False:
+            raise InputError("--atr-by switches ATR on: leave out --no-atr, or --atr-by.")
+        switches["atr"] = given["atr_by"]
     if not switches:
         return bool(given["lht"])
     return switches if given["lht"] else dict.fromkeys(TECHNIQUES, False) | switches

@@ -11,7 +11,7 @@ import click
 from lhtclip.errors import InputError
 from lhtclip.formats.sink import OutputOptions
 from lhtclip.image.opening import MAX_PIXELS
-from lhtclip.techniques import TECHNIQUES
+from lhtclip.techniques import ATR_JUDGES, TECHNIQUES
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -107,6 +107,11 @@ ENCODER: Options = (
     METHOD,
     switch("lht", "LHT-CLIP's three techniques.  [default: on]", default=True),
     *(switch(name, f"{title}.  [default: as --lht]") for name, title in TECHNIQUES.items()),
+    click.option(
+        "--atr-by",
+        type=click.Choice(ATR_JUDGES),
+        help="Switch ATR on, and find abnormal tokens by Hoyer's score or by abnormal channels.",
+    ),
     switch("residual", "The last block's residual connection.  [default: as published]"),
     switch("mlp", "The last block's MLP.  [default: as published]"),
     PRESET,

@@ -7,7 +7,7 @@ side by side.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from lhtclip.datasets import DATASETS
@@ -78,6 +78,28 @@ _SCCLIP: Mapping[str, _Row] = {
     "coco_stuff171": (336, 224, 112, 40, 0, 0),
     _ANY:            (336, 224, 112, 40, 0, 0),
 }
+_RFCLIP: Mapping[str, _Row] = {
+    "voc21":         (336, _WHOLE, 112, 40, 0.1, 0),
+    "context60":     (336, 224, 112, 40, 0.1, 0),
+    "coco_object":   (336, 224, 112, 40, 0.1, 0),
+    "voc20":         (336, 224, 112, 40, 0, 0),
+    "cityscapes":    (560, 224, 112, 40, 0, 0),
+    "context59":     (336, 224, 112, 40, 0, 0),
+    "ade20k":        (336, 224, 112, 40, 0, 0),
+    "coco_stuff171": (336, 224, 112, 40, 0, 0),
+    _ANY:            (336, 224, 112, 40, 0, 0),
+}
+# data set: weight of the class prior
+_RFCLIP_PRIORS: Mapping[str, float] = {
+    "voc21": 0.1,
+    "context60": 0.25,
+    "coco_object": 0.25,
+    "voc20": 0.4,
+    "cityscapes": 0.1,
+    "context59": 0.25,
+    "ade20k": 0.3,
+    "coco_stuff171": 0.2,
+}
 # data set: τ and λ of RCS; temp_thd, τ and λ of SFR
 _RESCLIP: Mapping[str, tuple[float, float, float, float, float]] = {
     "voc21":         (2, 0.3, 0.50, 2.2, 0.7),
@@ -125,6 +147,7 @@ class _Publication:
         used_by_lht: Whether LHT-CLIP's paper evaluates this method by these settings, not its own.
         pamr: Refines the logits in every record; None does not.
         tlp: Whether text-aware propagation refines them.
+        priors: Weights of the class prior by data set; 0 for others.
         wording: Class lists with this suffix replace the common ones.
     """
 
@@ -137,6 +160,7 @@ class _Publication:
     used_by_lht: bool = False
     pamr: PamrSettings | None = None
     tlp: bool = False
+    priors: Mapping[str, float] = field(default_factory=dict[str, float])
     wording: str = ""
     source: str
     notes: tuple[str, ...] = ()
@@ -216,6 +240,19 @@ _PUBLICATIONS: Mapping[str, _Publication] = {
             "out.",
         ),
     ),
+    "rfclip": _Publication(
+        rows=_RFCLIP,
+        method="rfclip",
+        priors=_RFCLIP_PRIORS,
+        source="RF-CLIP, arXiv 2511.16170, its code at c2b333e",
+        notes=(
+            "The code moves the embedding of a class by 1 to 5 % towards two patches of the image, "
+            "tuned by data set, as CASS does; that is not followed.",
+            "The class prior is that of the whole image, from the ordinary image tower. The code "
+            "takes it from the denoised one, on Cityscapes from each window.",
+            "Without PAMR; `--refine pamr` adds it, as in the last row of the paper's table.",
+        ),
+    ),
     "lht": _Publication(
         rows=_SCLIP,
         method="sclip",
@@ -237,7 +274,12 @@ def _record(publication: str, dataset: str) -> Protocol:
     wording = f"{dataset}.{shared.wording}"
     tlp = TlpSettings(_TLP_GRIDS.get(dataset, 80)) if shared.tlp else None
     decoding = DecodeSettings(
-        float(scale), float(threshold), float(area_threshold), shared.pamr, tlp
+        float(scale),
+        float(threshold),
+        float(area_threshold),
+        shared.pamr,
+        tlp,
+        prior=shared.priors.get(dataset, 0.0),
     )
     return Protocol(
         dataset=dataset,

@@ -8,9 +8,10 @@ feed-forward network. These two are the published defaults, and both can be over
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from lhtclip.clip.positions import BICUBIC
@@ -44,13 +45,17 @@ class LastAttention(Protocol):
         """Return softmax(s Q Kᵀ + bias) V of all heads."""
         ...
 
+    def head_outputs(self, x: Tensor) -> Tensor:
+        """Return softmax(s Q Kᵀ) V of all heads, as CLIP computes it."""
+        ...
+
     def merge(self, head_outputs: Tensor) -> Tensor:
         """Concatenate the heads and apply the output projection."""
         ...
 
 
 class BlockParts(Protocol):
-    """The parts of a block that methods use: its first norm and its attention."""
+    """The parts of a block that methods use."""
 
     @property
     def norm1(self) -> Callable[[Tensor], Tensor]:
@@ -62,23 +67,27 @@ class BlockParts(Protocol):
         """The attention itself."""
         ...
 
+    @property
+    def norm2(self) -> Callable[[Tensor], Tensor]:
+        """The norm before the MLP."""
+        ...
+
+    @property
+    def mlp(self) -> Callable[[Tensor], Tensor]:
+        """The MLP."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
-class LastBlock:
-    """Everything that a method may use: the last block, its input, and the tower before it.
+class BlockInput:
+    """What enters a block.
 
     Attributes:
-        attention: The last block's attention.
-        x: The residual stream that enters the last block (X^{L-1}) after ATR and SHE, (batch,
-            class tokens + patches, width).
+        attention: The block's attention.
+        x: The residual stream that enters the block, (batch, class tokens + patches, width).
         normed: LN1(x), the same shape.
         grid: Rows and columns of patches.
         class_tokens: How many tokens stand before the patches, registers included.
-        blocks: All blocks of the tower, first to last.
-        streams: The residual stream after layer l (X^l), by 1-based layer, for the layers that the
-            method `reads`; 0 is the input of the first block. X^{L-1} is always there.
-        restore: Applies ATR and SHE, as they are set, to patch tokens (batch, patches, width) that
-            a method carries into the last block itself.
     """
 
     attention: LastAttention
@@ -86,6 +95,22 @@ class LastBlock:
     normed: Tensor
     grid: tuple[int, int]
     class_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class LastBlock(BlockInput):
+    """Everything that a method may use: the last block, its input, and the tower before it.
+
+    `x` is X^{L-1} after ATR and SHE.
+
+    Attributes:
+        blocks: All blocks of the tower, first to last.
+        streams: The residual stream after layer l (X^l), by 1-based layer, for the layers that the
+            method `reads`; 0 is the input of the first block. X^{L-1} is always there.
+        restore: Applies ATR and SHE, as they are set, to patch tokens (batch, patches, width) that
+            a method carries into the last block itself.
+    """
+
     blocks: Sequence[BlockParts]
     streams: Mapping[int, Tensor]
     restore: Callable[[Tensor], Tensor]
@@ -137,6 +162,14 @@ class Method:
             `positions(settings)`: a name in `lhtclip.clip.positions.RULES`. None for the common
             rule, bicubic.
         exportable: Whether it can become an ONNX graph.
+        attend: For a method that changes attention before the last block too, `attend(block)`, or
+            `attend(block, settings)`. Returns A V of all heads of an earlier block, given as a
+            `BlockInput`: (batch, heads, class tokens + patches, head width).
+        mend: For a method that changes the stream before the last block, `mend(patches, block)`, or
+            `mend(patches, block, settings)`. Takes the patch tokens that leave an earlier block,
+            (batch, patches, width), and what entered it, and returns those that go on.
+        suit: For a method that depends on the checkpoint, `suit(settings, channels)`: the settings
+            for one with these abnormal channels.
         second_pass: For a method that looks at an image twice, `second_pass(label, settings)`: the
             method of the second pass, from the labels of the first. A `Segmenter` runs it, because
             labels depend on the classes; an encoder alone computes the first pass.
@@ -152,6 +185,9 @@ class Method:
     note: str = ""
     positions: Callable[[Any], str] | None = None
     exportable: bool = True
+    attend: Callable[..., Tensor] | None = None
+    mend: Callable[..., Tensor] | None = None
+    suit: Callable[[Any, tuple[int, ...]], object] | None = None
     second_pass: Callable[[LabelPatches, Any], Method] | None = None
 
     def __post_init__(self) -> None:
@@ -160,7 +196,7 @@ class Method:
 
     def apply(self, last: LastBlock) -> Tensor:
         """Return the update of the last block, (batch, class tokens + patches, width)."""
-        return self.update(last) if self.settings is None else self.update(last, self.settings)
+        return self.update(last, *self._settings)
 
     def layers_read(self, depth: int) -> Collection[int]:
         """Return the layers whose residual stream the method needs.
@@ -168,7 +204,32 @@ class Method:
         Raises:
             InputError: The method does not fit a tower of this depth.
         """
-        return self.reads(depth) if self.settings is None else self.reads(depth, self.settings)
+        return self.reads(depth, *self._settings)
+
+    def suited_to(self, channels: tuple[int, ...]) -> Method:
+        """Return the method for a checkpoint with these abnormal channels, none if unknown."""
+        if self.suit is None or not channels:
+            return self
+        return replace(self, settings=self.suit(self.settings, channels))
+
+    def attended(self, block: BlockInput) -> Tensor:
+        """Return A V of all heads of a block before the last one."""
+        if self.attend is None:
+            return block.attention.head_outputs(block.normed)
+        return self.attend(block, *self._settings)
+
+    def mended(self, x: Tensor, block: BlockInput) -> Tensor:
+        """Return the stream that leaves a block before the last one, as the method changes it."""
+        if self.mend is None:
+            return x
+        prefix = block.class_tokens
+        patches = self.mend(x[:, prefix:], block, *self._settings)
+        return torch.cat([x[:, :prefix], patches], dim=1)
+
+    @property
+    def _settings(self) -> tuple[object, ...]:
+        """What the functions get after their other arguments."""
+        return () if self.settings is None else (self.settings,)
 
     @property
     def position_rule(self) -> str:

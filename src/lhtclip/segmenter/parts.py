@@ -22,6 +22,7 @@ from lhtclip.files.json_files import plain_json
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.settings import PLAIN, ReadingSettings
 from lhtclip.image.windows import WindowSettings
+from lhtclip.methods import method_of
 from lhtclip.segmenter.mirroring import MirroredEncoder
 from lhtclip.text.embeddings import TextEncoder
 from lhtclip.text.templates import template_name
@@ -95,10 +96,11 @@ class SegmenterParts:
         """
         device, dtype = config.machine()
         checkpoint = checkpoint or load_checkpoint(config.model, device=device, dtype=dtype)
+        preset = config.preset or checkpoint.preset
         encoder = DenseEncoder(
             checkpoint.model,
-            method=config.method,
-            lht=(config.preset or checkpoint.preset).choose(config.lht),
+            method=method_of(config.method).suited_to(preset.channels),
+            lht=preset.choose(config.lht),
             residual=config.residual,
             mlp=config.mlp,
         )

@@ -20,7 +20,9 @@ class Techniques(Strict):
     """LHT-CLIP's techniques, each on, off, or (null) as the server was started."""
 
     ssr: bool | None = None
-    atr: bool | None = None
+    atr: bool | Literal["hoyer", "channels"] | None = Field(
+        None, description="A name switches ATR on and says how it finds abnormal tokens."
+    )
     she: bool | None = None
 
 

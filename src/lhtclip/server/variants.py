@@ -15,11 +15,12 @@ class Variant:
 
     Attributes:
         method: Name of the method; None for the server's own.
-        switches: Techniques that are on or off; the others are as the server was started.
+        switches: Techniques that are on or off; the others are as the server was started. ATR may
+            have a name of `ATR_JUDGES` instead.
     """
 
     method: str | None = None
-    switches: frozenset[tuple[str, bool]] = frozenset()
+    switches: frozenset[tuple[str, bool | str]] = frozenset()
 
 
 class Variants:
@@ -47,12 +48,16 @@ def remake(base: Segmenter, variant: Variant) -> Segmenter:
     """Return a segmenter of a variant that shares weights and text embeddings with `base`.
 
     Raises:
-        InputError: There is no such method, or it does not suit this model.
+        InputError: There is no such method, or it does not suit this model, or ATR should judge by
+            abnormal channels that are not known.
     """
     preset, own = base.checkpoint.preset, base.encoder.lht
     switched = {
         name: (getattr(own, name) or getattr(preset, name)) if on else None
         for name, on in variant.switches
     }
+    for name, judge in variant.switches:
+        if isinstance(judge, str):
+            switched[name] = preset.atr_by(judge)
     lht = replace(own, **switched)
     return base.replace(lht=lht, **({"method": variant.method} if variant.method else {}))

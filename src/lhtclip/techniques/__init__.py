@@ -9,3 +9,6 @@ TECHNIQUES: dict[str, str] = {
     "ssr": "Spatial-semantic reweighting",
     "she": "Selective head enhancement",
 }
+
+# How ATR can find abnormal tokens.
+ATR_JUDGES = ("hoyer", "channels")

@@ -1,7 +1,8 @@
 """ATR, abnormal token replacement: neighbours replace sparse tokens (arXiv 2510.23894).
 
 A few patch tokens carry large activations in a few channels, whatever the image shows there. They
-are found by their sparsity and replaced by a weighted mean of the normal patches around them.
+are found by their sparsity and replaced by a weighted mean of the normal patches around them. They
+can also be found by those channels, as in RF-CLIP: see `lhtclip.techniques.channels`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lhtclip.errors import InputError, is_number, unknown
+from lhtclip.techniques.channels import EXCESS, channel_mask, check_channels, overfull
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,17 @@ class AtrSettings:
             could undo it.
         surrounded: What happens to a token whose neighbours are all abnormal: "keep" leaves it,
             "zero" sets it to zero. The paper does not say; keeping adds no assumption.
+        channels: Abnormal channels, 0-based. If there are any, a token is abnormal if one of them
+            is overfull, whatever its Hoyer score; SHE still judges its heads by their scores.
+        excess: How many even shares of a token an abnormal channel may hold, above 0.
     """
 
     threshold: float = 0.5
     sigma: float = 1.0
     normalised: bool = True
     surrounded: Literal["keep", "zero"] = "keep"
+    channels: tuple[int, ...] = ()
+    excess: float = EXCESS
 
     def __post_init__(self) -> None:
         """Validate the settings."""
@@ -47,6 +54,7 @@ class AtrSettings:
             raise InputError(f"ATR's normalised must be True or False, not {self.normalised!r}.")
         if self.surrounded not in ("keep", "zero"):
             raise unknown("treatment of surrounded tokens", self.surrounded, ("keep", "zero"))
+        check_channels(self.channels, self.excess)
 
 
 def hoyer(tokens: Tensor) -> Tensor:
@@ -67,6 +75,21 @@ def hoyer(tokens: Tensor) -> Tensor:
     return torch.where(length > 0, score.clamp(0, 1), 0.0)  # rounding may leave the range
 
 
+def abnormal_patches(patches: Tensor, settings: AtrSettings) -> Tensor:
+    """Return which patch tokens are abnormal: by Hoyer's score, or by the abnormal channels.
+
+    Args:
+        patches: (batch, patches, width).
+        settings: τ, or channels and their excess.
+
+    Returns:
+        bool (batch, patches).
+    """
+    if settings.channels:
+        return overfull(patches, channel_mask(patches, settings.channels), settings.excess)
+    return hoyer(patches) > settings.threshold
+
+
 def replace_abnormal(
     patches: Tensor, grid: tuple[int, int], settings: AtrSettings, *, abnormal: Tensor | None = None
 ) -> Tensor:
@@ -76,14 +99,14 @@ def replace_abnormal(
         patches: Patch tokens without the class token, (batch, rows * columns, width).
         grid: Rows and columns of patches.
         settings: Threshold and weights.
-        abnormal: Which tokens to replace, bool (batch, rows * columns); by default those with a
-            Hoyer score above τ.
+        abnormal: Which tokens to replace, bool (batch, rows * columns); by default those of
+            `abnormal_patches`.
 
     Returns:
         (batch, rows * columns, width).
     """
     if abnormal is None:
-        abnormal = hoyer(patches) > settings.threshold
+        abnormal = abnormal_patches(patches, settings)
     if abnormal.device.type == "cpu" and not torch.compiler.is_compiling() and not abnormal.any():
         return patches  # most heads have none; a GPU would have to be synchronised
     replaced = abnormal[..., None]

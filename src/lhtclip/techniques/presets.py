@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -36,6 +36,8 @@ class Preset:
         atr: Settings of ATR.
         she: Settings of SHE; None if no head ranking exists, or SHE does not help.
         ranking: All ranked heads, best first; those of `she` are the first of them.
+        channels: Abnormal channels of the residual stream, 0-based, largest first; none if they
+            are not known. ATR can judge by them, and RF-CLIP does.
         made: The origin for programs, in JSON types: how `lhtclip calibrate` chose the settings.
     """
 
@@ -44,6 +46,7 @@ class Preset:
     atr: AtrSettings = field(default_factory=AtrSettings)
     she: SheSettings | None = None
     ranking: tuple[Head, ...] = ()
+    channels: tuple[int, ...] = ()
     made: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
     def select(
@@ -51,7 +54,7 @@ class Preset:
         *,
         lht: bool,
         ssr: bool | SsrSettings | None = None,
-        atr: bool | AtrSettings | None = None,
+        atr: bool | str | AtrSettings | None = None,
         she: bool | SheSettings | None = None,
     ) -> LhtSettings:
         """Choose techniques: all (`lht`) or none, then each one as requested.
@@ -59,12 +62,16 @@ class Preset:
         Args:
             lht: Whether all three are on by default.
             ssr: True or False to switch it, settings to replace the preset's, None to follow `lht`.
-            atr: The same for ATR.
+            atr: The same for ATR; "channels" switches it on and lets it judge by the preset's
+                abnormal channels, "hoyer" by the Hoyer score.
             she: The same for SHE.
 
         Raises:
-            InputError: SHE was requested by name, and the preset has no head ranking.
+            InputError: SHE was requested by name, and the preset has no head ranking, or ATR by
+                channels, and it has none.
         """
+        if isinstance(atr, str):
+            atr = self.atr_by(atr)
         if she is True and self.she is None:
             raise InputError(
                 "SHE needs a head ranking and this checkpoint has none. Pass "
@@ -81,6 +88,19 @@ class Preset:
             atr=_choose(atr, lht, self.atr),
             she=_choose(she, lht, self.she),
         )
+
+    def atr_by(self, judge: str) -> AtrSettings:
+        """Return the settings of ATR with a way to find abnormal tokens, a name in `ATR_JUDGES`.
+
+        Raises:
+            InputError: It is "channels", and the preset has none.
+        """
+        if judge == "channels" and not self.channels:
+            raise InputError(
+                "ATR by channels needs the abnormal channels of this checkpoint, and its preset "
+                "has none. `lhtclip calibrate --no-labels` finds them on any images."
+            )
+        return replace(self.atr, channels=self.channels if judge == "channels" else ())
 
     def choose(self, lht: Lht) -> LhtSettings:
         """Return the settings that were asked for; see `lhtclip.techniques.settings.Lht`.
@@ -160,14 +180,19 @@ PRESETS: Mapping[str, Preset] = {
         ssr=SsrSettings(layers=(10, 11)),
         she=SheSettings(heads=_VIT_B16_RANKING[:10]),
         ranking=_VIT_B16_RANKING,
+        channels=(4, 162, 189, 326, 429, 474, 633, 713),
         source=(
             "arXiv 2510.23894: τ, α and layers from its text; heads read off its figures "
-            "(average AUC over ADE20K, Context and COCO-Stuff)"
+            "(average AUC over ADE20K, Context and COCO-Stuff); channels of RF-CLIP's code"
         ),
     ),
     "openai/clip-vit-large-patch14": Preset(
         ssr=SsrSettings(layers=(20, 21, 22, 23)),
-        source="arXiv 2510.23894: τ, α and layers from its text; it publishes no heads",
+        channels=(250, 261, 437, 650, 720, 779, 936, 1005),
+        source=(
+            "arXiv 2510.23894: τ, α and layers from its text; it publishes no heads; channels of "
+            "RF-CLIP's code"
+        ),
     ),
 }
 

@@ -44,5 +44,8 @@ OFF = LhtSettings()
 
 # What a user may ask for: all techniques as in the preset (True) or none (False); exactly these
 # settings; or the preset's with changes, such as {"atr": False} or {"ssr": SsrSettings((10, 11))}.
-# True for a single technique requires it: an error if the preset has no settings for it.
-Lht: TypeAlias = bool | LhtSettings | Mapping[str, bool | SsrSettings | AtrSettings | SheSettings]
+# True for a single technique requires it: an error if the preset has no settings for it. For ATR, a
+# name in ATR_JUDGES switches it on and says how it finds abnormal tokens.
+Lht: TypeAlias = (
+    bool | LhtSettings | Mapping[str, bool | str | SsrSettings | AtrSettings | SheSettings]
+)

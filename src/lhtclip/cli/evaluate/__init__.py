@@ -43,7 +43,7 @@ _OF_THE_RUN = (
 @click.option(
     "--protocol",
     metavar="PUBLICATION",
-    help="sclip, clearclip, naclip, naclip-pamr, resclip, scclip, pearl or lht.  "
+    help="sclip, clearclip, naclip, naclip-pamr, resclip, scclip, pearl, rfclip or lht.  "
     "[default: see above]",
 )
 @click.option(
