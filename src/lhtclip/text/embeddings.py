@@ -24,6 +24,7 @@ from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.clip.towers import PromptTower
 from lhtclip.errors import CheckpointError
 from lhtclip.text.cache import open_text_cache
+from lhtclip.text.languages import is_english, warning_about
 from lhtclip.text.templates import fill, resolve_templates
 
 BATCH_TOKENS = {"cpu": 2048}  # by device type; larger batches do not fit a CPU's caches
@@ -160,6 +161,7 @@ class TextEncoder:
         self._width = width
         self._memory: dict[str, NDArray[np.float32]] = {}
         self._checked: set[str] = set()
+        self._english = isinstance(tokenizer, Tokenizer) and is_english(tokenizer)
         self._cache = open_text_cache(
             cache,
             fingerprint=fingerprint,
@@ -196,6 +198,9 @@ class TextEncoder:
         Raises:
             CheckpointError: The features are zero or not finite.
         """
+        if self._english and (warning := warning_about(queries)):
+            self._english = False  # said once
+            _logger.warning("%s", warning)
         self._warn_of_cut(queries)
         found = {query: self._look_up(query) for query in queries}
         missing = [query for query, embedding in found.items() if embedding is None]

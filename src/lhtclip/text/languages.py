@@ -1,0 +1,70 @@
+"""A guard for languages: most text towers have learnt English only.
+
+A CLIP trained on English captions takes any text and guesses. With translated class names, English
+CLIPs kept 52 to 62 % of their mIoU on VOC21 in Spanish, 64 % in German, 19 % in Russian and 10 % in
+Chinese, and other prompt templates did not change that.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+from lhtclip.clip.tokenizer import Tokenizer
+
+MULTILINGUAL_TOKENS = 100_000  # English vocabularies have up to 50,000, multilingual ones 250,000
+UNDERSTANDING = "ViT-B-16-siglip2, or another SigLIP 2"
+
+
+def is_english(tokenizer: Tokenizer) -> bool:
+    """Whether a vocabulary is too small for more languages than English."""
+    return tokenizer.largest < MULTILINGUAL_TOKENS
+
+
+def warning_about(prompts: Iterable[str]) -> str | None:
+    """Return a warning for an English text tower, or None if all prompts may be English.
+
+    Args:
+        prompts: Class names and other prompts.
+    """
+    for prompt in prompts:
+        language = language_of(prompt)
+        if language is not None:
+            return (
+                f"{prompt!r} looks {language}, and this model's text tower has learnt English. "
+                "With translated names, English CLIPs kept 52 to 62 % of their mIoU in Spanish, "
+                "64 % in German, 19 % in Russian and 10 % in Chinese. Use English names, or a "
+                f"multilingual model: {UNDERSTANDING}."
+            )
+    return None
+
+
+def language_of(prompt: str) -> str | None:
+    """Return the language or script of a prompt, such as "German" or "Cyrillic", if not English.
+
+    Scripts are recognised by their letters, languages in Latin letters by frequent names of things.
+    """
+    scripts = [_script(character) for character in prompt if character.isalpha()]
+    others = [script for script in scripts if script != "Latin"]
+    if 2 * len(others) > len(scripts):
+        return max(set(others), key=others.count)
+    words = prompt.casefold().split()
+    return next((_frequent()[word] for word in words if word in _frequent()), None)
+
+
+def _script(letter: str) -> str:
+    """Return the first word of a letter's Unicode name, such as "Latin", "Greek" or "Cjk"."""
+    name = unicodedata.name(letter, "unknown").split()[0]
+    return {"CJK": "Chinese", "HANGUL": "Korean"}.get(name, name.title())
+
+
+@cache
+def _frequent() -> dict[str, str]:
+    """Return languages by names of things that are no English words."""
+    file = resources.files("lhtclip") / "data" / "foreign_words.txt"
+    languages = dict(line.split(": ") for line in file.read_text(encoding="utf-8").splitlines())
+    return {
+        word.casefold(): language for language, words in languages.items() for word in words.split()
+    }
