@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from lhtclip.checkpoints.open_clip import OPEN_CLIP_CLIP
 from lhtclip.clip.family import Family
+from lhtclip.clip.metaclip2 import METACLIP2
 from lhtclip.clip.model import CLIP
 from lhtclip.clip.siglip import SIGLIP
 from lhtclip.errors import CheckpointError
@@ -14,6 +15,7 @@ from lhtclip.errors import CheckpointError
 # In the layout of `transformers`, by the `model_type` of a `config.json`.
 FAMILIES: dict[str, Family] = {
     "clip": CLIP,
+    "metaclip_2": METACLIP2,
     "siglip": SIGLIP,
 }
 # In OpenCLIP's layout, by what the `timm_model_name` of its image tower begins with.

@@ -98,6 +98,24 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         "MetaCLIP-2.5B, 986 M",
         CC_BY_NC,
     ),
+    KnownModel(
+        "ViT-B-16-metaclip2", "facebook/metaclip-2-worldwide-b16", "MetaCLIP 2, 586 M", CC_BY_NC
+    ),
+    KnownModel(
+        "ViT-L-14-metaclip2", "facebook/metaclip-2-worldwide-l14", "MetaCLIP 2, 1082 M", CC_BY_NC
+    ),
+    KnownModel(
+        "ViT-H-14-metaclip2",
+        "facebook/metaclip-2-worldwide-huge-quickgelu",
+        "MetaCLIP 2, 1859 M",
+        CC_BY_NC,
+    ),
+    KnownModel(
+        "ViT-bigG-14-metaclip2",
+        "facebook/metaclip-2-worldwide-giant",
+        "MetaCLIP 2, 3630 M",
+        CC_BY_NC,
+    ),
     KnownModel("ViT-B-16-siglip", "google/siglip-base-patch16-224", "SigLIP, 203 M", APACHE),
     KnownModel(
         "ViT-L-16-siglip", "google/siglip-large-patch16-256", "SigLIP, 652 M, 256 px", APACHE

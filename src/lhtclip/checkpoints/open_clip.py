@@ -14,6 +14,7 @@ from lhtclip.clip.config import (
     MOST_LAYERS,
     MOST_WIDE,
     ClipConfig,
+    EndTextConfig,
     PixelConfig,
     TextConfig,
     VisionConfig,
@@ -72,6 +73,7 @@ _READ: dict[str, dict[str, Any]] = {
         "heads": 8,
         "layers": 12,
         "mlp_ratio": 4.0,
+        "eos_id": 2,
     },
     "preprocess_cfg": {"mean": CLIP_MEAN, "std": CLIP_STD},
 }
@@ -97,7 +99,7 @@ _PLAIN: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "text_cfg": {
         "hf_model_name": (None, ""),
-        "pool_type": ("argmax",),
+        "pool_type": ("argmax", "eos"),
         "final_ln_after_pool": (False,),
         "embed_cls": (False,),
         "no_causal_mask": (False,),
@@ -120,7 +122,7 @@ _IDLE: dict[str, frozenset[str]] = {
         | {"timm_drop", "timm_drop_path"}
     ),
     "text_cfg": frozenset(
-        {"pad_id", "eos_id", "output_tokens", "hf_tokenizer_name"}
+        {"pad_id", "output_tokens", "hf_tokenizer_name"}
         | {"hf_model_pretrained", "hf_proj_type", "hf_pooler_type"}
     ),
 }
@@ -141,6 +143,12 @@ def clip_config(content: Mapping[str, Any]) -> ClipConfig:
     _check_heads("vision_cfg", vision, "head_width")
     _check_heads("text_cfg", text, "heads")
     activation = "quick_gelu" if model["quick_gelu"] else "gelu"
+    if sections["text_cfg"].get("pool_type") == "eos":
+        kind, end = EndTextConfig, text["eos_id"]
+    else:
+        # OpenCLIP reads a prompt out at its largest id, which works only if the end token is the
+        # last of the vocabulary. Said as an id, it can be held against the tokenizer's.
+        kind, end = TextConfig, text["vocab_size"] - 1
     return ClipConfig(
         vision=VisionConfig(
             hidden_size=vision["width"],
@@ -151,7 +159,7 @@ def clip_config(content: Mapping[str, Any]) -> ClipConfig:
             patch_size=vision["patch_size"],
             hidden_act=activation,
         ),
-        text=TextConfig(
+        text=kind(
             vocab_size=text["vocab_size"],
             hidden_size=text["width"],
             intermediate_size=int(text["width"] * text["mlp_ratio"]),
@@ -159,9 +167,7 @@ def clip_config(content: Mapping[str, Any]) -> ClipConfig:
             num_attention_heads=text["heads"],
             max_position_embeddings=text["context_length"],
             hidden_act=activation,
-            # OpenCLIP reads a prompt out at its largest id, which works only if the end token is
-            # the last of the vocabulary. Said as an id, it can be held against the tokenizer's.
-            eos_token_id=text["vocab_size"] - 1,
+            eos_token_id=end,
         ),
         projection_dim=model["embed_dim"],
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from lhtclip.errors import CheckpointError, is_number
 
 MOST_LAYERS, MOST_WIDE = 1000, 1 << 22  # beyond any CLIP; checked before anything is built
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+_LEGACY_END_TOKEN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,26 @@ class TextConfig(PromptConfig):
 
     eos_token_id: int = 49407
 
+    @property
+    def ends_at_largest(self) -> bool:
+        """Whether the end token is the one with the largest id, as in the original code.
+
+        Early published files have 2 in place of its id, and mean that.
+        """
+        return self.eos_token_id == _LEGACY_END_TOKEN
+
+
+@dataclass(frozen=True, slots=True)
+class EndTextConfig(TextConfig):
+    """A text tower of CLIP's kind whose end token may have any id, 2 included."""
+
+    eos_token_id: int = 2
+
+    @property
+    def ends_at_largest(self) -> bool:
+        """Whether the end token is the one with the largest id: it is the one named."""
+        return False
+
 
 class ModelConfig(Protocol):
     """Both towers of any family and the width of the space they share."""
@@ -84,6 +105,9 @@ class ClipConfig:
     vision: VisionConfig
     text: TextConfig
     projection_dim: int = 512
+    kind: ClassVar[str] = "clip"
+    architecture: ClassVar[str] = "CLIPModel"
+    default_text: ClassVar[TextConfig] = TextConfig()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ClipConfig:
@@ -97,7 +121,7 @@ class ClipConfig:
         """
         return cls(
             vision=read_section(content, "vision_config", VisionConfig()),
-            text=read_section(content, "text_config", TextConfig()),
+            text=read_section(content, "text_config", cls.default_text),
             projection_dim=_checked(content.get("projection_dim", 512), 512, "projection_dim"),
         )
 
@@ -105,12 +129,15 @@ class ClipConfig:
         """Return the content of an equivalent `config.json`."""
         shared = {"projection_dim": self.projection_dim}
         return {
-            "architectures": ["CLIPModel"],
-            "model_type": "clip",
+            "architectures": [self.architecture],
+            "model_type": self.kind,
             **shared,
-            "vision_config": asdict(self.vision) | {"model_type": "clip_vision_model"} | shared,
-            "text_config": asdict(self.text) | {"model_type": "clip_text_model"} | shared,
+            "vision_config": self._tower("vision") | shared,
+            "text_config": self._tower("text") | shared,
         }
+
+    def _tower(self, name: str) -> dict[str, Any]:
+        return asdict(getattr(self, name)) | {"model_type": f"{self.kind}_{name}_model"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from torch import nn
 
 from lhtclip.clip.config import ClipConfig, PixelConfig
 from lhtclip.clip.family import Family, TensorNames
-from lhtclip.clip.text import LEGACY_END_TOKEN, TextTower
+from lhtclip.clip.text import TextTower
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.clip.vision import VisionTower
@@ -45,7 +45,7 @@ def read_tokenizer(path: Path, config: ClipConfig, config_file: str) -> Tokenize
         CheckpointError: It cannot be read, or ends prompts with another token than the model reads.
     """
     tokenizer = Tokenizer(path, context_length=config.text.max_position_embeddings)
-    if config.text.eos_token_id not in (tokenizer.end, LEGACY_END_TOKEN):
+    if not config.text.ends_at_largest and config.text.eos_token_id != tokenizer.end:
         raise CheckpointError(
             f"{path.name} ends prompts with token {tokenizer.end}, but {config_file} has them read "
             f"out at token {config.text.eos_token_id}: the files do not belong together."

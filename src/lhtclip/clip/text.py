@@ -8,10 +8,6 @@ from torch import Tensor, nn
 from lhtclip.clip.config import TextConfig
 from lhtclip.clip.towers import TablePromptTower
 
-# Early published configs have 2 in place of the end token's id. Then, as in the original code, the
-# end token is the one with the largest id.
-LEGACY_END_TOKEN = 2
-
 
 class TextTower(TablePromptTower):
     """A prompt's feature is that of its end token, which sees all others."""
@@ -33,7 +29,7 @@ class TextTower(TablePromptTower):
             token_ids: (batch, tokens) integers, each row with an end token.
         """
         x = self.contextualise(token_ids)
-        if self.config.eos_token_id == LEGACY_END_TOKEN:
+        if self.config.ends_at_largest:
             end = token_ids.argmax(dim=1)
         else:
             end = (token_ids == self.config.eos_token_id).int().argmax(dim=1)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
 
-from lhtclip.clip.text import LEGACY_END_TOKEN, TextTower
+from lhtclip.clip.text import TextTower
 from lhtclip.clip.towers import PromptTower
 from lhtclip.engines.int8 import round_weights
 from lhtclip.engines.onnx_runtime import open_session
@@ -72,7 +72,7 @@ def _sentence(tower: TextTower, words: int, length: int = 9) -> list[int]:
     """Return some ids, followed by the token at which the tower reads the sentence out."""
     config = tower.config
     largest = config.vocab_size - 1
-    end = largest if config.eos_token_id == LEGACY_END_TOKEN else config.eos_token_id
+    end = largest if config.ends_at_largest else config.eos_token_id
     some = ((7 * number + words) % largest for number in range(words))
     return [each + (each >= end) for each in some] + [end] * (length - words)
 

@@ -1,0 +1,130 @@
+"""Our MetaCLIP 2 against `transformers.MetaClip2Model` with the same random weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import MetaClip2Config, MetaClip2Model
+
+from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lhtclip.errors import CheckpointError
+from tests.clip.openai_clip import openai_names
+from tests.clip.published import random_clip, tower
+from tests.clip.theirs import assert_close, assert_streams_close, features, noise
+
+PROMPTS = ["a photo of a Katze", "собака", "一只猫", ""]
+PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁a", "▁photo", "▁of", "Katze", "собака", "猫"]
+
+
+def build_tokenizer() -> Tokenizer:
+    """A unigram model with XLM-V's special tokens in XLM-V's places; upper case stays."""
+    pieces = [*PIECES, "一只", *map(chr, range(33, 127))]
+    tokenizer = Tokenizer(
+        models.Unigram([(piece, -float(index)) for index, piece in enumerate(pieces)], unk_id=3)
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return tokenizer
+
+
+TOKENIZER = build_tokenizer()
+SHAPE: dict[str, Any] = {
+    "projection_dim": 24,
+    "vision_config": tower(64, 4) | {"image_size": 32, "patch_size": 8},
+    "text_config": tower(48, 3)
+    | {"vocab_size": TOKENIZER.get_vocab_size(), "bos_token_id": 0, "eos_token_id": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def theirs() -> MetaClip2Model:
+    """CLIP's random weights, which have the names and shapes of MetaCLIP 2's."""
+    config = MetaClip2Config(**SHAPE)
+    model = MetaClip2Model(config).eval()
+    model.load_state_dict(random_clip(SHAPE).state_dict())
+    return model
+
+
+@pytest.fixture(scope="module")
+def folder(theirs: MetaClip2Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("metaclip2")
+    theirs.save_pretrained(folder)
+    TOKENIZER.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ours(folder: Path) -> Checkpoint:
+    return load_checkpoint(folder)
+
+
+@torch.no_grad()
+def test_image_tower(ours: Checkpoint, theirs: MetaClip2Model) -> None:
+    pixels, vision = noise(32, 32), ours.model.vision
+    hidden = theirs.vision_model(pixel_values=pixels, output_hidden_states=True)
+    assert_streams_close(vision, pixels, hidden, tolerance=1e-5)
+    assert_close(vision(pixels), features(theirs.get_image_features(pixel_values=pixels)))
+
+
+@torch.no_grad()
+def test_text_tower(ours: Checkpoint, theirs: MetaClip2Model) -> None:
+    """The end token is not the one with the largest id, nor is its id 2 CLIP's old mark."""
+    tokens, text = ours.tokenizer(PROMPTS), ours.model.text
+    assert set(tokens[:, -1].tolist()) == {2} != {int(tokens.max())}
+    hidden = theirs.text_model(input_ids=tokens, output_hidden_states=True)
+    assert_streams_close(text, tokens, hidden, tolerance=1e-5, causal=True)
+    expected = features(theirs.get_text_features(input_ids=tokens))
+    assert_close(text(tokens), expected)
+    assert expected.std(dim=0).min() > 0.05  # no two languages are alike
+    padded = torch.nn.functional.pad(tokens, (0, 30), value=1)  # with the pad of `transformers`
+    assert_close(text(padded), expected)
+
+
+@torch.no_grad()
+def test_open_clip_layout(ours: Checkpoint, theirs: MetaClip2Model, tmp_path: Path) -> None:
+    model = {
+        "embed_dim": 24,
+        "quick_gelu": True,
+        "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 16}
+        | {"patch_size": 8},
+        "text_cfg": {"hf_tokenizer_name": "facebook/xlm-v-base", "pool_type": "eos", "eos_id": 2}
+        | {"context_length": 77, "vocab_size": TOKENIZER.get_vocab_size()}
+        | {"width": 48, "heads": 3, "layers": 2},
+    }
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": model}))
+    save_file(openai_names(theirs.state_dict()), tmp_path / "open_clip_model.safetensors")
+    TOKENIZER.save(str(tmp_path / "tokenizer.json"))
+    other = load_checkpoint(tmp_path).model
+    tokens, pixels = ours.tokenizer(PROMPTS), noise(32, 32)
+    assert torch.equal(other.text(tokens), ours.model.text(tokens))
+    assert torch.equal(other.vision(pixels), ours.model.vision(pixels))
+
+
+def test_what_we_save_transformers_loads(folder: Path, ours: Checkpoint, tmp_path: Path) -> None:
+    save_checkpoint(ours.model, tmp_path, dtype=torch.float32)
+    shutil.copy(folder / "tokenizer.json", tmp_path)
+    again = load_checkpoint(tmp_path)
+    assert again.model.config == ours.model.config
+    assert again.fingerprint == ours.fingerprint
+    _, report = MetaClip2Model.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+
+
+def test_the_tokenizer_of_another_model(folder: Path, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(folder, tmp_path / "changed"))
+    content = json.loads((changed / "config.json").read_text())
+    content["text_config"]["eos_token_id"] = 7
+    (changed / "config.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=r"ends prompts with token 2, but .* token 7"):
+        load_checkpoint(changed)
