@@ -7,6 +7,7 @@ from .batch.summary import RunSummary as RunSummary
 from .checkpoints.checkpoint import Checkpoint as Checkpoint
 from .checkpoints.checkpoint import load_checkpoint as load_checkpoint
 from .config import SegmenterConfig as SegmenterConfig
+from .decoding.aliases import AliasSettings as AliasSettings
 from .decoding.pamr import PamrSettings as PamrSettings
 from .decoding.settings import DecodeSettings as DecodeSettings
 from .decoding.tlp import TlpSettings as TlpSettings
@@ -34,6 +35,7 @@ from .techniques.presets import Preset as Preset
 from .techniques.settings import LhtSettings as LhtSettings
 from .techniques.she import SheSettings as SheSettings
 from .techniques.ssr import SsrSettings as SsrSettings
+from .text.aliases import with_aliases as with_aliases
 from .text.embeddings import TextEncoder as TextEncoder
 from .text.vocabulary import Vocabulary as Vocabulary
 

@@ -38,7 +38,7 @@ def test_results_with_and_without_pamr_do_not_mix(segment: Any, draw: Any) -> No
 def test_every_gain_is_an_option_and_is_recorded(segment: Any, draw: Any, tmp_path: Path) -> None:
     draw("one.png", height=80, width=96)
     gains = ("--refine", "tlp", "--prior", "0.2", "--flip", "--shifts", "2")
-    gains = (*gains, "--short-side", "64,48")
+    gains = (*gains, "--short-side", "64,48", "--aliases", "common")
     assert segment("one.png", "--out", "out", *gains).code == 0
     settings = json.loads((tmp_path / "out/classes.json").read_text())["settings"]
     assert settings["decoding"]["tlp"] == {"grid": 80, "iterations": 25, "pairs": False}
@@ -46,6 +46,7 @@ def test_every_gain_is_an_option_and_is_recorded(segment: Any, draw: Any, tmp_pa
     assert settings["decoding"]["prior"] == 0.2
     assert (settings["windows"]["flip"], settings["windows"]["shifts"]) == (True, 2)
     assert settings["windows"]["short_side"] == [64, 48]
+    assert settings["decoding"]["aliases"] == {"tau": 4.0, "temperature": 1.0}
     assert segment("one.png", "--out", "out", *gains).code == 0
 
 
@@ -54,6 +55,7 @@ def test_bad_gains_are_refused(segment: Any, draw: Any) -> None:
     for options, message in (
         (("--prior", "1"), "prior must lie from -1 to below 1"),
         (("--shifts", "0"), "shifts must be at least 1"),
+        (("--aliases", "nowhere.txt"), "nowhere.txt"),
         (("--short-side", "64,big"), "'64,big' is not a length or several, such as 336"),
         (("--short-side", "64,64"), "different lengths"),
         (("--refine", "crf"), "'crf' is not one of 'none', 'pamr', 'tlp'"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from lhtclip.decoding.aliases import AliasSettings
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.evaluation.published_protocols import PROTOCOLS, protocol_for
@@ -26,6 +27,9 @@ def test_each_changes_one_setting() -> None:
         "shifts": replace(PLAIN, windows=replace(windows, shifts=2)),
         "background-word": replace(PLAIN, background_words="background"),
         "background-auto": replace(PLAIN, background_words="auto"),
+        "aliases": replace(
+            PLAIN, aliases="common", decoding=replace(decoding, aliases=AliasSettings())
+        ),
         "scales": replace(PLAIN, windows=replace(windows, short_side=(252, 336, 448))),
     }
     assert {name: with_gains(PLAIN, [name]) for name in GAINS} == expected

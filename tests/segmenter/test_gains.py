@@ -1,4 +1,4 @@
-"""Mirrored windows, shifted windows, the class prior and several scales, in a segmenter."""
+"""Mirrored and shifted windows, the class prior, scales and aliases, in a segmenter."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lhtclip import Segmenter, SegmenterConfig, WindowSettings
+from lhtclip import Segmenter, SegmenterConfig, Vocabulary, WindowSettings
 from lhtclip.datasets.scene_files import bundled_scenes
+from lhtclip.decoding.aliases import AliasSettings, together
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.decoding.tlp import TlpSettings
@@ -192,3 +193,30 @@ def test_senseless_scales_are_refused(given: Any) -> None:
     with pytest.raises(InputError, match="short_side must be at least 1 pixel, or different"):
         WindowSettings(short_side=given)
     assert WindowSettings(short_side=(64,)) == WindowSettings(short_side=64)
+
+
+# Aliases
+
+
+def test_aliases_count_together(plain: Segmenter) -> None:
+    words = [["sun", "sunshine", "star"], ["dog", "puppy"], "tree"]
+    vocabulary = Vocabulary.of(words, background="wall|sky")
+    settings = AliasSettings(2.0, 0.1)
+    several = plain.replace(decoding=DecodeSettings(aliases=settings))
+    encoded, texts = several.encode(IMAGE), several.texts.encode(vocabulary.queries)
+    image = F.normalize(encoded.embeddings.reshape(-1, texts.shape[1]).mean(dim=0), dim=0)
+    scores = together(
+        encoded.embeddings @ texts.T,
+        [[0], [1], [2, 3, 4], [5, 6], [7]],
+        texts @ image,
+        scale=40.0,
+        settings=settings,
+    )
+    chances = (40 * full_size(scores, encoded.plan, IMAGE.shape[:2])).softmax(dim=0)
+    given = several.segment(encoded, vocabulary)
+    np.testing.assert_allclose(given.scores, chances.amax(dim=0).numpy(), rtol=0, atol=1e-5)
+    found = encoded.probabilities("dog", vocabulary)
+    np.testing.assert_allclose(found, chances[3].numpy(), rtol=0, atol=1e-5)
+    assert np.abs(given.scores - plain.segment(encoded, vocabulary).scores).max() > 0.01
+    refined = several.replace(decoding=DecodeSettings(aliases=settings, tlp=TlpSettings(20)))
+    assert refined.segment(encoded, vocabulary).labels.shape == IMAGE.shape[:2]

@@ -11,6 +11,7 @@ from lhtclip.checkpoints.hub import canonical_name
 from lhtclip.checkpoints.known_models import BUNDLED
 from lhtclip.cli.console import say
 from lhtclip.config import SegmenterConfig
+from lhtclip.decoding.aliases import AliasSettings
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.decoding.tlp import TlpSettings
@@ -46,6 +47,8 @@ def config_of(given: Mapping[str, Any]) -> SegmenterConfig:
             windows["window"] = given["window"] or None
         settings["windows"] = WindowSettings(**windows)
         decoding = DecodeSettings(**{name: given[name] for name in _DECODING if name in given})
+        if given.get("aliases") is not None:
+            decoding = replace(decoding, aliases=AliasSettings())
         settings["decoding"] = refined_by(decoding, given["refine"])
     if "range" in given:
         settings["reading"] = ReadingSettings(

@@ -12,6 +12,7 @@ from lhtclip.errors import InputError
 from lhtclip.formats.sink import OutputOptions
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.techniques import ATR_JUDGES, TECHNIQUES
+from lhtclip.text.aliases import with_aliases
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -266,6 +267,12 @@ def gain_options(*, published: bool) -> Options:
             default=default.get("shifts"),
             help=f"Average windows at N positions within a patch, in each direction.{note}",
         ),
+        click.option(
+            "--aliases",
+            metavar="common|given|FILE",
+            help="Let all prompts of a class count together: those given with '|', and those of a "
+            "common list or of a file of lines such as car|automobile|sedan.  [default: the best]",
+        ),
     )
 
 
@@ -287,9 +294,14 @@ def output_options(given: dict[str, Any]) -> OutputOptions:
 
 
 def vocabulary_of(
-    classes: str | None, classes_file: str | None, *, background: str | None, threshold: float
+    classes: str | None,
+    classes_file: str | None,
+    *,
+    background: str | None,
+    threshold: float,
+    aliases: str | None = None,
 ) -> Vocabulary:
-    """Read and check the classes of --classes or --classes-file.
+    """Read and check the classes of --classes or --classes-file, and add --aliases.
 
     Raises:
         InputError: The classes cannot be used, or were given in both ways or in neither.
@@ -301,4 +313,5 @@ def vocabulary_of(
             "Say which classes to look for, such as --classes 'car, road, person|rider'."
         )
     words = read_classes_file(Path(classes_file)) if classes_file is not None else classes
-    return Vocabulary.of(words or "", background=background, threshold=threshold)
+    vocabulary = Vocabulary.of(words or "", background=background, threshold=threshold)
+    return vocabulary if aliases is None else with_aliases(vocabulary, aliases)

@@ -99,6 +99,7 @@ def command(**given: Any) -> None:
         max_bytes=given["upload_mb"] << 20,
         timeout=given["timeout"],
         log_json=given["log_json"],
+        aliases=given["aliases"],
     )
 
     from lhtclip.cli.load import config_of, warn_if_bundled  # imports torch, which is slow

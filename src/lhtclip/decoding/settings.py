@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+from lhtclip.decoding.aliases import AliasSettings
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.errors import InputError, is_number
@@ -24,6 +25,7 @@ class DecodeSettings:
             None does not.
         prior: Weight w of the class prior, from -1 to below 1: logits become (1 - w) of their own
             and w times the cosines of the whole image's feature. 0 switches it off.
+        aliases: Lets all prompts of a class count together; None takes the best of them.
     """
 
     logit_scale: float = 40.0
@@ -32,6 +34,7 @@ class DecodeSettings:
     pamr: PamrSettings | None = None
     tlp: TlpSettings | None = None
     prior: float = 0.0
+    aliases: AliasSettings | None = None
 
     def __post_init__(self) -> None:
         """Refuse a scale that is not positive, and shares outside of [0, 1]."""
@@ -44,6 +47,8 @@ class DecodeSettings:
             raise InputError(f"pamr must be PamrSettings or None, not {self.pamr!r}.")
         if not isinstance(cast("object", self.tlp), TlpSettings | None):
             raise InputError(f"tlp must be TlpSettings or None, not {self.tlp!r}.")
+        if not isinstance(cast("object", self.aliases), AliasSettings | None):
+            raise InputError(f"aliases must be AliasSettings or None, not {self.aliases!r}.")
         if self.pamr and self.tlp:
             raise InputError("PAMR and TLP both refine the logits: choose one of them.")
         if not (is_number(self.prior) and -1 <= self.prior < 1):

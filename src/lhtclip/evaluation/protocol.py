@@ -14,6 +14,7 @@ from lhtclip.errors import InputError
 from lhtclip.files.json_files import plain_json
 from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import Method, method_named
+from lhtclip.text.aliases import with_aliases
 from lhtclip.text.vocabulary import Vocabulary, shipped_classes
 
 
@@ -37,6 +38,8 @@ class Protocol:
         background: Whether the first row of the class list is the background.
         background_words: Its words in place of the published ones, as for `Vocabulary.of`; None
             keeps these.
+        aliases: What is added to the prompts of each class, as for `with_aliases`; None for
+            nothing. Whether they count together is among the settings of `decoding`.
         templates: Name of the prompt templates.
         windows: How images are resized and cut.
         decoding: How logits become labels.
@@ -54,6 +57,7 @@ class Protocol:
     class_list: str | None = None
     background: bool = False
     background_words: str | None = None
+    aliases: str | None = None
     templates: str = "imagenet80"
     windows: WindowSettings
     decoding: DecodeSettings
@@ -62,6 +66,11 @@ class Protocol:
     notes: tuple[str, ...] = ()
 
     def vocabulary(self, dataset: Dataset | None = None) -> Vocabulary:
+        """Return the class names, with aliases if there are any: see `published_vocabulary`."""
+        vocabulary = self.published_vocabulary(dataset)
+        return vocabulary if self.aliases is None else with_aliases(vocabulary, self.aliases)
+
+    def published_vocabulary(self, dataset: Dataset | None = None) -> Vocabulary:
         """Return the class names: the publication's, or the data set's own if it has none.
 
         Classes may share a name, as they do in published lists.

@@ -117,6 +117,7 @@ def _check_settings(segmenter: Segmenter) -> None:
     used = {
         "PAMR": decoding.pamr is not None,
         "TLP": decoding.tlp is not None,
+        "Aliases that count together": decoding.aliases is not None,
         "The class prior": decoding.prior != 0,
         "shifts": segmenter.windows.shifts > 1,
         "Several short sides": len(segmenter.windows.short_sides) > 1,

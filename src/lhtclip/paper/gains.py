@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from lhtclip.decoding.aliases import AliasSettings
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.evaluation.protocol import Protocol
+from lhtclip.text.aliases import COMMON
 from lhtclip.text.background import AUTO, PLAIN
 
 PRIOR = 0.2  # in the middle of what is published per data set, 0.1 to 0.4
@@ -39,6 +41,11 @@ def _scales(protocol: Protocol) -> Protocol:
     return replace(protocol, windows=replace(protocol.windows, short_side=sides))
 
 
+def _aliases(protocol: Protocol) -> Protocol:
+    decoding = replace(protocol.decoding, aliases=AliasSettings())
+    return replace(protocol, aliases=COMMON, decoding=decoding)
+
+
 def _words(words: str) -> Callable[[Protocol], Protocol]:
     return lambda protocol: replace(protocol, background_words=words)
 
@@ -50,6 +57,7 @@ GAINS: Mapping[str, Callable[[Protocol], Protocol]] = {
     "flip": _flip,
     "shifts": _shifts,
     "scales": _scales,
+    "aliases": _aliases,
     "background-word": _words(PLAIN),
     "background-auto": _words(AUTO),
 }

@@ -193,6 +193,7 @@ STACK = (
     _stacked("with mirrored windows", "flip"),
     _stacked("with 2 x 2 shifts", "shifts"),
     _stacked("with short sides of 3/4, 1 and 4/3", "scales"),
+    _stacked("with common aliases", "aliases"),
     _stacked("with the word background alone", "background-word"),
     _stacked("with background words chosen", "background-auto"),
     _stacked("with prior, mirroring, shifts, PAMR", "prior", "flip", "shifts", "pamr"),

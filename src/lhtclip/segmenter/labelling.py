@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from lhtclip.decoding.aliases import groups_of, together
 from lhtclip.decoding.decode import decode
 from lhtclip.decoding.probabilities import class_probabilities
 from lhtclip.encoded_image import EncodedImage
@@ -35,19 +38,18 @@ def label(
     decoding = replace(parts.decoding, threshold=threshold)
     planned = [PlannedImage(encoded.image, each.plan) for each in encoded.scales]
     check_logits(planned, parts.checkpoint.model.config.vision, prompts=len(vocabulary.queries))
-    texts = _texts(parts, encoded, vocabulary)
-    scales = _cosines(parts, encoded, texts)
-    refined = decoding.pamr or decoding.tlp
+    scored = _scored(parts, encoded, vocabulary)
+    device, refined = scored.texts.device, decoding.pamr or decoding.tlp
     labels, scores = decode(
-        *scales[0],
+        *scored.scales[0],
         encoded.image.shape[:2],
-        vocabulary.class_of_query,
+        scored.class_of_query,
         len(vocabulary.names),
         decoding,
-        image=resized_levels(encoded, texts.device) if refined else None,
-        texts=texts,
-        others=scales[1:],
-        fused=parts.runner.engine == "compile" and texts.device.type == "cuda",
+        image=resized_levels(encoded, device) if refined else None,
+        texts=scored.texts,
+        others=scored.scales[1:],
+        fused=parts.runner.engine == "compile" and device.type == "cuda",
     )
     return Segmentation(
         labels=labels.astype(label_dtype(len(vocabulary.names))),
@@ -70,16 +72,52 @@ def probabilities(
 ) -> Tensor:
     """Return (classes, rows, columns) float32; arguments as for `Segmenter.probabilities`."""
     factor = parts.decoding.logit_scale
-    found = _cosines(parts, encoded, _texts(parts, encoded, vocabulary))
-    scales = [(cosines * factor, plan) for cosines, plan in found]
+    scored = _scored(parts, encoded, vocabulary)
+    scales = [(cosines * factor, plan) for cosines, plan in scored.scales]
     return class_probabilities(
         *scales[0],
         size,
-        vocabulary.class_of_query,
+        scored.class_of_query,
         len(vocabulary.names),
         rows=rows,
         columns=columns,
         others=scales[1:],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """Patches compared with prompts, or with classes as wholes if their aliases count together.
+
+    Attributes:
+        scales: Of each scale of the image the cosines (window rows, columns, grid rows, columns, Q)
+            and the plan of its windows.
+        texts: The embeddings behind them (Q, E), of unit length.
+        class_of_query: The class of each.
+    """
+
+    scales: list[tuple[Tensor, WindowPlan]]
+    texts: Tensor
+    class_of_query: tuple[int, ...]
+
+
+def _scored(parts: SegmenterParts, encoded: EncodedImage, vocabulary: Vocabulary) -> _Scored:
+    texts, decoding = _texts(parts, encoded, vocabulary), parts.decoding
+    scales = _cosines(parts, encoded, texts)
+    if decoding.aliases is None:
+        return _Scored(scales, texts, vocabulary.class_of_query)
+    groups, owners = groups_of(vocabulary.class_of_query, vocabulary.background)
+    mean_patch = F.normalize(encoded.embeddings.flatten(0, 3).mean(dim=0), dim=0)
+    count = partial(
+        together,
+        groups=groups,
+        of_the_image=texts @ mean_patch.to(texts.device),
+        scale=decoding.logit_scale,
+        settings=decoding.aliases,
+    )
+    means = torch.stack([texts[group].mean(dim=0) for group in groups])
+    return _Scored(
+        [(count(cosines), plan) for cosines, plan in scales], F.normalize(means, dim=-1), owners
     )
 
 

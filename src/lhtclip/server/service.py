@@ -24,6 +24,7 @@ from lhtclip.server.settings import ServerSettings
 from lhtclip.server.store import ImageStore, StoredImage
 from lhtclip.server.variants import Variant, Variants
 from lhtclip.techniques import TECHNIQUES
+from lhtclip.text.aliases import with_aliases
 from lhtclip.text.vocabulary import Vocabulary
 
 T = TypeVar("T")
@@ -156,7 +157,8 @@ class Service:
                 f"One request may name {self.settings.max_classes} classes, "
                 f"got {len(vocabulary.names)}.",
             )
-        return vocabulary
+        aliases = self.settings.aliases
+        return vocabulary if aliases is None else with_aliases(vocabulary, aliases)
 
     def drain(self) -> None:
         """Stop accepting work: waiting requests get 503, the running batch is finished."""

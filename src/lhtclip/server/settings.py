@@ -35,6 +35,7 @@ class ServerSettings:
         cache_bytes: Memory for encoded images; the least recently used are dropped first.
         idle_seconds: Seconds until an unused encoded image expires.
         log_json: Write the log as one JSON object per line.
+        aliases: What is added to the prompts of classes, as for `with_aliases`; None for nothing.
     """
 
     host: str = "127.0.0.1"
@@ -57,6 +58,7 @@ class ServerSettings:
     cache_bytes: int = 2 << 30
     idle_seconds: float = 3_600.0
     log_json: bool = False
+    aliases: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse senseless numbers, and addresses that would be open to everyone."""

@@ -154,6 +154,7 @@ def _check(segmenter: Segmenter) -> None:
     unusual = {
         "PAMR": decoding.pamr is not None,
         "TLP": decoding.tlp is not None,
+        "aliases that count together": decoding.aliases is not None,
         "a class prior": decoding.prior != 0,
         "mirrored windows": segmenter.windows.flip,
         "shifted windows": segmenter.windows.shifts > 1,

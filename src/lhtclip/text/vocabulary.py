@@ -96,7 +96,7 @@ class Vocabulary:
         entries = parse_classes(classes)
         has_background = background is not None or threshold > 0
         if has_background:
-            if any(_key(name) == BACKGROUND for name, _ in entries):
+            if any(folded(name) == BACKGROUND for name, _ in entries):
                 raise InputError(
                     "One of the classes is called 'background', and a background or a threshold is "
                     "given as well. Leave it out of the classes; it is added as label 0."
@@ -245,7 +245,7 @@ def _words(given: object, where: str) -> tuple[str, ...]:
                 )
             if any(unicodedata.category(character) == "Cs" for character in word):
                 raise InputError(f"Bytes that are not text in {where}: type the name again.")
-            words.setdefault(_key(word), word)
+            words.setdefault(folded(word), word)
     return tuple(words.values())
 
 
@@ -270,7 +270,7 @@ def _check_entries(
     owners: dict[str, str] = {}
     for name, queries in entries:
         for query in queries:
-            owner = owners.setdefault(_key(query), name)
+            owner = owners.setdefault(folded(query), name)
             if owner != name:
                 raise InputError(
                     f"{query!r} is a prompt of both {owner!r} and {name!r}: give it to one class "
@@ -281,9 +281,9 @@ def _check_entries(
 def _first_repeated(names: Iterable[str]) -> str | None:
     seen: set[str] = set()
     for name in names:
-        if _key(name) in seen:
+        if folded(name) in seen:
             return name
-        seen.add(_key(name))
+        seen.add(folded(name))
     return None
 
 
@@ -291,7 +291,7 @@ def _is_list(given: object) -> bool:
     return isinstance(given, Sequence) and not isinstance(given, str | bytes | bytearray)
 
 
-def _key(word: str) -> str:
+def folded(word: str) -> str:
     """Return what two spellings of one word share; the tokenizer ignores case as well."""
     return unicodedata.normalize("NFC", word).casefold()
 

@@ -9,6 +9,7 @@ from typing import Any
 from lhtclip.cli.load import config_of, refined_by
 from lhtclip.config import SegmenterConfig
 from lhtclip.datasets import Dataset, open_dataset
+from lhtclip.decoding.aliases import AliasSettings
 from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.errors import InputError
 from lhtclip.evaluation.protocol import Protocol
@@ -19,7 +20,7 @@ from lhtclip.text.vocabulary import BACKGROUND
 
 _OF_THE_PROTOCOL = (
     *("templates", "short_side", "window", "stride", "resize", "batch", "flip", "shifts"),
-    *("logit_scale", "threshold", "area_threshold", "refine", "prior"),
+    *("logit_scale", "threshold", "area_threshold", "refine", "prior", "aliases"),
 )
 
 
@@ -68,6 +69,8 @@ def _task(name: str, config: SegmenterConfig, given: Mapping[str, Any], *, alone
     protocol = protocol_for(name, publication)
     if protocol.background:
         protocol = replace(protocol, background_words=given["background"])
+    if given["aliases"] is not None:
+        protocol = replace(protocol, aliases=given["aliases"])
     dataset = open_dataset(name, given["root"] if name != "scenes" or alone else None)
     used = replace(
         protocol.configure(config),
@@ -94,6 +97,8 @@ def _windows(protocol: Protocol, given: Mapping[str, Any]) -> WindowSettings:
 
 def _decoding(protocol: Protocol, given: Mapping[str, Any]) -> DecodeSettings:
     changes = _changes(given, "logit_scale", "threshold", "area_threshold", "prior")
+    if given["aliases"] is not None:
+        changes["aliases"] = AliasSettings()
     decoding = replace(protocol.decoding, **changes)
     return decoding if given["refine"] is None else refined_by(decoding, given["refine"])
 

@@ -111,7 +111,11 @@ def command(
     Images that cannot be labelled are listed at the end, and the exit code is 1.
     """
     vocabulary = vocabulary_of(
-        classes, classes_file, background=background, threshold=given["threshold"]
+        classes,
+        classes_file,
+        background=background,
+        threshold=given["threshold"],
+        aliases=given["aliases"],
     )
     sinks, folder = open_sinks(formats, vocabulary, output_options(given)), Path(out)
     part = Shard.parse(shard) if shard else None
