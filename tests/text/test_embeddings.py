@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.errors import CheckpointError, InputError
 from lhtclip.text import embeddings as text_embeddings
-from lhtclip.text.embeddings import TextEncoder, encode_queries, prompt_lengths
+from lhtclip.text.embeddings import LENGTH_STEP, TextEncoder, encode_queries, prompt_lengths
 from lhtclip.text.templates import resolve_templates
 
 CONTEXT = 24
@@ -174,6 +176,22 @@ def test_batches_keep_to_the_budget_and_their_own_length() -> None:
     lengths = [tokens for _, tokens in tower.shapes]
     assert lengths == sorted(lengths, reverse=True)
     assert lengths[-1] < lengths[0]
+    assert all(tokens % LENGTH_STEP == 0 or tokens == CONTEXT for tokens in lengths)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_embedding_does_not_depend_on_its_company(dtype: str) -> None:
+    """A CPU's softmax rounds differently from 16 tokens on; short prompts stay short here."""
+    checkpoint = load_checkpoint("bundled", dtype=dtype)
+    encode = partial(
+        encode_queries,
+        checkpoint.model.text,
+        checkpoint.tokenizer,
+        templates=resolve_templates("imagenet80"),
+    )
+    queries = ("dog", "jigsaw piece", "old double-decker bus full of people", "table tennis paddle")
+    together, alone = encode(queries), torch.cat([encode([query]) for query in queries])
+    assert torch.equal(together, alone)
 
 
 @pytest.mark.parametrize("pad", [END, 0])
@@ -205,9 +223,11 @@ def test_progress_over_chunks() -> None:
     seen: list[tuple[int, int]] = []
     texts = encoder(TinyTower())
     texts.encode(QUERIES, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(6, 15), (12, 15), (15, 15)]
+    assert {(6, 15), (12, 15), (15, 15)} <= set(seen)
+    assert seen == sorted(set(seen))
+    seen.clear()
     texts.encode(QUERIES, progress=lambda done, total: seen.append((done, total)))
-    assert len(seen) == 3  # nothing was left to do
+    assert not seen  # nothing was left to do
 
 
 def test_low_precision_tower_gives_float32_unit_rows() -> None:
@@ -294,7 +314,7 @@ def test_broken_file_is_encoded_anew(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("two_queries_a_chunk")
 def test_interruption_keeps_finished_chunks(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
-        encoder(FailingTower(at_call=1), cache=tmp_path).encode(QUERIES)
+        encoder(FailingTower(at_call=3), cache=tmp_path).encode(QUERIES)
     tower, tokenizer = TinyTower(), ByteTokenizer()
     embeddings = encoder(tower, tokenizer=tokenizer, cache=tmp_path).encode(QUERIES)
     prompts = [prompt for call in tokenizer.calls for prompt in call]
@@ -330,7 +350,7 @@ def test_mean_is_over_directions_not_lengths() -> None:
 
         def __init__(self) -> None:
             super().__init__()
-            self.weight = nn.Parameter(torch.zeros(1))
+            self.positions = nn.Parameter(torch.zeros(CONTEXT, 1))
 
         def forward(self, token_ids: Tensor) -> Tensor:
             long = (token_ids[:, :5] != END).all(1)

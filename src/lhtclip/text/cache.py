@@ -22,7 +22,7 @@ from lhtclip.files import write_atomically
 from lhtclip.files.cache import cache_folder
 from lhtclip.files.regular_files import read_regular
 
-FORMAT_VERSION = 2  # raise it if the same key would mean different numbers
+FORMAT_VERSION = 3  # raise it if the same key would mean different numbers
 _NORM_TOLERANCE = 1e-3
 _DIGEST_BYTES = 32  # of a SHA-256, at the end of each file
 _MOST_BYTES = 1 << 20  # of an embedding

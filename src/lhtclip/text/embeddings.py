@@ -1,8 +1,10 @@
 """Prompts to text embeddings: every template is filled, encoded and averaged, once per prompt.
 
-If the text encoder is causal, tokens after the end token change nothing: sentences are sorted by
-length, and each batch is as long as its longest sentence instead of the whole context. Otherwise,
-as in SigLIP, the padding is part of the sentence and stays.
+If the text encoder is causal, tokens after the end token change nothing: sentences are not padded
+to the whole context but to a multiple of a few tokens, and each batch has sentences of one length.
+That length depends on the sentence alone, because kernels may round differently at another: so an
+embedding is the same, to the last bit, whichever prompts are encoded with it. Otherwise, as in
+SigLIP, the padding is part of the sentence and stays.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from lhtclip.text.templates import fill, resolve_templates
 
 BATCH_TOKENS = {"cpu": 2048}  # by device type; larger batches do not fit a CPU's caches
 BATCH_TOKENS_ELSEWHERE = 16384
+LENGTH_STEP = 8  # tokens
 CHUNK_PROMPTS = 1280  # prompts encoded between two writes to disk, the most that is lost
 MEMORY_QUERIES = 16384  # prompts kept in memory, about 2 kB each
 
@@ -76,8 +79,10 @@ def encode_queries(
         batch_tokens = BATCH_TOKENS.get(first.device.type, BATCH_TOKENS_ELSEWHERE)
     prompts = [fill(template, query) for query in queries for template in templates]
     token_ids = tokenizer(prompts)
-    count, whole = token_ids.shape
-    lengths = prompt_lengths(token_ids) if text_tower.causal else torch.full((count,), whole)
+    if text_tower.causal:
+        token_ids, lengths = _padded(token_ids, context=len(text_tower.positions))
+    else:
+        lengths = torch.full((len(prompts),), token_ids.shape[1])
     features: Tensor | None = None
     done = 0
     for rows, length in _batches(lengths, batch_tokens):
@@ -113,15 +118,28 @@ def prompt_lengths(token_ids: Tensor) -> Tensor:
     return (differs * positions).amax(1) + 1
 
 
+def _padded(token_ids: Tensor, *, context: int) -> tuple[Tensor, Tensor]:
+    """Return ids with more padding where it is needed, and the length of every sentence with its.
+
+    Args:
+        token_ids: (sentences, tokens), padded on the right.
+        context: Most tokens of a sentence.
+
+    Returns:
+        (sentences, tokens) and (sentences,): each a multiple of `LENGTH_STEP`, or the context.
+    """
+    steps = (prompt_lengths(token_ids) + LENGTH_STEP - 1) // LENGTH_STEP
+    lengths = (steps * LENGTH_STEP).clamp(max=context)
+    missing = max(0, int(lengths.max()) - token_ids.shape[1])
+    return torch.cat([token_ids, token_ids[:, -1:].expand(-1, missing)], dim=1), lengths
+
+
 def _batches(lengths: Tensor, batch_tokens: int) -> Iterator[tuple[Tensor, int]]:
-    """Yield the rows of each batch and its longest sentence, the longest batch first."""
-    order = lengths.argsort(descending=True, stable=True)
-    start = 0
-    while start < len(order):
-        longest = int(lengths[order[start]])
-        rows = order[start : start + max(1, batch_tokens // longest)]
-        yield rows, longest
-        start += len(rows)
+    """Yield the rows of each batch and their length, the longest first."""
+    for length in reversed(lengths.unique().tolist()):
+        rows = (lengths == length).nonzero().flatten()
+        for part in rows.split(max(1, batch_tokens // length)):
+            yield part, length
 
 
 class TextEncoder:
