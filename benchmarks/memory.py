@@ -24,10 +24,11 @@ _LONGEST = 300.0  # seconds, after which a run is stopped
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """One run: its seconds, and its peak in bytes (None where the system doesn't report it)."""
+    """One run: seconds, peak in bytes (None where the system doesn't report it), and result."""
 
     seconds: float
     peak: int | None
+    result: object = None
 
 
 def run_alone(
@@ -41,7 +42,8 @@ def run_alone(
 
     Args:
         prepare: Called in that process. It loads the model and runs something small, so that
-            one-time allocations of torch are not counted. It must be picklable.
+            one-time allocations of torch are not counted. It must be picklable, and so must be what
+            its result returns.
         device: The device to synchronise.
         needs: Bytes of memory that the run needs on a CPU; it is skipped if they are not free.
         patience: Seconds after which the run is stopped.
@@ -81,11 +83,12 @@ def _child(
         wait(device)
         before = _held(device, peak=False)
         started = time.perf_counter()
-        work()
+        result = work()
         wait(device)
         seconds, highest = time.perf_counter() - started, _held(device, peak=True)
         known = None not in (before, highest)
-        pipe.send(Alone(seconds, max(0, (highest or 0) - (before or 0)) if known else None))
+        peak = max(0, (highest or 0) - (before or 0)) if known else None
+        pipe.send(Alone(seconds, peak, result))
     except (MemoryError, torch.cuda.OutOfMemoryError):
         pipe.send("the memory was not enough")
     except Exception as error:

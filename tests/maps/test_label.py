@@ -77,7 +77,11 @@ def test_a_stretch_by_percentiles_is_one_for_the_scene(
     segmenter: Segmenter, write_raster: WriteRaster, tmp_path: Path, picture: np.ndarray
 ) -> None:
     path = write_raster(bands=picture.transpose(2, 0, 1).astype(np.float32) / 255)
-    label_raster(segmenter, path, WORDS, tmp_path / "map.tif")
+    summary = label_raster(segmenter, path, WORDS, tmp_path / "map.tif")
+    expected = np.percentile(picture / np.float32(255), (2, 98))
+    np.testing.assert_allclose(summary.stretch, expected, atol=0.01)
+    with rasterio.open(tmp_path / "map.tif") as made:
+        assert made.tags()["LHTCLIP_RANGE"] == "{:g},{:g}".format(*summary.stretch)
     labels = labels_of(tmp_path / "map.tif")
     assert len(np.unique(labels)) > 2
 

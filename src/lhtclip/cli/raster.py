@@ -128,6 +128,9 @@ def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -
             say(str(error))
             failed += 1
             continue
+        if not given["quiet"] and summary.stretch != (0, 255):
+            low, high = summary.stretch
+            say(f"{scene.path}: values {low:g} to {high:g} became black to white (--range).")
         for path in summary.files:
             print_path(path)
     context.exit(1 if failed else 0)

@@ -50,6 +50,7 @@ def write_map(
 
     def describe(dataset: Any) -> None:
         dataset.set_band_description(1, "class")
+        dataset.update_tags(**_reading(job))
         if dtype == np.uint8:
             table = {i: (*map(int, colour), 255) for i, colour in enumerate(colours)}
             dataset.write_colormap(1, table | {nodata: (0, 0, 0, 0)})
@@ -65,6 +66,16 @@ def write_map(
             _write_cog(path, job, parts, read, len(bands), np.dtype(np.uint8), 255, _scaled(bands))
             files.append(path)
     return files
+
+
+def _reading(job: Job) -> dict[str, str]:
+    """Describe how the raster was read, for the metadata of the map."""
+    source = job.source
+    return {
+        "LHTCLIP_BANDS": ",".join(map(str, source.bands)),
+        "LHTCLIP_RANGE": f"{source.low:g},{source.high:g}",
+        "LHTCLIP_SCALE": f"{source.scale:g}",
+    }
 
 
 def _scores(strip: Strip) -> NDArray[Any]:

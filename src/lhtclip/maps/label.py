@@ -40,6 +40,7 @@ class Summary:
         windows: Number of windows encoded.
         height: Rows of the map.
         width: Columns of the map.
+        stretch: The raster's values that became black and white.
     """
 
     out: Path
@@ -47,6 +48,7 @@ class Summary:
     windows: int
     height: int
     width: int
+    stretch: tuple[float, float]
 
 
 def label_raster(
@@ -108,7 +110,8 @@ def label_raster(
 
             files.append(write_regions(Path(vector), job, parts, vocabulary, settings))
         parts.remove()
-    return Summary(out, tuple(files), count, job.height, job.width)
+        stretch = source.low, source.high
+    return Summary(out, tuple(files), count, job.height, job.width, stretch)
 
 
 def _check_settings(segmenter: Segmenter) -> None:

@@ -37,7 +37,8 @@ def describe(
     seconds = (time.perf_counter() - started) / job.batch * job.windows
     return (
         f"{raster}: {job.height} x {job.width} labels, {job.windows} windows of "
-        f"{plan.window_height} x {plan.window_width} pixels at scale {source.scale:.3g}; about "
+        f"{plan.window_height} x {plan.window_width} pixels at scale {source.scale:.3g}; "
+        f"values {source.low:g} to {source.high:g} become black to white; about "
         f"{_duration(seconds)} and {memory(job, vocabulary) >> 20} MB above the model."
     )
 

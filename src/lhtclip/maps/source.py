@@ -122,11 +122,13 @@ class Source:
         if raw.dtype.kind in "fc":
             seen &= np.isfinite(raw).all(axis=0)
             raw = np.nan_to_num(raw)
-        stretched = (raw.astype(np.float32) - self.low) * np.float32(255 / (self.high - self.low))
-        levels = np.rint(np.clip(stretched, 0, 255))
+        levels = raw.astype(np.float32)
+        if self.dtype != np.uint8 or (self.low, self.high) != (0, 255):
+            stretched = (levels - self.low) * np.float32(255 / (self.high - self.low))
+            levels = np.rint(np.clip(stretched, 0, 255))
         if len(levels) == 1:
             levels = np.repeat(levels, 3, axis=0)
-        return levels.astype(np.float32), seen
+        return levels, seen
 
     def _values(self, window: Any) -> NDArray[Any]:
         with self._reading():

@@ -18,6 +18,8 @@ from lhtclip.image.pixels import to_pixels
 from lhtclip.maps.job import Job
 from lhtclip.segmenter import Segmenter
 
+_COLUMNS = 4096  # normalised at once
+
 
 class WindowRows:
     """Logits of window rows, computed in order."""
@@ -64,15 +66,14 @@ class WindowRows:
 
     @torch.inference_mode()
     def _encode(self, row: int) -> Tensor:
-        levels, wanted = self._levels(row)
+        strip, wanted = self._strip(row)
         plan, left = self._plan, self._plan.lefts[self._columns[0]]
         logits: list[Tensor] = []
         for start in range(0, len(wanted), self._batch):
             batch = range(start, min(start + self._batch, len(wanted)))
             starts = [plan.lefts[self._columns[i]] - left for i in batch if wanted[i]]
             if starts:
-                windows = [levels[:, at : at + plan.window_width] for at in starts]
-                pixels = torch.stack([self._pixels(each) for each in windows])
+                pixels = torch.stack([strip[:, :, at : at + plan.window_width] for at in starts])
                 logits.append((self._segmenter.runner(pixels) @ self._texts.T).cpu())
             self._on_windows(len(batch))
         return self._placed(logits, wanted)
@@ -86,7 +87,7 @@ class WindowRows:
             whole[torch.tensor(wanted)] = torch.cat(logits)
         return whole
 
-    def _levels(self, row: int) -> tuple[NDArray[np.uint8], list[bool]]:
+    def _strip(self, row: int) -> tuple[Tensor, list[bool]]:
         """Return the row read ahead, and start reading the one below."""
         if self._next is None or self._next[0] != row:
             self._next = (row, self._reader.submit(self._read, row))
@@ -96,7 +97,8 @@ class WindowRows:
             self._next = (below, self._reader.submit(self._read, below))
         return result
 
-    def _read(self, row: int) -> tuple[NDArray[np.uint8], list[bool]]:
+    def _read(self, row: int) -> tuple[Tensor, list[bool]]:
+        """Return normalised pixels of a row, (3, rows, columns), and which windows to encode."""
         plan, top = self._plan, self._plan.tops[row]
         left = plan.lefts[self._columns[0]]
         right = plan.lefts[self._columns[-1]] + plan.window_width
@@ -104,14 +106,16 @@ class WindowRows:
         spans = [(plan.lefts[c], plan.lefts[c] + plan.window_width) for c in self._columns]
         seen = self._source.seen(top, bottom, spans)
         if not any(seen):
-            return np.empty((0, 0, 3), np.uint8), seen
-        return self._source.levels(top, bottom, left, right), seen
+            return torch.empty(0), seen
+        levels = self._source.levels(top, bottom, left, right)
+        parts = (levels[:, start : start + _COLUMNS] for start in range(0, right - left, _COLUMNS))
+        return torch.cat([self._pixels(part) for part in parts], dim=2), seen
 
-    def _pixels(self, window: NDArray[np.uint8]) -> Tensor:
+    def _pixels(self, levels: NDArray[np.uint8]) -> Tensor:
         tower, checkpoint = self._segmenter.checkpoint.model.vision, self._segmenter.checkpoint
         return to_pixels(
-            np.ascontiguousarray(window),
-            (self._plan.window_height, self._plan.window_width),
+            np.ascontiguousarray(levels),
+            levels.shape[:2],
             device=tower.device,
             dtype=tower.dtype,
             mean=checkpoint.pixels.mean,
