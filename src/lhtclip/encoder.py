@@ -115,7 +115,8 @@ class DenseEncoder:
             entered = BlockInput(block.attention, x, block.norm1(x), grid, prefix)
             head_outputs = self.method.attended(entered)
             if lht.she and (heads := lht.she.heads_of(layer)):
-                outputs = torch.stack([head_outputs[:, head, prefix:] for head in heads], dim=1)
+                settled = block.attention.settled(head_outputs)
+                outputs = torch.stack([settled[:, head, prefix:] for head in heads], dim=1)
                 projections = block.attention.projections(heads)
                 contributions.append(Contributions(outputs, projections))  # X_{l,h}
             x = reweight(x, block.attention.merge(head_outputs), alpha)

@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
 from lhtclip.checkpoints.checkpoint import load_checkpoint
-from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, clip_config
 from lhtclip.checkpoints.state_dict import scatter
 from lhtclip.clip.config import CLIP_MEAN, CLIP_STD, PixelConfig
+from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, clip_config
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
 from tests.checkpoints import spoil
 from tests.clip.openai_clip import openai_names

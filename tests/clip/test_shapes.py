@@ -19,11 +19,11 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, clip_config
 from lhtclip.checkpoints.state_dict import scatter
 from lhtclip.clip.config import ClipConfig
 from lhtclip.clip.family import TensorNames
 from lhtclip.clip.model import TRANSFORMERS_CLIP, Clip
+from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, clip_config
 from tests.clip.openai_clip import openai_names
 from tests.clip.published import END, SHAPES, random_clip
 

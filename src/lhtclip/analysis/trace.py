@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lhtclip.clip.layers import Attention, Block
+from lhtclip.clip.layers import AnyAttention, Block
 from lhtclip.clip.towers import ImageTower
 from lhtclip.techniques.ssr import SsrSettings, reweight
 
@@ -25,7 +25,8 @@ class LayerTrace:
         layer: 1-based layer.
         block: Its weights.
         entering: The residual stream before it (X^{l-1}), (batch, tokens, width).
-        head_outputs: A_h V_h of every head, (batch, heads, tokens, head width).
+        head_outputs: A_h V_h of every head as the output projection gets it, (batch, heads, tokens,
+            head width).
         stream: The residual stream after it (X^l), (batch, tokens, width).
         class_tokens: Number of tokens before the patches.
     """
@@ -75,10 +76,11 @@ def trace(
         head_outputs = block.attention.head_outputs(block.norm1(x))
         x = reweight(x, block.attention.merge(head_outputs), alpha)
         x = reweight(x, block.mlp(block.norm2(x)), alpha)
-        yield LayerTrace(layer, block, entering, head_outputs, x, vision.class_tokens)
+        settled = block.attention.settled(head_outputs)
+        yield LayerTrace(layer, block, entering, settled, x, vision.class_tokens)
 
 
-def head_features(attention: Attention, head_outputs: Tensor) -> Tensor:
+def head_features(attention: AnyAttention, head_outputs: Tensor) -> Tensor:
     """Return each head's contribution A_h V_h W_o,h in fewer dimensions, with all angles.
 
     With W_o,h = R_hᵀ Q_hᵀ (Q_h orthonormal), A_h V_h R_hᵀ has the lengths and inner products of

@@ -29,7 +29,6 @@ from lhtclip.checkpoints.layout import (
     layout_of,
 )
 from lhtclip.checkpoints.long_clip import one_position_table
-from lhtclip.checkpoints.open_clip import OPEN_CLIP_TENSORS, pixel_config
 from lhtclip.checkpoints.openai_archive import openai_config
 from lhtclip.checkpoints.pixel_files import read_pixels
 from lhtclip.checkpoints.state_dict import gather, scatter
@@ -38,6 +37,7 @@ from lhtclip.clip.bpe_files import MERGES_FILE, VOCABULARY_FILE
 from lhtclip.clip.config import PixelConfig, PromptConfig
 from lhtclip.clip.family import Family, TensorNames
 from lhtclip.clip.model import CLIP, Clip
+from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, pixel_config
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError

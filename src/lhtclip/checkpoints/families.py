@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from lhtclip.checkpoints.open_clip import OPEN_CLIP_CLIP
 from lhtclip.clip.family import Family
 from lhtclip.clip.metaclip2 import METACLIP2
 from lhtclip.clip.model import CLIP
+from lhtclip.clip.open_clip import OPEN_CLIP_CLIP
 from lhtclip.clip.siglip import SIGLIP
 from lhtclip.errors import CheckpointError
 

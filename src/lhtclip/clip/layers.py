@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -26,36 +27,52 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class Attention(nn.Module):
+class AnyAttention(nn.Module, ABC):
     """Multi-head attention whose parts can be used one by one.
 
     Shapes: x is (batch, tokens, width); everything per head is (batch, heads, tokens, head_width).
 
     Attributes:
-        gain: LayerScale (arXiv 2103.17239): a factor for each channel of the update, (width,); None
-            in a block without it.
+        heads: Number of heads.
+        head_width: Width of each.
+        scale: s = d^-1/2, the factor before the softmax.
     """
 
-    def __init__(self, width: int, heads: int, *, scaled: bool = False) -> None:
-        super().__init__()
-        self.heads = heads
-        self.head_width = width // heads
-        self.scale = self.head_width**-0.5  # s = d^-1/2
-        self.in_projection = nn.Linear(width, 3 * width)  # rows: queries, keys, values
-        self.out_projection = nn.Linear(width, width)
-        self.gain = nn.Parameter(torch.ones(width)) if scaled else None
+    heads: int
+    head_width: int
+    scale: float
 
+    @abstractmethod
     def queries(self, x: Tensor) -> Tensor:
         """Queries of normed tokens, per head."""
-        return self._project(x, 0)
 
+    @abstractmethod
     def keys(self, x: Tensor) -> Tensor:
         """Keys of normed tokens, per head."""
-        return self._project(x, 1)
 
+    @abstractmethod
     def values(self, x: Tensor) -> Tensor:
         """Values of normed tokens, per head."""
-        return self._project(x, 2)
+
+    @abstractmethod
+    def merge(self, head_outputs: Tensor) -> Tensor:
+        """Concatenate the heads and project them back to the residual stream, bias included."""
+
+    @abstractmethod
+    def projections(self, heads: Sequence[int]) -> Tensor:
+        """Return W_o,h, which takes single heads to the residual stream, without bias.
+
+        Args:
+            heads: 0-based heads.
+
+        Returns:
+            (len(heads), head_width, width): what `settled` returns times W_o,h, summed over all
+            heads, is `merge` without its bias.
+        """
+
+    def settled(self, head_outputs: Tensor) -> Tensor:
+        """Return A_h V_h of all heads as the output projection gets them; as a rule, unchanged."""
+        return head_outputs
 
     def mix(
         self,
@@ -75,27 +92,7 @@ class Attention(nn.Module):
         self, x: Tensor, *, bias: Tensor | None = None, causal: bool = False
     ) -> Tensor:
         """Return A_h V_h of every head: (batch, heads, tokens, head_width)."""
-        batch, tokens, _ = x.shape
-        projected = self.in_projection(x).view(batch, tokens, 3, self.heads, self.head_width)
-        queries, keys, values = projected.permute(2, 0, 3, 1, 4).unbind(0)
-        return self.mix(queries, keys, values, bias=bias, causal=causal)
-
-    def merge(self, head_outputs: Tensor) -> Tensor:
-        """Concatenate the heads and project them back to the residual stream, bias included."""
-        return _scaled(self.out_projection(head_outputs.transpose(-3, -2).flatten(-2)), self.gain)
-
-    def projections(self, heads: Sequence[int]) -> Tensor:
-        """Return W_o,h, which takes single heads to the residual stream, without bias.
-
-        Args:
-            heads: 0-based heads.
-
-        Returns:
-            (len(heads), head_width, width): A_h V_h W_o,h summed over all heads is `merge` without
-            its bias.
-        """
-        weight = self.out_projection.weight.unflatten(1, (self.heads, self.head_width))
-        return torch.stack([_scaled(weight[:, head].T, self.gain) for head in heads])
+        return self.mix(self.queries(x), self.keys(x), self.values(x), bias=bias, causal=causal)
 
     def contributions(self, head_outputs: Tensor, heads: Sequence[int]) -> Tensor:
         """Return what single heads add to the residual stream, A_h V_h W_o,h, without bias.
@@ -107,17 +104,70 @@ class Attention(nn.Module):
         Returns:
             (batch, len(heads), tokens, width).
         """
-        return head_outputs[:, list(heads)] @ self.projections(heads)
+        return self.settled(head_outputs)[:, list(heads)] @ self.projections(heads)
 
     def forward(self, x: Tensor, *, bias: Tensor | None = None, causal: bool = False) -> Tensor:
         """Return the attention update of normed tokens x."""
         return self.merge(self.head_outputs(x, bias=bias, causal=causal))
+
+
+class Attention(AnyAttention):
+    """Attention with one matrix for queries, keys and values.
+
+    Attributes:
+        gain: LayerScale (arXiv 2103.17239): a factor for each channel of the update, (width,); None
+            in a block without it.
+    """
+
+    def __init__(self, width: int, heads: int, *, scaled: bool = False) -> None:
+        super().__init__()
+        self.heads = heads
+        self.head_width = width // heads
+        self.scale = self.head_width**-0.5
+        self.in_projection = nn.Linear(width, 3 * width)  # rows: queries, keys, values
+        self.out_projection = nn.Linear(width, width)
+        self.gain = nn.Parameter(torch.ones(width)) if scaled else None
+
+    def queries(self, x: Tensor) -> Tensor:
+        """Queries of normed tokens, per head."""
+        return self._project(x, 0)
+
+    def keys(self, x: Tensor) -> Tensor:
+        """Keys of normed tokens, per head."""
+        return self._project(x, 1)
+
+    def values(self, x: Tensor) -> Tensor:
+        """Values of normed tokens, per head."""
+        return self._project(x, 2)
+
+    def head_outputs(
+        self, x: Tensor, *, bias: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
+        """Return A_h V_h of every head, by one product for queries, keys and values."""
+        batch, tokens, _ = x.shape
+        projected = self.in_projection(x).view(batch, tokens, 3, self.heads, self.head_width)
+        queries, keys, values = projected.permute(2, 0, 3, 1, 4).unbind(0)
+        return self.mix(queries, keys, values, bias=bias, causal=causal)
+
+    def merge(self, head_outputs: Tensor) -> Tensor:
+        """Concatenate the heads and project them back to the residual stream, bias included."""
+        return _scaled(self.out_projection(joined(head_outputs)), self.gain)
+
+    def projections(self, heads: Sequence[int]) -> Tensor:
+        """Return W_o,h, (len(heads), head_width, width), as in `AnyAttention`."""
+        weight = self.out_projection.weight.unflatten(1, (self.heads, self.head_width))
+        return torch.stack([_scaled(weight[:, head].T, self.gain) for head in heads])
 
     def _project(self, x: Tensor, part: int) -> Tensor:
         width = x.shape[-1]
         rows = slice(part * width, (part + 1) * width)
         projected = F.linear(x, self.in_projection.weight[rows], self.in_projection.bias[rows])
         return projected.view(*x.shape[:-1], self.heads, self.head_width).transpose(-3, -2)
+
+
+def joined(head_outputs: Tensor) -> Tensor:
+    """Concatenate the heads: (..., heads, tokens, head_width) -> (..., tokens, width)."""
+    return head_outputs.transpose(-3, -2).flatten(-2)
 
 
 def _scaled(update: Tensor, gain: Tensor | None) -> Tensor:
@@ -173,7 +223,7 @@ class Block(nn.Module):
     """A pre-norm transformer block, of an attention and an MLP of any kind."""
 
     def __init__(
-        self, attention: Attention, mlp: Mlp | GatedMlp, *, width: int, epsilon: float
+        self, attention: AnyAttention, mlp: Mlp | GatedMlp, *, width: int, epsilon: float
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=epsilon)
@@ -185,3 +235,15 @@ class Block(nn.Module):
         """Return the residual stream after this block."""
         x = x + self.attention(self.norm1(x), bias=bias, causal=causal)
         return x + self.mlp(self.norm2(x))
+
+    def with_attention(self, attention: AnyAttention) -> Block:
+        """Return a block of the same norms and MLP, not copies of them, with another attention."""
+        other = Block.__new__(Block)
+        nn.Module.__init__(other)
+        other.norm1, other.attention, other.norm2, other.mlp = (
+            self.norm1,
+            attention,
+            self.norm2,
+            self.mlp,
+        )
+        return other
