@@ -18,7 +18,7 @@ from lhtclip.files.records import from_json, to_json
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.settings import ReadingSettings
 from lhtclip.image.windows import WindowSettings
-from lhtclip.methods import METHODS, Method, method_named
+from lhtclip.methods import METHODS, Method, method_named, method_of
 from lhtclip.techniques import ATR_JUDGES
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import Lht, LhtSettings
@@ -101,6 +101,8 @@ class SegmenterConfig:
             method_named(self.method)
         if self.engine not in ENGINES:
             raise unknown("engine", self.engine, ENGINES)
+        if self.windows.joint:
+            check_joint(method_of(self.method), self.engine)
         _check_lht(self.lht)
         resolve_templates(self.templates)
         if not is_whole(self.max_pixels):
@@ -155,6 +157,25 @@ class SegmenterConfig:
         """
         readers = {"method": _method_from_json, "lht": _lht_from_json, "preset": _preset_from_json}
         return from_json(cls, content, where, readers=readers)
+
+
+def check_joint(method: Method, engine: str) -> None:
+    """Check that windows can see each other in the last block.
+
+    Raises:
+        InputError: The engine or the method looks at one window at a time.
+    """
+    if engine != "torch":
+        raise InputError(
+            f"Joint windows need the engine 'torch': with {engine!r} each window goes through the "
+            "whole tower alone."
+        )
+    if not method.joinable:
+        names = ", ".join(name for name, each in METHODS.items() if each.joinable)
+        raise InputError(
+            f"The method {method.name!r} looks at one window at a time, so its windows cannot be "
+            f"joined. Use one of {names}, or leave out joint windows."
+        )
 
 
 def _check_lht(lht: Lht) -> None:

@@ -102,6 +102,10 @@ class DenseEncoder:
         Returns:
             (batch, rows, columns, E) float32, of unit length, one for each whole patch.
         """
+        return self.leave(self.enter(pixels))
+
+    def enter(self, pixels: Tensor) -> LastBlock:
+        """Run everything before the last block; arguments as for a call."""
         vision, lht = self.model.vision, self.lht
         grid, prefix = vision.grid(pixels), vision.class_tokens
         blocks = vision.blocks_for(grid)
@@ -126,18 +130,25 @@ class DenseEncoder:
         x = torch.cat([x[:, :prefix], restore(x[:, prefix:])], dim=1)
         streams[len(blocks) - 1] = x
         block = blocks[-1]
-        return self._last_block(
-            LastBlock(
-                attention=block.attention,
-                x=x,
-                normed=block.norm1(x),
-                grid=grid,
-                class_tokens=prefix,
-                blocks=blocks,
-                streams=streams,
-                restore=restore,
-            )
+        return LastBlock(
+            attention=block.attention,
+            x=x,
+            normed=block.norm1(x),
+            grid=grid,
+            class_tokens=prefix,
+            blocks=blocks,
+            streams=streams,
+            restore=restore,
         )
+
+    def leave(self, last: LastBlock) -> Tensor:
+        """Apply the method and project to the space of the texts: (batch, rows, columns, E)."""
+        vision, block = self.model.vision, self.model.vision.blocks[-1]
+        update = self.method.apply(last)
+        x = last.x + update if self.residual else update
+        x = x + block.mlp(block.norm2(x)) if self.mlp else x
+        embeddings = vision.project(x[:, last.class_tokens :])
+        return F.normalize(embeddings.float(), dim=-1).unflatten(1, last.grid)
 
     def _restore(
         self, patches: Tensor, contributions: list[Contributions], grid: tuple[int, int]
@@ -154,15 +165,6 @@ class DenseEncoder:
                 patches, contributions, grid, self.lht.she, atr=atr, abnormal=abnormal
             )
         return patches
-
-    def _last_block(self, last: LastBlock) -> Tensor:
-        """Apply the method and project to the space of the texts: (batch, rows, columns, E)."""
-        vision, block = self.model.vision, self.model.vision.blocks[-1]
-        update = self.method.apply(last)
-        x = last.x + update if self.residual else update
-        x = x + block.mlp(block.norm2(x)) if self.mlp else x
-        embeddings = vision.project(x[:, last.class_tokens :])
-        return F.normalize(embeddings.float(), dim=-1).unflatten(1, last.grid)
 
 
 def _check_layers(model: ImageTextModel, lht: LhtSettings) -> None:

@@ -12,6 +12,8 @@ import pytest
 from lhtclip import DecodeSettings, Segmenter, WindowSettings
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.server import run
+from lhtclip.techniques.presets import Preset
+from lhtclip.techniques.ssr import SsrSettings
 
 
 def test_pamr_refines_and_is_told(segment: Any, draw: Any, tmp_path: Path) -> None:
@@ -38,16 +40,30 @@ def test_results_with_and_without_pamr_do_not_mix(segment: Any, draw: Any) -> No
 def test_every_gain_is_an_option_and_is_recorded(segment: Any, draw: Any, tmp_path: Path) -> None:
     draw("one.png", height=80, width=96)
     gains = ("--refine", "tlp", "--prior", "0.2", "--flip", "--shifts", "2")
-    gains = (*gains, "--short-side", "64,48", "--aliases", "common")
+    gains = (*gains, "--short-side", "64,48", "--aliases", "common", "--joint-windows")
     assert segment("one.png", "--out", "out", *gains).code == 0
     settings = json.loads((tmp_path / "out/classes.json").read_text())["settings"]
     assert settings["decoding"]["tlp"] == {"grid": 80, "iterations": 25, "pairs": False}
     assert settings["decoding"]["pamr"] is None
     assert settings["decoding"]["prior"] == 0.2
     assert (settings["windows"]["flip"], settings["windows"]["shifts"]) == (True, 2)
+    assert settings["windows"]["joint"] is True
     assert settings["windows"]["short_side"] == [64, 48]
     assert settings["decoding"]["aliases"] == {"tau": 4.0, "temperature": 1.0}
     assert segment("one.png", "--out", "out", *gains).code == 0
+
+
+def test_atr_judges_by_the_channels_of_the_preset(segment: Any, draw: Any, tmp_path: Path) -> None:
+    draw("one.png")
+    Preset(SsrSettings((1,)), "this test", channels=(3, 5)).save(tmp_path / "lht.json")
+    options = ("--no-lht", "--preset", str(tmp_path / "lht.json"), "--atr-by", "channels")
+    assert segment("one.png", "--out", "out", *options).code == 0
+    settings = json.loads((tmp_path / "out/classes.json").read_text())["settings"]
+    assert settings["techniques"]["atr"]["channels"] == [3, 5]
+    assert settings["techniques"]["ssr"] is None
+    unknown = segment("one.png", "--out", "other", "--atr-by", "channels")
+    assert unknown.code == 2
+    assert "`lhtclip calibrate --no-labels` finds them" in unknown.err
 
 
 def test_bad_gains_are_refused(segment: Any, draw: Any) -> None:
@@ -58,6 +74,8 @@ def test_bad_gains_are_refused(segment: Any, draw: Any) -> None:
         (("--aliases", "nowhere.txt"), "nowhere.txt"),
         (("--short-side", "64,big"), "'64,big' is not a length or several, such as 336"),
         (("--short-side", "64,64"), "different lengths"),
+        (("--joint-windows", "--method", "pearl"), "'pearl' looks at one window at a time"),
+        (("--atr-by", "channels", "--no-atr"), "leave out --no-atr"),
         (("--refine", "crf"), "'crf' is not one of 'none', 'pamr', 'tlp'"),
     ):
         outcome = segment("one.png", "--out", "out", *options)

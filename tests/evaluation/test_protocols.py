@@ -252,6 +252,7 @@ def test_a_record_is_described_whole() -> None:
         "resize": "opencv",
         "flip": False,
         "shifts": 1,
+        "joint": False,
     }
     assert content["decoding"] == {
         "logit_scale": 40.0,

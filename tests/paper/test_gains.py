@@ -25,6 +25,7 @@ def test_each_changes_one_setting() -> None:
         "prior": replace(PLAIN, decoding=replace(decoding, prior=0.2)),
         "flip": replace(PLAIN, windows=replace(windows, flip=True)),
         "shifts": replace(PLAIN, windows=replace(windows, shifts=2)),
+        "joint": replace(PLAIN, windows=replace(windows, joint=True)),
         "background-word": replace(PLAIN, background_words="background"),
         "background-auto": replace(PLAIN, background_words="auto"),
         "aliases": replace(

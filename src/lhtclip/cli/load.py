@@ -26,7 +26,7 @@ _AS_THEY_ARE = (
     *("model", "method", "residual", "mlp", "templates", "engine", "graph", "device", "dtype"),
     "max_pixels",
 )
-_WINDOWS = ("short_side", "stride", "batch", "resize", "flip", "shifts")
+_WINDOWS = ("short_side", "stride", "batch", "resize", "flip", "shifts", "joint")
 _DECODING = ("logit_scale", "threshold", "prior")
 
 

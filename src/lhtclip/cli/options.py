@@ -186,7 +186,7 @@ RAY: Options = (
     ),
 )
 REFINERS = ("none", "pamr", "tlp")
-_PLAIN = {"refine": "none", "prior": 0.0, "flip": False, "shifts": 1}
+_PLAIN = {"refine": "none", "prior": 0.0, "flip": False, "shifts": 1, "joint": False}
 # How files are wanted; `output_options` reads them.
 FORMATS: Options = (
     click.option(
@@ -272,6 +272,13 @@ def gain_options(*, published: bool) -> Options:
             metavar="common|given|FILE",
             help="Let all prompts of a class count together: those given with '|', and those of a "
             "common list or of a file of lines such as car|automobile|sedan.  [default: the best]",
+        ),
+        click.option(
+            "--joint-windows/--no-joint-windows",
+            "joint",
+            default=default.get("joint"),
+            show_default=False,
+            help=f"Let the windows of an image see each other in the last block.{note}",
         ),
     )
 

@@ -31,6 +31,8 @@ class WindowSettings:
         flip: Encode each window also mirrored left to right, and average. Takes twice the time.
         shifts: Encode windows at this many positions within a patch in each direction, and average;
             1 for the windows alone. Takes up to the square of it times as long.
+        joint: Let the windows of an image see each other in the last block. Its attention takes as
+            many times as long as there are windows.
     """
 
     short_side: int | tuple[int, ...] = 336
@@ -41,6 +43,7 @@ class WindowSettings:
     resize: str = "bilinear"
     flip: bool = False
     shifts: int = 1
+    joint: bool = False
 
     def __post_init__(self) -> None:
         """Refuse sizes that are not positive, and windows that leave gaps."""
@@ -52,8 +55,9 @@ class WindowSettings:
                 raise InputError(f"{name} must be at least 1 pixel or window, not {value!r}.")
         if self.resize not in RESIZES:
             raise unknown("resize", self.resize, RESIZES)
-        if type(self.flip) is not bool:
-            raise InputError(f"flip must be True or False, not {self.flip!r}.")
+        for name in ("flip", "joint"):
+            if type(getattr(self, name)) is not bool:
+                raise InputError(f"{name} must be True or False, not {getattr(self, name)!r}.")
         if not is_whole(self.shifts):
             raise InputError(f"shifts must be at least 1, not {self.shifts!r}.")
         if self.window is not None:

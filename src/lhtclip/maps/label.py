@@ -123,6 +123,7 @@ def _check_settings(segmenter: Segmenter) -> None:
         "Aliases that count together": decoding.aliases is not None,
         "The class prior": decoding.prior != 0,
         "shifts": segmenter.windows.shifts > 1,
+        "Joint windows": segmenter.windows.joint,
         "Several short sides": len(segmenter.windows.short_sides) > 1,
     }
     for name, on in used.items():

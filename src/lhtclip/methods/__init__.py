@@ -8,7 +8,7 @@ from lhtclip.methods.clip import CLIP
 from lhtclip.methods.clip_surgery import CLIP_SURGERY
 from lhtclip.methods.gem import GEM
 from lhtclip.methods.maskclip import MASKCLIP
-from lhtclip.methods.method import BlockInput, LastBlock, Method
+from lhtclip.methods.method import BlockInput, LastAttention, LastBlock, Method
 from lhtclip.methods.naclip import NACLIP
 from lhtclip.methods.pearl import PEARL
 from lhtclip.methods.resclip import RESCLIP
@@ -18,7 +18,15 @@ from lhtclip.methods.rfclip_paper import RFCLIP_PAPER
 from lhtclip.methods.scclip import SCCLIP
 from lhtclip.methods.sclip import SCLIP
 
-__all__ = ["METHODS", "BlockInput", "LastBlock", "Method", "method_named", "method_of"]
+__all__ = [
+    "METHODS",
+    "BlockInput",
+    "LastAttention",
+    "LastBlock",
+    "Method",
+    "method_named",
+    "method_of",
+]
 
 METHODS: dict[str, Method] = {
     "clip": CLIP,

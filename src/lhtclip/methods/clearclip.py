@@ -15,5 +15,10 @@ def update(last: LastBlock) -> Tensor:
 
 
 CLEARCLIP = Method(
-    "clearclip", update, residual=False, mlp=False, source="ClearCLIP, arXiv 2407.12442"
+    "clearclip",
+    update,
+    residual=False,
+    mlp=False,
+    source="ClearCLIP, arXiv 2407.12442",
+    joinable=True,
 )

@@ -14,4 +14,6 @@ def update(last: LastBlock) -> Tensor:
     return attention.merge(attention.mix(queries, keys, values))
 
 
-CLIP = Method("clip", update, residual=True, mlp=True, source="CLIP, arXiv 2103.00020")
+CLIP = Method(
+    "clip", update, residual=True, mlp=True, source="CLIP, arXiv 2103.00020", joinable=True
+)

@@ -35,4 +35,5 @@ CLIP_SURGERY = Method(
     reads=reads,
     positions=positions,
     note=NOTE,
+    joinable=True,
 )

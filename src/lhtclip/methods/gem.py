@@ -44,4 +44,5 @@ GEM = Method(
     reads=reads,
     positions=positions,
     note=NOTE,
+    joinable=True,
 )

@@ -162,6 +162,8 @@ class Method:
             `positions(settings)`: a name in `lhtclip.clip.positions.RULES`. None for the common
             rule, bicubic.
         exportable: Whether it can become an ONNX graph.
+        joinable: Whether all its attention between patches goes through `mix`, so that the windows
+            of an image can see each other in the last block.
         attend: For a method that changes attention before the last block too, `attend(block)`, or
             `attend(block, settings)`. Returns A V of all heads of an earlier block, given as a
             `BlockInput`: (batch, heads, class tokens + patches, head width).
@@ -185,6 +187,7 @@ class Method:
     note: str = ""
     positions: Callable[[Any], str] | None = None
     exportable: bool = True
+    joinable: bool = False
     attend: Callable[..., Tensor] | None = None
     mend: Callable[..., Tensor] | None = None
     suit: Callable[[Any, tuple[int, ...]], object] | None = None

@@ -65,4 +65,5 @@ NACLIP = Method(
     mlp=False,
     source="NACLIP, arXiv 2404.08181",
     settings=NaclipSettings(),
+    joinable=True,
 )

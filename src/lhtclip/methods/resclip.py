@@ -154,6 +154,7 @@ def resclip(settings: RcsSettings) -> Method:
         source="ResCLIP without SFR, arXiv 2411.15851",
         settings=settings,
         reads=reads,
+        joinable=True,
         note="Borrowed maps are those of CLIP's stream, which ATR and SHE do not reach.",
     )
 

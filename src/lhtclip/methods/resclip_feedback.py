@@ -221,6 +221,7 @@ def resclip_with_feedback(rcs: RcsSettings, sfr: SfrSettings) -> Method:
         settings=FeedbackSettings(rcs, sfr),
         reads=reads,
         exportable=False,
+        joinable=False,  # the feedback is that of one window
         second_pass=second_pass,
     )
 

@@ -133,4 +133,5 @@ RFCLIP = Method(
     mend=mend,
     suit=suit,
     note="ATR and SHE act after its own repair of every block, before its own smoothing.",
+    joinable=True,
 )

@@ -168,4 +168,5 @@ RFCLIP_PAPER = Method(
     attend=attend,
     mend=mend,
     suit=suit,
+    joinable=True,
 )

@@ -20,4 +20,6 @@ def update(last: LastBlock) -> Tensor:
     )
 
 
-SCLIP = Method("sclip", update, residual=True, mlp=True, source="SCLIP, arXiv 2312.01597")
+SCLIP = Method(
+    "sclip", update, residual=True, mlp=True, source="SCLIP, arXiv 2312.01597", joinable=True
+)

@@ -35,6 +35,10 @@ def _shifts(protocol: Protocol) -> Protocol:
     return replace(protocol, windows=replace(protocol.windows, shifts=2))
 
 
+def _joint(protocol: Protocol) -> Protocol:
+    return replace(protocol, windows=replace(protocol.windows, joint=True))
+
+
 def _scales(protocol: Protocol) -> Protocol:
     (side,) = protocol.windows.short_sides
     sides = (side * 3 // 4, side, side * 4 // 3)
@@ -56,6 +60,7 @@ GAINS: Mapping[str, Callable[[Protocol], Protocol]] = {
     "prior": _prior,
     "flip": _flip,
     "shifts": _shifts,
+    "joint": _joint,
     "scales": _scales,
     "aliases": _aliases,
     "background-word": _words(PLAIN),

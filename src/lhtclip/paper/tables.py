@@ -192,6 +192,7 @@ STACK = (
     _stacked("with a class prior of 0.2", "prior"),
     _stacked("with mirrored windows", "flip"),
     _stacked("with 2 x 2 shifts", "shifts"),
+    _stacked("with joint windows", "joint"),
     _stacked("with short sides of 3/4, 1 and 4/3", "scales"),
     _stacked("with common aliases", "aliases"),
     _stacked("with the word background alone", "background-word"),

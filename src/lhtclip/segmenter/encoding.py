@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lhtclip.errors import InputError
 from lhtclip.image.pixels import ImageSource, read_image
+from lhtclip.segmenter.joint import encode_jointly
 from lhtclip.segmenter.memory import check_encoding
 from lhtclip.segmenter.parts import SegmenterParts
 from lhtclip.segmenter.windows import PlannedImage, in_rows, joined, plan_scales, windows_of
@@ -82,7 +83,11 @@ def _planned(parts: SegmenterParts, source: ImageSource) -> list[PlannedImage]:
     config = parts.checkpoint.model.config
     scales = plan_scales(image, parts.windows, patch=config.vision.patch_size)
     check_encoding(
-        scales, config.vision, width=config.projection_dim, at_once=parts.windows_at_once
+        scales,
+        config.vision,
+        width=config.projection_dim,
+        at_once=parts.windows_at_once,
+        streams=len(parts.encoder.reads) + 1 if parts.windows.joint else 0,
     )
     return scales
 
@@ -105,6 +110,8 @@ def _encoded(
 def _embed(parts: SegmenterParts, images: list[PlannedImage]) -> list[Tensor]:
     """Run the encoder on the windows of all images; one tensor for each image."""
     parts.enter_process()
+    if parts.windows.joint:
+        return [in_rows(encode_jointly(parts, each), each.plan) for each in images]
     cut = partial(windows_of, checkpoint=parts.checkpoint, most=parts.windows_at_once)
     if images[1:]:  # together they are no more than fit at once
         embeddings = parts.runner(torch.cat([part for each in images for part in cut(each)]))

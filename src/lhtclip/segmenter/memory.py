@@ -15,10 +15,16 @@ _FLOAT = 4  # bytes
 # Bytes a pixel of the original: levels, winners, scores, labels, an overlay on the way.
 _PER_PIXEL = 45
 _PER_RESIZED_PIXEL = 3 * _FLOAT * 3
+_JOINT_TENSORS = 12  # queries, keys, values and what attention makes of them, in all windows
 
 
 def check_encoding(
-    scales: Sequence[PlannedImage], config: VisionConfig, *, width: int, at_once: int
+    scales: Sequence[PlannedImage],
+    config: VisionConfig,
+    *,
+    width: int,
+    at_once: int,
+    streams: int = 0,
 ) -> None:
     """Refuse an image whose windows would take more than the limit.
 
@@ -27,6 +33,8 @@ def check_encoding(
         config: Of the image tower.
         width: Of an embedding.
         at_once: Most windows in one pass.
+        streams: Residual streams that all windows keep to enter the last block together; 0 if each
+            enters it alone.
 
     Raises:
         InputError: With the figure and what lowers it.
@@ -35,12 +43,17 @@ def check_encoding(
     count = sum(each.plan.count for each in scales)
     kept = sum(each.plan.count * _patches(each, config) for each in scales)
     needed = height * wide * _PER_PIXEL + kept * width * _FLOAT
-    needed += max(_passing(each, config, at_once=at_once) for each in scales)
+    needed += max(
+        _passing(each, config, at_once=at_once) + _waiting(each, config, streams=streams)
+        for each in scales
+    )
     _check(
         needed,
         f"an image of {height} x {wide} pixels in {count} windows of {_patches(scales[0], config)} "
         "patches",
-        "Use a longer --stride, a smaller --short-side, --window or --batch, or a smaller image",
+        "Use a longer --stride, a smaller --short-side, --window or --batch, "
+        + ("--no-joint-windows, " if streams else "")
+        + "or a smaller image",
     )
 
 
@@ -52,6 +65,13 @@ def _passing(planned: PlannedImage, config: VisionConfig, *, at_once: int) -> in
     return (
         plan.height * plan.width * _PER_RESIZED_PIXEL + min(at_once, plan.count) * window * _FLOAT
     )
+
+
+def _waiting(planned: PlannedImage, config: VisionConfig, *, streams: int) -> int:
+    """Return the bytes of windows that enter the last block together: streams, heads, MLP."""
+    tokens = planned.plan.count * (_patches(planned, config) + 1)
+    width = config.hidden_size * (streams + _JOINT_TENSORS) + config.intermediate_size * 2
+    return tokens * width * _FLOAT if streams else 0
 
 
 def check_logits(scales: Sequence[PlannedImage], config: VisionConfig, *, prompts: int) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.device import dtype_name
-from lhtclip.config import SegmenterConfig
+from lhtclip.config import SegmenterConfig, check_joint
 from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.encoder import DenseEncoder, PatchEncoder
 from lhtclip.engines import run_by
@@ -75,6 +75,8 @@ class SegmenterParts:
         self.reading = reading
         self._config = config
         self._process = os.getpid()
+        if self.windows.joint:
+            check_joint(encoder.method, self._runner.engine)
 
     @classmethod
     def from_config(

@@ -158,6 +158,7 @@ def _check(segmenter: Segmenter) -> None:
         "a class prior": decoding.prior != 0,
         "mirrored windows": segmenter.windows.flip,
         "shifted windows": segmenter.windows.shifts > 1,
+        "joint windows": segmenter.windows.joint,
         "several short sides": len(segmenter.windows.short_sides) > 1,
         "an area threshold": decoding.area_threshold > 0,
         "OpenCV's resize": segmenter.windows.resize != "bilinear",

@@ -20,6 +20,7 @@ from lhtclip.text.vocabulary import BACKGROUND
 
 _OF_THE_PROTOCOL = (
     *("templates", "short_side", "window", "stride", "resize", "batch", "flip", "shifts"),
+    "joint",
     *("logit_scale", "threshold", "area_threshold", "refine", "prior", "aliases"),
 )
 
@@ -89,7 +90,8 @@ def _has_techniques(config: SegmenterConfig) -> bool:
 
 
 def _windows(protocol: Protocol, given: Mapping[str, Any]) -> WindowSettings:
-    changes = _changes(given, "short_side", "stride", "window", "resize", "flip", "shifts")
+    names = ("short_side", "stride", "window", "resize", "flip", "shifts", "joint")
+    changes = _changes(given, *names)
     if given["window"] == 0:
         changes["window"] = None  # the whole image
     return replace(protocol.windows, batch=given["batch"], **changes)
