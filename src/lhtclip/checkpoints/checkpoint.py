@@ -38,6 +38,7 @@ from lhtclip.clip.config import PixelConfig, PromptConfig
 from lhtclip.clip.family import Family, TensorNames
 from lhtclip.clip.model import CLIP, Clip
 from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, pixel_config
+from lhtclip.clip.tips.sentencepiece import SENTENCEPIECE_FILE
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError
@@ -164,7 +165,7 @@ def _read_folder(directory: Path) -> _Stored:
     if not weights:
         raise _absent(directory, layout, *layout.weight_files)
     tensors = read_weights(*weights, instead=layout.weight_files[0])
-    names = family.names_in(tensors)
+    names = family.names_in(tensors, model.state_dict())
     return _Stored(model, pixels, names, tensors, tokenizer, tokenizer_file, layout.config_file)
 
 
@@ -191,8 +192,9 @@ def _layout(directory: Path) -> Layout:
 
 
 def _older_tokenizer(directory: Path) -> tuple[str, ...]:
-    """Return the file that contains both files of older checkpoints, if both are there."""
-    return (VOCABULARY_FILE,) if (directory / MERGES_FILE).is_file() else ()
+    """Return the files that stand in for `tokenizer.json`; one of them only next to another."""
+    alone = (VOCABULARY_FILE,) if (directory / MERGES_FILE).is_file() else ()
+    return (*alone, SENTENCEPIECE_FILE) if (directory / SENTENCEPIECE_FILE).is_file() else alone
 
 
 def _existing(directory: Path, layout: Layout, *candidates: str) -> Path:

@@ -18,9 +18,12 @@ from lhtclip.checkpoints.layout import (
     layout_of,
 )
 from lhtclip.clip.bpe_files import MERGES_FILE, VOCABULARY_FILE
+from lhtclip.clip.tips.sentencepiece import SENTENCEPIECE_FILE
 from lhtclip.errors import CheckpointError
 from lhtclip.files.json_files import read_json
 
+# The files of a tokenizer, in order of preference.
+_TOKENIZERS = ((TOKENIZER_FILE,), (VOCABULARY_FILE, MERGES_FILE), (SENTENCEPIECE_FILE,))
 _INDEX = ".index.json"  # behind the name of weights that come in parts
 _PART = re.compile(r"[\w.-]+-\d+-of-\d+\.(safetensors|bin)")
 _MOST_PARTS = 1000
@@ -46,10 +49,13 @@ def from_hub(hub_id: str, *, name: str, download: bool) -> Path:
     config = fetch_first(*(layout.config_file for layout in ([begun] if begun else LAYOUTS)))
     layout = next(layout for layout in LAYOUTS if layout.config_file == config.name)
     optional = partial(fetch_optional, hub_id, name=name, download=download)
-    if not optional(TOKENIZER_FILE, wanted=TOKENIZER_FILE):
-        if not optional(VOCABULARY_FILE, wanted=TOKENIZER_FILE):
-            fetch_first(TOKENIZER_FILE)  # raises the error that names it
-        fetch_first(MERGES_FILE)
+    for first, *others in _TOKENIZERS:
+        if optional(first, wanted=TOKENIZER_FILE):
+            for file in others:
+                fetch_first(file)
+            break
+    else:
+        fetch_first(TOKENIZER_FILE)  # raises the error that names it
     if layout is TRANSFORMERS:  # before the weights, which make a model complete
         for file in (PIXEL_FILE, PROCESSOR_FILE):
             optional(file, wanted=layout.weight_files[0])
@@ -65,8 +71,7 @@ def from_hub(hub_id: str, *, name: str, download: bool) -> Path:
 
 
 def _is_complete(folder: Path, layout: Layout) -> bool:
-    tokenizers = ((TOKENIZER_FILE,), (VOCABULARY_FILE, MERGES_FILE))
-    if not any(all((folder / name).is_file() for name in names) for names in tokenizers):
+    if not any(all((folder / name).is_file() for name in names) for names in _TOKENIZERS):
         return False
     if any((folder / name).is_file() for name in layout.weight_files):
         return True

@@ -10,6 +10,7 @@ from lhtclip.clip.metaclip2 import METACLIP2
 from lhtclip.clip.model import CLIP
 from lhtclip.clip.open_clip import OPEN_CLIP_CLIP
 from lhtclip.clip.siglip import SIGLIP
+from lhtclip.clip.tips import TIPS
 from lhtclip.errors import CheckpointError
 
 # In the layout of `transformers`, by the `model_type` of a `config.json`.
@@ -17,6 +18,7 @@ FAMILIES: dict[str, Family] = {
     "clip": CLIP,
     "metaclip_2": METACLIP2,
     "siglip": SIGLIP,
+    "tipsv2": TIPS,
 }
 # In OpenCLIP's layout, by what the `timm_model_name` of its image tower begins with.
 OPEN_CLIP_FAMILIES: dict[str, Family] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,17 @@ class Family:
     tensors: TensorNames
     others: tuple[TensorNames, ...] = ()
 
-    def names_in(self, tensors: Container[str]) -> TensorNames:
-        """Return the names that most of a file's tensors outside the blocks have."""
+    def names_in(self, tensors: Container[str], ours: Iterable[str]) -> TensorNames:
+        """Return the names by which most tensors are in a file.
+
+        Args:
+            tensors: The names in the file.
+            ours: Our names of the model's tensors.
+        """
+        if not self.others:
+            return self.tensors
+        wanted = tuple(ours)
         return max(
             (self.tensors, *self.others),
-            key=lambda names: sum(name in tensors for name in names.top.values()),
+            key=lambda names: sum(part in tensors for name in wanted for part in names.of(name)),
         )

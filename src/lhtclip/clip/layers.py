@@ -203,20 +203,22 @@ class Mlp(nn.Module):
 class GatedMlp(nn.Module):
     """A feed-forward network with a gate, SwiGLU (arXiv 2002.05202): (silu(x W) ⊙ x V) W₂.
 
+    Its parts have other names than those of `Mlp`, because files call them differently.
+
     Attributes:
         gain: LayerScale, as in `Attention`.
     """
 
     def __init__(self, width: int, hidden_width: int, *, scaled: bool = False) -> None:
         super().__init__()
-        self.expand = nn.Linear(width, 2 * hidden_width)  # rows: the gate, then what it lets pass
-        self.contract = nn.Linear(hidden_width, width)
+        self.gate_and_expand = nn.Linear(width, 2 * hidden_width)  # rows: W, V
+        self.contract_gated = nn.Linear(hidden_width, width)
         self.gain = nn.Parameter(torch.ones(width)) if scaled else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the MLP update of normed tokens x."""
-        gate, passed = self.expand(x).chunk(2, dim=-1)
-        return _scaled(self.contract(F.silu(gate) * passed), self.gain)
+        gate, passed = self.gate_and_expand(x).chunk(2, dim=-1)
+        return _scaled(self.contract_gated(F.silu(gate) * passed), self.gain)
 
 
 class Block(nn.Module):

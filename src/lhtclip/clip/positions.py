@@ -26,7 +26,8 @@ def positions_for_grid(
         class_tokens: Rows before those of the patches: 1 for CLIP, 0 for SigLIP.
         rule: A name in `RULES`. "bicubic" takes the scale (n + 0.1) / g, which also determines the
             source coordinates, as in SCLIP's evaluation code and those built on it; "antialiased"
-            is bicubic and "bilinear" linear, both with the scale n / g.
+            is bicubic and "bilinear" linear, both with the scale n / g; "antialiased bilinear" is
+            the latter with a kernel that widens where the grid shrinks.
 
     Returns:
         (class tokens + rows * columns, width) in the dtype of the table.
@@ -76,6 +77,14 @@ def _bilinear(source: int, target: int, at: Tensor, among: Tensor) -> Tensor:
     return (1 - (places[:, None] - among).abs()).clamp_min(0)
 
 
+def _antialiased_bilinear(source: int, target: int, at: Tensor, among: Tensor) -> Tensor:
+    """Two neighbours each, more where the grid shrinks; borders as in `_antialiased`."""
+    scale = _scale(source, at)
+    distance = ((at + 0.5)[:, None] * scale - (among + 0.5)).abs() / scale.clamp_min(1)
+    weights = (1 - distance).clamp_min(0)
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
 def _scale(source: int, at: Tensor) -> Tensor:
     """Return source / target as a tensor, since a graph is made for any target."""
     return source / torch.ones_like(at).sum()
@@ -86,6 +95,7 @@ RULES: Mapping[str, _Rule] = {
     BICUBIC: _bicubic,
     "antialiased": _antialiased,
     "bilinear": _bilinear,
+    "antialiased bilinear": _antialiased_bilinear,
 }
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from tokenizers import Tokenizer as _Tokenizer
@@ -25,10 +25,13 @@ class Tokenizer:
     """Wraps a `tokenizer.json`; cuts longer prompts and keeps their end token.
 
     Attributes:
+        marks_end: Whether prompts have an end token; `end` is -1 if not.
         end: Id of the end token.
         largest: The largest id of all tokens.
         context_length: The most tokens a prompt may have, start and end included.
     """
+
+    marks_end: ClassVar[bool] = True
 
     def __init__(self, path: Path, *, context_length: int) -> None:
         """Read the file.
@@ -43,16 +46,16 @@ class Tokenizer:
         """
         self.context_length = context_length
         with _failures_explained(path):
-            self._tokenizer = _read(path)
+            self._tokenizer = self.read(path)
             self._tokenizer.no_padding()
             self._tokenizer.no_truncation()
             markers = self._tokenizer.encode("").ids
-            if 0 < len(markers) < context_length:
+            if bool(markers) >= self.marks_end and len(markers) < context_length:
                 self._tokenizer.enable_truncation(context_length)  # pyright: ignore[reportUnknownMemberType]
             self._tokenizer.encode_batch(list(_TRIAL))
             ids = self._tokenizer.get_vocab(with_added_tokens=True).values()
             self.largest: int = max(ids, default=-1)
-        if not markers:
+        if self.marks_end and not markers:
             raise CheckpointError(f"The tokenizer {path} does not put an end token after a prompt.")
         if len(markers) >= context_length:
             raise CheckpointError(
@@ -60,7 +63,18 @@ class Tokenizer:
                 f"{len(markers)} that {path} puts around a prompt: the files do not belong "
                 "together."
             )
-        self.end: int = markers[-1]
+        self.end: int = markers[-1] if self.marks_end else -1
+
+    @classmethod
+    def read(cls, path: Path) -> _Tokenizer:
+        """Read the file.
+
+        Raises:
+            Exception: Of many kinds, where it is missing or broken.
+        """
+        if path.name == VOCABULARY_FILE:
+            return bpe_tokenizer(path)
+        return _Tokenizer.from_str(read_regular(path, most=_MOST_BYTES).decode("utf-8"))
 
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each prompt, its end token last."""
@@ -82,12 +96,6 @@ class Tokenizer:
         rows = self.encode(prompts)
         longest = max(map(len, rows))
         return torch.tensor([row + [self.end] * (longest - len(row)) for row in rows])
-
-
-def _read(path: Path) -> _Tokenizer:
-    if path.name == VOCABULARY_FILE:
-        return bpe_tokenizer(path)
-    return _Tokenizer.from_str(read_regular(path, most=_MOST_BYTES).decode("utf-8"))
 
 
 @contextmanager
