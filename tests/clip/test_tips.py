@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -129,7 +129,7 @@ def test_levels_are_not_normalised(plain: Pair) -> None:
 @torch.no_grad()
 def test_maskclip_is_the_dense_read_out_of_its_authors(plain: Pair) -> None:
     """Values of the last block through LayerScale, residual connection, MLP and final norm."""
-    tower, pixels = plain.theirs.vision_model, noise(32, 32)
+    tower, pixels = cast("Any", plain.theirs.vision_model), noise(32, 32)
     x = tower(pixel_values=pixels, output_hidden_states=True).hidden_states[-2]
     layer = tower.encoder.layer[-1]
     values = layer.attention.o_proj(layer.attention.v_proj(layer.norm1(x)))
@@ -191,25 +191,40 @@ def test_what_we_save_transformers_loads(tmp_path: Path, gated: bool) -> None:
     save_tips(tmp_path, use_swiglu_ffn=gated)
     ours = load_checkpoint(tmp_path).model
     save_checkpoint(ours, tmp_path / "copy", dtype=torch.float32)
-    theirs, report = Tipsv2Model.from_pretrained(tmp_path / "copy", output_loading_info=True)
+    loaded: Any = Tipsv2Model.from_pretrained(tmp_path / "copy", output_loading_info=True)
+    theirs, report = loaded
     assert not report["unexpected_keys"]
     assert set(report["missing_keys"]) <= {"temperature", "vision_model.embeddings.mask_token"}
     pixels = noise(32, 32)
     assert_close(ours.vision(pixels), theirs.vision_model(pixels).pooler_output)
 
 
+# Tower, its width, layers, heads, MLP; width, MLP, heads and layers of the texts; parameters as in
+# embeddings-benchmark/mteb (mteb/models), which count the mask token.
 PUBLISHED_CONFIGS = {
-    "tipsv2-b14": ("vit_base", 768, 12, 12, 4.0, "mlp", 768, 3072, 12, 12),
-    "tipsv2-l14": ("vit_large", 1024, 24, 16, 4.0, "mlp", 1024, 4096, 16, 12),
-    "tipsv2-so400m14": ("vit_so400m", 1152, 27, 16, 4304 / 1152, "mlp", 1152, 4304, 16, 27),
-    "tipsv2-g14": ("vit_giant2", 1536, 40, 24, 4.0, "swiglu", 1536, 6144, 24, 12),
+    "tipsv2-b14": ("vit_base", 768, 12, 12, 4.0, "mlp", 768, 3072, 12, 12, 195_948_288),
+    "tipsv2-l14": ("vit_large", 1024, 24, 16, 4.0, "mlp", 1024, 4096, 16, 12, 487_941_120),
+    "tipsv2-so400m14": (
+        "vit_so400m",
+        1152,
+        27,
+        16,
+        4304 / 1152,
+        "mlp",
+        1152,
+        4304,
+        16,
+        27,
+        861_726_816,
+    ),
+    "tipsv2-g14": ("vit_giant2", 1536, 40, 24, 4.0, "swiglu", 1536, 6144, 24, 12, 1_525_085_696),
 }
 
 
 @pytest.mark.parametrize("name", PUBLISHED_CONFIGS)
 def test_both_configurations_have_the_tensors_of_transformers(name: str) -> None:
-    tower, width, layers, heads, ratio, ffn, *text = PUBLISHED_CONFIGS[name]
-    theirs = {
+    tower, width, layers, heads, ratio, ffn, *text, parameters = PUBLISHED_CONFIGS[name]
+    theirs: dict[str, Any] = {
         "vision_config": {
             "hidden_size": width,
             "num_hidden_layers": layers,
@@ -244,6 +259,7 @@ def test_both_configurations_have_the_tensors_of_transformers(name: str) -> None
     with torch.device("meta"):
         expected = Tipsv2Model(Tipsv2Config(**theirs)).state_dict()
         found = scatter(TIPS.build(flat), TRANSFORMERS_TIPS)
+    assert sum(tensor.numel() for tensor in found.values()) == parameters - width
     assert {n: t.shape for n, t in found.items()} == {
         n: t.shape for n, t in expected.items() if n not in TRANSFORMERS_TIPS.ignored
     }
@@ -253,7 +269,7 @@ def test_both_configurations_have_the_tensors_of_transformers(name: str) -> None
 
 
 def test_config_is_read_as_by_transformers() -> None:
-    ours, theirs = TipsConfig.from_json(TINY), Tipsv2Config(**TINY)
+    ours, theirs = TipsConfig.from_json(TINY), cast("Any", Tipsv2Config(**TINY))
     assert ours.temperature == theirs.temperature_init_value
     text = asdict(ours.text)
     assert text.pop("scaled") == theirs.text_config.scale_sqrt_depth

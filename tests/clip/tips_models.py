@@ -61,5 +61,5 @@ def save_tips(directory: Path, shape: dict[str, Any] = TINY, **vision: Any) -> T
             if parameter.dim():
                 parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
     model.save_pretrained(directory)
-    tokenizer_like_theirs()._tokenizer.save(str(directory / "tokenizer.json"))
+    tokenizer_like_theirs().backend_tokenizer.save(str(directory / "tokenizer.json"))
     return model.eval()

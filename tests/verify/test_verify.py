@@ -25,7 +25,13 @@ from lhtclip.verify.run import Material, Verdict, difference, questions, verify
 from tests.datasets.trees import own_folder
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-NAMES = ("bundled", "openai/clip-vit-base-patch32", "openai/clip-vit-base-patch16", "other/model")
+NAMES = (
+    "bundled",
+    "openai/clip-vit-base-patch32",
+    "openai/clip-vit-base-patch16",
+    "google/tipsv2-b14",
+    "other/model",
+)
 
 
 @pytest.fixture(scope="session")

@@ -145,6 +145,10 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         "SigLIP 2, 1872 M, 384 px",
         APACHE,
     ),
+    KnownModel("ViT-B-14-tipsv2", "google/tipsv2-b14", "TIPSv2, 196 M, 448 px", APACHE),
+    KnownModel("ViT-L-14-tipsv2", "google/tipsv2-l14", "TIPSv2, 488 M, 448 px", APACHE),
+    KnownModel("ViT-SO400M-14-tipsv2", "google/tipsv2-so400m14", "TIPSv2, 862 M, 448 px", APACHE),
+    KnownModel("ViT-g-14-tipsv2", "google/tipsv2-g14", "TIPSv2, 1525 M, 448 px", APACHE),
     KnownModel(
         "ViT-B-32-georsclip",
         "Zilun/GeoRSCLIP",

@@ -66,6 +66,14 @@ def text_score(checkpoint: Checkpoint, photo: Photo, *, texts: list[str]) -> Any
     return float(100 * first @ second)
 
 
+def text_features(
+    checkpoint: Checkpoint, photo: Photo, *, texts: list[str], unit: bool = True
+) -> Any:
+    """Return the first five numbers of the first text's feature, of unit length or as it is."""
+    feature = checkpoint.model.text(checkpoint.tokenizer(texts))[0].float()
+    return (_unit(feature) if unit else feature)[:5].tolist()
+
+
 def tokens(checkpoint: Checkpoint, photo: Photo, *, text: str) -> Any:
     """Return the tokens of a text up to its end, which is the last token of CLIP's vocabulary."""
     ids: list[int] = checkpoint.tokenizer([text])[0].tolist()
@@ -73,12 +81,35 @@ def tokens(checkpoint: Checkpoint, photo: Photo, *, text: str) -> Any:
 
 
 def photo_logits(
-    checkpoint: Checkpoint, photo: Photo, *, texts: list[str], squashed: bool = False
+    checkpoint: Checkpoint,
+    photo: Photo,
+    *,
+    texts: list[str],
+    squashed: bool = False,
+    kernel: str = "bicubic",
 ) -> Any:
     """Return the logits of a photo for texts; squashed, it becomes a square without a crop."""
-    image = _unit(checkpoint.model.vision(_pixels(checkpoint, photo, squashed=squashed)))
+    pixels = _pixels(checkpoint, photo, squashed=squashed, kernel=kernel)
+    image = _unit(checkpoint.model.vision(pixels))
     logits = _scale(checkpoint) * image[0] @ _texts(checkpoint, texts).T
     return (logits + _bias(checkpoint)).tolist()
+
+
+def photo_features(
+    checkpoint: Checkpoint, photo: Photo, *, squashed: bool = False, kernel: str = "bicubic"
+) -> Any:
+    """Return the first five numbers of a photo's feature, of unit length."""
+    pixels = _pixels(checkpoint, photo, squashed=squashed, kernel=kernel)
+    return _unit(checkpoint.model.vision(pixels))[0, :5].tolist()
+
+
+def photo_patch(
+    checkpoint: Checkpoint, photo: Photo, *, squashed: bool = False, kernel: str = "bicubic"
+) -> Any:
+    """Return the first five numbers of a photo's first patch after the last norm."""
+    vision = checkpoint.model.vision
+    x = _after_last_block(checkpoint, _pixels(checkpoint, photo, squashed=squashed, kernel=kernel))
+    return vision.final_norm(x[0, vision.class_tokens])[:5].tolist()
 
 
 def photo_shares(checkpoint: Checkpoint, photo: Photo, *, texts: list[str]) -> Any:
@@ -117,8 +148,11 @@ MEASURES: dict[str, Measure] = {
     "seeded_score": seeded_score,
     "seeded_images": seeded_images,
     "text_score": text_score,
+    "text_features": text_features,
     "tokens": tokens,
     "photo_logits": photo_logits,
+    "photo_features": photo_features,
+    "photo_patch": photo_patch,
     "photo_shares": photo_shares,
     "photo_preferred": photo_preferred,
     "scene_preferred": scene_preferred,
@@ -160,15 +194,17 @@ def _noise(checkpoint: Checkpoint, seed: int) -> Tensor:
     return _normalised(checkpoint, levels.float() / 255)[None]
 
 
-def _pixels(checkpoint: Checkpoint, photo: Photo, *, squashed: bool = False) -> Tensor:
-    """Resize the shorter side (bicubic) and crop the centre, or resize both sides; normalise."""
+def _pixels(
+    checkpoint: Checkpoint, photo: Photo, *, squashed: bool = False, kernel: str = "bicubic"
+) -> Tensor:
+    """Resize the shorter side and crop the centre, or resize both sides; normalise."""
     if photo is None:
         raise InputError("This answer needs the photo. Pass --image FILE.")
     side, picture = _side(checkpoint), Image.fromarray(photo)
     scale = side / min(picture.size)
     size = (max(side, int(picture.width * scale)), max(side, int(picture.height * scale)))
     size = (side, side) if squashed else size
-    picture = picture.resize(size, Image.Resampling.BICUBIC)
+    picture = picture.resize(size, Image.Resampling[kernel.upper()])
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     levels = torch.from_numpy(np.array(picture.crop((left, top, left + side, top + side))))
     return _normalised(checkpoint, levels.permute(2, 0, 1).float() / 255)[None]
