@@ -1,4 +1,4 @@
-"""Encode the regions of a large label map: run lengths and polygons against its PNG file.
+"""Encode the regions of a large label map for other programs, against its PNG file.
 
 `python -m benchmarks.formats` uses a map of 4000 × 6000 pixels with 171 classes and about 10,000
 regions with ragged borders. Everything runs on one core; processor time is measured, not wall time.
@@ -16,19 +16,20 @@ from scipy.spatial import cKDTree
 
 from benchmarks.harness import Work, measure, ratio, read_options
 from benchmarks.results import Results, spread
-from lhtclip.output.annotations import coco
+from lhtclip.output.annotations import coco, label_studio, labelme
 from lhtclip.output.annotations.classes import ClassList
 from lhtclip.output.png import encode_labels
-from lhtclip.regions.instances import Shape, instances_of
+from lhtclip.regions.instances import SHAPES, Shape, instances_of
 from lhtclip.regions.polygons import polygons_of
 
 BUDGET = 90.0  # seconds
 SIZE, QUICK_SIZE = (4000, 6000), (400, 600)
 CLASSES = 171
 PIXELS = 2300  # for each region, about
+NAMES = ClassList(tuple(f"class {index}" for index in range(CLASSES)))
 FACTOR = 3  # times the PNG file's time, the goal
 _SMOOTH = Image.Resampling.BICUBIC
-PNG, RLE, OUTLINES, POLYGONS = "PNG file", "COCO, run lengths", "polygons", "COCO, polygons"
+PNG, OUTLINES = "PNG file", "polygons"
 
 
 def main(given: list[str] | None = None) -> Results:
@@ -38,10 +39,11 @@ def main(given: list[str] | None = None) -> Results:
     labels = ragged_map(QUICK_SIZE if options.quick else SIZE)
     works: dict[str, Work] = {
         PNG: partial(encode_labels, labels),
-        RLE: partial(coco_file, labels, "mask"),
         OUTLINES: partial(polygons_of, labels),
-        POLYGONS: partial(coco_file, labels, "polygon"),
     }
+    for program, write in FILES.items():
+        for shape in SHAPES:
+            works[f"{program}, {shape}s"] = partial(write, labels, shape)
     times = measure(
         works, budget=options.clock.left, device=options.device, clock=time.process_time
     )
@@ -49,7 +51,7 @@ def main(given: list[str] | None = None) -> Results:
     regions = len(instances_of(labels))
     title = f"{labels.shape[0]} × {labels.shape[1]} pixels, {CLASSES} classes, {regions} regions"
     results.table(title, ("", "time of one core", "of the PNG file's"), rows)
-    for name in (RLE, OUTLINES, POLYGONS):
+    for name in [*works][1:]:
         factor = ratio(times[name], times[PNG])
         results.goal(
             f"formats, {name}, against the PNG file",
@@ -83,11 +85,28 @@ def ragged_map(size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def coco_file(labels: NDArray[np.uint8], shape: Shape) -> bytes:
     """Write the regions as a COCO file."""
-    classes = ClassList(tuple(f"class {index}" for index in range(CLASSES)))
-    regions = coco.describe(instances_of(labels), classes, shape=shape)
+    regions = coco.describe(instances_of(labels), NAMES, shape=shape)
     height, width = labels.shape
     images = [("image.jpg", width, height, regions)]
-    return b"".join(coco.document(images, classes, description="benchmark"))
+    return b"".join(coco.document(images, NAMES, description="benchmark"))
+
+
+def labelme_file(labels: NDArray[np.uint8], shape: Shape) -> bytes:
+    """Write the regions as a file of LabelMe."""
+    return labelme.document(
+        instances_of(labels), NAMES, image_path="image.jpg", shape=shape
+    ).encode()
+
+
+def label_studio_task(labels: NDArray[np.uint8], shape: Shape) -> bytes:
+    """Write the regions as a task of Label Studio."""
+    regions = instances_of(labels)
+    return label_studio.task(
+        regions, NAMES, image="image.jpg", model_version="benchmark", shape=shape
+    ).encode()
+
+
+FILES = {"COCO": coco_file, "LabelMe": labelme_file, "Label Studio": label_studio_task}
 
 
 if __name__ == "__main__":

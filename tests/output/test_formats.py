@@ -15,7 +15,7 @@ from PIL import Image
 
 from lhtclip.errors import InputError
 from lhtclip.output.palette import palette
-from lhtclip.output.png import decode_labels, encode_binary, encode_labels
+from lhtclip.output.png import decode_labels, encode_binary, encode_bits, encode_labels
 from lhtclip.output.scores import encode_scores
 
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=20)
@@ -121,11 +121,16 @@ def test_masks_are_0_and_255(mask: np.ndarray) -> None:
     picture = opened(encode_binary(mask))
     assert picture.mode == "L"
     np.testing.assert_array_equal(np.asarray(picture), np.where(mask, 255, 0))
+    picture = opened(encode_bits(mask))
+    assert picture.mode == "1"
+    np.testing.assert_array_equal(np.asarray(picture), mask)
 
 
 def test_masks_of_other_types_are_refused() -> None:
     with pytest.raises(InputError, match="bool, got uint8"):
         encode_binary(np.zeros((2, 2), np.uint8))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="bool, got uint8"):
+        encode_bits(np.zeros((2, 2), np.uint8))  # pyright: ignore[reportArgumentType]
 
 
 SCORES = arrays.arrays(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,12 +17,14 @@ _FOLDER = PurePosixPath("label-studio")
 class LabelStudio(Sink):
     """label-studio/tasks.json and label-studio/interface.xml."""
 
+    names_inside = True
+
     def run_files(self) -> Sequence[PurePosixPath]:
         """Return two files."""
         return (_FOLDER / "tasks.json", _FOLDER / "interface.xml")
 
     def part(self, image: ImageName, result: Segmentation) -> Any:
-        """Return the task."""
+        """Return the task as text."""
         return task(
             self.regions(result),
             self.classes,
@@ -45,6 +46,5 @@ class LabelStudio(Sink):
 def _tasks(parts: Parts) -> Iterator[bytes]:
     yield b"["
     for index, part in enumerate(parts):
-        text = json.dumps(part.content, ensure_ascii=False, separators=(",", ":"))
-        yield (b",\n" if index else b"\n") + text.encode()
+        yield (b",\n" if index else b"\n") + part.content.encode()
     yield b"\n]\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,6 +17,8 @@ _FOLDER = PurePosixPath("labelme")
 class LabelMe(Sink):
     """labelme/<name>.json and labelme/<name>.jpg."""
 
+    names_inside = True
+
     def files(self, image: ImageName) -> Sequence[PurePosixPath]:
         """Return two files."""
         return (_FOLDER / image.result(".json"), _FOLDER / image.result(".jpg"))
@@ -31,7 +32,7 @@ class LabelMe(Sink):
             shape=self.options.shape,
             tolerance=self.options.tolerance,
         )
-        return (json.dumps(content, ensure_ascii=False).encode(), picture_of(result))
+        return (content.encode(), picture_of(result))
 
     def settings(self) -> dict[str, Any]:
         """Return the options of regions."""

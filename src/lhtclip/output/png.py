@@ -7,6 +7,8 @@ images, which have no colours but can hold every index.
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from lhtclip.image.opening import open_picture
 from lhtclip.output.palette import palette as default_colours
 
 _IGNORED_COLOUR = (255, 255, 255)
+_SIGNATURE, _END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def encode_labels(
@@ -78,7 +81,22 @@ def encode_binary(mask: npt.NDArray[np.bool_]) -> bytes:
         InputError: The mask has another type or shape, or no pixels.
     """
     _check_plane(mask, (np.dtype(np.bool_),), "A mask")
-    return encode_picture(Image.fromarray(mask.astype(np.uint8) * 255))
+    rows = np.zeros((mask.shape[0], mask.shape[1] + 1), dtype=np.uint8)
+    np.multiply(mask, 255, out=rows[:, 1:], casting="unsafe", dtype=np.uint8)
+    return _png(rows, width=mask.shape[1], bits=8)
+
+
+def encode_bits(mask: npt.NDArray[np.bool_]) -> bytes:
+    """Encode a mask (H, W) as a black and white PNG file of one bit a pixel, white inside.
+
+    Raises:
+        InputError: The mask has another type or shape, or no pixels.
+    """
+    _check_plane(mask, (np.dtype(np.bool_),), "A mask")
+    bits = np.packbits(mask, axis=1)
+    rows = np.zeros((mask.shape[0], bits.shape[1] + 1), dtype=np.uint8)
+    rows[:, 1:] = bits
+    return _png(rows, width=mask.shape[1], bits=1)
 
 
 def encode_picture(picture: Image.Image) -> bytes:
@@ -86,6 +104,23 @@ def encode_picture(picture: Image.Image) -> bytes:
     file = io.BytesIO()
     picture.save(file, format="PNG")
     return file.getvalue()
+
+
+def _png(rows: npt.NDArray[np.uint8], *, width: int, bits: int) -> bytes:
+    """Write a greyscale PNG file whose rows begin with the byte 0, which stands for "no filter".
+
+    Masks are long runs: looking for runs alone takes a fifth of the time of Pillow's encoder, which
+    tries every filter, for files of the same size.
+    """
+    size = struct.pack(">IIBBBBB", width, len(rows), bits, 0, 0, 0, 0)
+    packer = zlib.compressobj(strategy=zlib.Z_RLE)
+    data = packer.compress(rows.data) + packer.flush()
+    return _SIGNATURE + _chunk(b"IHDR" + size) + _chunk(b"IDAT" + data) + _END
+
+
+def _chunk(content: bytes) -> bytes:
+    """Frame the kind and the content of a chunk with its length and its checksum."""
+    return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
 
 
 def _check_plane(plane: npt.NDArray[Any], dtypes: tuple[np.dtype[Any], ...], what: str) -> None:

@@ -19,7 +19,7 @@ _SIZES = np.array([3, 4, 8, 16])  # bits of a run's length
 _LONGEST = 1 << 16
 
 
-def brushes_of_labels(labels: Labels) -> dict[int, list[int]]:
+def brushes_of_labels(labels: Labels) -> dict[int, NDArray[np.uint8]]:
     """Encode the mask of every label of a map (height, width), as what Label Studio calls "rle"."""
     classes = classes_of(labels.T)
     counts = counts_of_components(classes)
@@ -29,7 +29,7 @@ def brushes_of_labels(labels: Labels) -> dict[int, list[int]]:
     }
 
 
-def _brush(counts: Integers, pixels: int) -> list[int]:
+def _brush(counts: Integers, pixels: int) -> NDArray[np.uint8]:
     """Encode run lengths in pixels along rows, the first outside of the mask."""
     counts = 4 * counts  # bytes
     value = np.where(np.arange(len(counts)) % 2 == 1, 255, 0)
@@ -43,7 +43,7 @@ def _brush(counts: Integers, pixels: int) -> list[int]:
     code = (((4 | kind) << size | (length - 1)) << 8) | value
     header = np.array([4 * pixels, 7, *(_SIZES - 1)])
     widths = np.concatenate([[32, 5, 4, 4, 4, 4], 3 + size + 8])
-    return _pack(np.concatenate([header, code]), widths).tolist()
+    return _pack(np.concatenate([header, code]), widths)
 
 
 def _pack(codes: Integers, widths: Integers) -> NDArray[np.uint8]:

@@ -38,9 +38,11 @@ class Runs:
 
     def paint(self, values: NDArray[Any]) -> NDArray[Any]:
         """Expand one value per run to one per pixel: (runs,) becomes (height, width)."""
-        height, width = self.size
-        columns = np.repeat(values, self.stop - self.start).reshape(width, height)
-        return np.ascontiguousarray(columns.T)
+        return np.ascontiguousarray(self.columns(values).T)
+
+    def columns(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Do the same column by column, which is faster: (runs,) becomes (width, height)."""
+        return np.repeat(values, self.stop - self.start).reshape(self.size[::-1])
 
     def sums(self, values: NDArray[Any]) -> NDArray[Any]:
         """Add up the values (height, width) of the pixels of every run (runs,)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import xml.etree.ElementTree as ElementTree
 
 import cv2
@@ -41,8 +42,8 @@ def rle_unpacked(data: list[int]) -> np.ndarray:
 
 
 def test_brushes_are_the_classes() -> None:
-    task = label_studio.task(scene_instances(), CLASSES, image="/a.jpg", model_version="v")
-    (prediction,) = task["predictions"]
+    text = label_studio.task(scene_instances(), CLASSES, image="/a.jpg", model_version="v")
+    (prediction,) = json.loads(text)["predictions"]
     drawn = np.zeros_like(LABELS)
     for result in prediction["result"]:
         assert (result["type"], result["from_name"], result["to_name"]) == (
@@ -67,11 +68,11 @@ def test_long_runs_are_cut() -> None:
 
 
 def test_polygons_are_percent_of_the_image() -> None:
-    task = label_studio.task(
+    text = label_studio.task(
         scene_instances(), CLASSES, image="/a.jpg", model_version="v", shape="polygon"
     )
     drawn = np.zeros_like(LABELS)
-    for result in task["predictions"][0]["result"]:
+    for result in json.loads(text)["predictions"][0]["result"]:
         points = np.array(result["value"]["points"]) * [LABELS.shape[1], LABELS.shape[0]] / 100
         mask = fill_polygons([points.round(6).ravel().tolist()], LABELS.shape)
         drawn[mask] = NAMES.index(result["value"]["polygonlabels"][0])
@@ -90,7 +91,8 @@ def test_the_interface_names_what_predictions_refer_to(shape: str, tag: str) -> 
 
 
 def test_labelme_masks_are_the_regions() -> None:
-    document = labelme.document(scene_instances(), CLASSES, image_path="../a.jpg")
+    text = labelme.document(scene_instances(), CLASSES, image_path="../a.jpg")
+    document = json.loads(text)
     drawn = np.zeros_like(LABELS)
     for shape in document["shapes"]:
         (left, top), (right, bottom) = shape["points"]
@@ -102,7 +104,8 @@ def test_labelme_masks_are_the_regions() -> None:
 
 
 def test_labelme_polygons_are_the_regions() -> None:
-    document = labelme.document(scene_instances(), CLASSES, image_path="a.jpg", shape="polygon")
+    text = labelme.document(scene_instances(), CLASSES, image_path="a.jpg", shape="polygon")
+    document = json.loads(text)
     drawn = np.zeros_like(LABELS)
     for shape in document["shapes"]:
         mask = fill_polygons([np.ravel(shape["points"]).tolist()], LABELS.shape)

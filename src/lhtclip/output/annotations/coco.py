@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from lhtclip.output.annotations.classes import ClassList
-from lhtclip.output.annotations.outlines import OutlineWriter, rounded
+from lhtclip.output.annotations.outlines import OutlineWriter, in_pixels
 from lhtclip.regions.instances import Instances, Shape
-
-_DIGITS = 2  # of a coordinate in pixels, where it is no whole number
 
 
 def describe(
@@ -54,9 +51,7 @@ def _masks(instances: Instances) -> list[str]:
 
 
 def _outlines(instances: Instances, tolerance: float) -> list[str]:
-    height, width = instances.labels.shape
-    place = partial(rounded, digits=_DIGITS)
-    write = OutlineWriter((height, width), x=place, y=place, within=",", between=",")
+    write = OutlineWriter(instances.labels.shape, x=in_pixels, y=in_pixels, within=",", between=",")
     polygons = instances.polygons(tolerance=tolerance)
     return write([each.keyhole() for each in polygons])
 

@@ -6,15 +6,14 @@ since version 5.2. The outline of a polygon with holes enters them along a cut.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator, Sequence
-from typing import Any
-
-from PIL import Image
+import json
+from base64 import b64encode
+from collections.abc import Iterator
 
 from lhtclip.output.annotations.classes import ClassList
-from lhtclip.output.png import encode_picture
-from lhtclip.regions.instances import Instance, Instances, Shape
+from lhtclip.output.annotations.outlines import OutlineWriter, in_pixels
+from lhtclip.output.png import encode_bits
+from lhtclip.regions.instances import Instances, Shape
 
 VERSION = "5.5.0"  # version of LabelMe whose layout this is
 
@@ -26,8 +25,8 @@ def document(
     image_path: str,
     shape: Shape = "mask",
     tolerance: float = 0.0,
-) -> dict[str, Any]:
-    """Describe the regions of one image.
+) -> str:
+    """Describe the regions of one image; returns the text of the file.
 
     Args:
         instances: The regions, without the background.
@@ -37,43 +36,31 @@ def document(
         tolerance: Tolerance of the polygons, in pixels.
     """
     height, width = instances.labels.shape
-    if shape == "mask":
-        shapes = list(map(_mask, instances, _labels(instances, classes)))
-    else:
-        polygons = instances.polygons(tolerance=tolerance)
-        shapes = [
-            _shape(label, "polygon", polygon.keyhole().tolist())
-            for polygon, label in zip(polygons, _labels(instances, classes), strict=True)
-        ]
-    return {
-        "version": VERSION,
-        "flags": {},
-        "shapes": shapes,
-        "imagePath": image_path,
-        "imageData": None,
-        "imageHeight": height,
-        "imageWidth": width,
-    }
-
-
-def _labels(instances: Instances, classes: ClassList) -> Iterator[str]:
+    names = [json.dumps(name, ensure_ascii=False) for name in classes.names]
     labels = instances.components.label[instances.chosen].tolist()
-    return (classes.names[label] for label in labels)
+    forms = _masks(instances) if shape == "mask" else _outlines(instances, tolerance)
+    shapes = (
+        f'{{"label": {names[label]}, {form}, "group_id": null, "description": "", '
+        f'"shape_type": "{shape}", "flags": {{}}}}'
+        for label, form in zip(labels, forms, strict=True)
+    )
+    return (
+        f'{{"version": "{VERSION}", "flags": {{}}, "shapes": [{", ".join(shapes)}], '
+        f'"imagePath": {json.dumps(image_path, ensure_ascii=False)}, "imageData": null, '
+        f'"imageHeight": {height}, "imageWidth": {width}}}'
+    )
 
 
-def _mask(instance: Instance, label: str) -> dict[str, Any]:
-    x, y, width, height = instance.box
-    png = encode_picture(Image.fromarray(instance.mask))
-    corners = [[x, y], [x + width - 1, y + height - 1]]
-    return _shape(label, "mask", corners) | {"mask": base64.b64encode(png).decode()}
+def _masks(instances: Instances) -> Iterator[str]:
+    for each in instances:
+        x, y, width, height = each.box
+        png = b64encode(encode_bits(each.mask)).decode()
+        yield f'"points": [[{x}, {y}], [{x + width - 1}, {y + height - 1}]], "mask": "{png}"'
 
 
-def _shape(label: str, kind: str, points: Sequence[Sequence[float]]) -> dict[str, Any]:
-    return {
-        "label": label,
-        "points": points,
-        "group_id": None,
-        "description": "",
-        "shape_type": kind,
-        "flags": {},
-    }
+def _outlines(instances: Instances, tolerance: float) -> Iterator[str]:
+    write = OutlineWriter(
+        instances.labels.shape, x=in_pixels, y=in_pixels, within=",", between="],["
+    )
+    polygons = instances.polygons(tolerance=tolerance)
+    return (f'"points": [[{line}]]' for line in write([each.keyhole() for each in polygons]))

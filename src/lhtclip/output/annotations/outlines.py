@@ -27,7 +27,7 @@ class OutlineWriter:
         between: What stands between points.
     """
 
-    size: tuple[int, int]
+    size: tuple[int, ...]
     x: Callable[[float], str]
     y: Callable[[float], str]
     within: str
@@ -59,6 +59,11 @@ class OutlineWriter:
 
     def _write(self, points: Points) -> str:
         return self.between.join(f"{self.x(x)}{self.within}{self.y(y)}" for x, y in points.tolist())
+
+
+def in_pixels(place: float) -> str:
+    """Write a place in pixels, to a hundredth where it is no whole number."""
+    return rounded(place, 2)
 
 
 def rounded(number: float, digits: int) -> str:
