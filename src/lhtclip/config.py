@@ -34,6 +34,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "reading": (ReadingSettings,),
     "windows": (WindowSettings,),
     "decoding": (DecodeSettings,),
+    "engine": (str,),
     "graph": (str, type(None)),
     "device": (str,),
     "dtype": (str,),

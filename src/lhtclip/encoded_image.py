@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lhtclip.decoding.uncertainty import entropy, margin
-from lhtclip.errors import InputError, is_whole, unknown
+from lhtclip.errors import InputError, check_kind, unknown, whole
 from lhtclip.image.windows import WindowPlan
 from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Classes, Vocabulary
@@ -115,12 +115,11 @@ class EncodedImage:
             InputError: The pixel is outside of the image, or as for `segment`.
         """
         height, width = self.image.shape[:2]
-        if not (is_whole(x, least=0) and x < width and is_whole(y, least=0) and y < height):
+        x, y, k = whole("x", x), whole("y", y), whole("k", k, least=1)
+        if x >= width or y >= height:
             raise InputError(
                 f"The pixel ({x}, {y}) is outside of the image of {width} x {height} pixels."
             )
-        if not is_whole(k):
-            raise InputError(f"k, the number of classes, must be 1 or more, not {k!r}.")
         vocabulary = Vocabulary.of(classes, background=background)
         found = self._owner().probabilities(
             self,
@@ -168,6 +167,7 @@ class EncodedImage:
             InputError: As for `segment`.
         """
         vocabulary = Vocabulary.of(classes, background=background)
+        check_kind("name", name, str)
         if name not in vocabulary.names:
             raise unknown("class", name, vocabulary.names)
         index = vocabulary.names.index(name)
@@ -196,8 +196,10 @@ class EncodedImage:
             InputError: As for `segment`.
         """
         vocabulary = Vocabulary.of(classes, background=background)
+        check_kind("names", names, str, Sequence)
+        names = [names] if isinstance(names, str) else names
         for name in names:
-            if name not in MAPS:
+            if not isinstance(cast("object", name), str) or name not in MAPS:
                 raise unknown("map", name, MAPS)
         found: dict[str, list[Tensor]] = {name: [] for name in names if name in _OF_PIXELS}
         for band in self._bands(vocabulary) if found else ():

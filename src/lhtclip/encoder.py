@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lhtclip.clip.towers import ImageTextModel
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, check_kind
 from lhtclip.files.json_files import plain_json
 from lhtclip.methods import BlockInput, LastBlock, Method, method_of
 from lhtclip.techniques.atr import AtrSettings, abnormal_patches, replace_abnormal
@@ -65,6 +65,11 @@ class DenseEncoder:
             InputError: A setting names a layer or head that the model does not have, or the method
                 does not fit a model of this depth.
         """
+        check_kind("model", model, ImageTextModel)
+        check_kind("method", method, str, Method)
+        check_kind("lht", lht, LhtSettings)
+        check_kind("residual", residual, bool, type(None))
+        check_kind("mlp", mlp, bool, type(None))
         self.model = model
         self.method = method_of(method)
         self.lht = lht

@@ -14,7 +14,8 @@ from __future__ import annotations
 import difflib
 import math
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
 
 
 class LhtClipError(Exception):
@@ -57,12 +58,17 @@ def unknown(kind: str, given: object, allowed: Iterable[str]) -> UnknownNameErro
     near = difflib.get_close_matches(str(given).lower(), [name.lower() for name in names], n=1)
     guess = next((name for name in names if near and name.lower() == near[0]), None)
     hint = f" Did you mean {guess!r}?" if guess else ""
-    return UnknownNameError(f"Unknown {kind} {given!r}.{hint} Available: {', '.join(names)}.")
+    return UnknownNameError(f"Unknown {kind} {shown(given)}.{hint} Available: {', '.join(names)}.")
 
 
 def is_whole(value: object, *, least: int = 1) -> bool:
     """Whether a value from a file or a user is a whole number from `least` on."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def shown(value: object) -> str:
+    """Write out what was given, in one line and not too long."""
+    return " ".join(reprlib.repr(value).split())
 
 
 def check_kind(name: str, value: object, *kinds: type) -> None:
@@ -73,7 +79,52 @@ def check_kind(name: str, value: object, *kinds: type) -> None:
     """
     if not isinstance(value, kinds):
         allowed = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
-        raise InputError(f"{name} must be {allowed}, not {reprlib.repr(value)}.")
+        raise InputError(f"{name} must be {allowed}, not {shown(value)}.")
+
+
+def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:
+    """Check that a setting is one of few values.
+
+    Raises:
+        InputError: It is none of them.
+    """
+    if not any(type(value) is type(each) and value == each for each in allowed):
+        choices = ", ".join(map(repr, allowed))
+        raise InputError(f"{name} must be one of {choices}, not {shown(value)}.")
+
+
+def check_text(name: str, value: object) -> None:
+    """Check that something is text that files can hold.
+
+    Raises:
+        InputError: It is of another type, or made of bytes that are not text.
+    """
+    check_kind(name, value, str)
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{name} has bytes that are not text: {value!r:.80}.") from None
+
+
+def check_callback(name: str, value: object) -> None:
+    """Check that something can be called, or is None.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if value is not None and not isinstance(value, Callable):
+        raise InputError(f"{name} must be a function or None, not {shown(value)}.")
+
+
+def whole(name: str, value: object, *, least: int = 0) -> int:
+    """Return a whole number of any type, such as NumPy's, as an int.
+
+    Raises:
+        InputError: It is no whole number, or below `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise InputError(f"{name} must be a whole number from {least} on, not {shown(value)}.")
+    return int(value)
 
 
 def listed(things: Sequence[object], *, most: int = 5) -> str:

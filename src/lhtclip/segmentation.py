@@ -8,14 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lhtclip.errors import InputError, is_number, unknown
+from lhtclip.errors import (
+    InputError,
+    check_choice,
+    check_kind,
+    check_text,
+    is_number,
+    shown,
+    unknown,
+    whole,
+)
 from lhtclip.files import write_atomically
+from lhtclip.files.paths import as_path
 from lhtclip.output.annotations.classes import unshifted
 from lhtclip.output.forms import Forms
 from lhtclip.output.notebook import plot, small
@@ -62,7 +72,8 @@ class Segmentation(Forms):
     )
 
     def __post_init__(self) -> None:
-        """Check that shapes, types and indices agree."""
+        """Check that types, shapes and indices agree."""
+        self._check_kinds()
         shape, dtype, count = self.labels.shape, self.labels.dtype, len(self.names)
         if count == 0 or len(set(self.names)) < count or count > 65535:
             raise InputError(f"A segmentation needs 1 to 65535 different names, got {self.names}.")
@@ -86,10 +97,19 @@ class Segmentation(Forms):
                 f"The image must be uint8 of shape {(*shape, 3)}, got {self.image.dtype} of shape "
                 f"{self.image.shape}."
             )
-        if self.background is not None and not 0 <= self.background < count:
+        if self.background is not None and whole("background", self.background) >= count:
             raise InputError(
                 f"The background must be an index below {count}, got {self.background}."
             )
+
+    def _check_kinds(self) -> None:
+        check_kind("labels", self.labels, np.ndarray)
+        check_kind("scores", self.scores, np.ndarray)
+        check_kind("names", self.names, tuple)
+        for name in self.names:
+            check_text("a name", name)
+        check_kind("image", self.image, np.ndarray, type(None))
+        check_kind("maps", self.maps, Mapping)
 
     @property
     def colours(self) -> npt.NDArray[np.uint8]:
@@ -102,7 +122,7 @@ class Segmentation(Forms):
         Raises:
             UnknownNameError: No class has this name.
         """
-        if name not in self.names:
+        if not isinstance(cast("object", name), str) or name not in self.names:
             raise unknown("class", name, self.names)
         return self.labels == self.names.index(name)
 
@@ -146,7 +166,7 @@ class Segmentation(Forms):
         Raises:
             InputError: The suffix is not .png, or the folder cannot be written to.
         """
-        path = Path(path)
+        path = as_path("path", path)
         if path.suffix.lower() != ".png":
             raise InputError(f"Labels are saved as .png, which is lossless; got {str(path)!r}.")
         png = encode_labels(self.labels, self.colours)
@@ -178,6 +198,9 @@ class Segmentation(Forms):
         Raises:
             InputError: The file cannot be read, or there are no names for its labels.
         """
+        check_choice("first_index", first_index, (0, 1))
+        check_kind("names", names, Sequence, type(None))
+        path = as_path("path", path)
         labels, known = decode_labels(path), names_in(path)
         if names is None:
             if known is None:
@@ -216,7 +239,8 @@ class Segmentation(Forms):
         if self.image is None:
             raise InputError("There is no image to draw over; build the result with its image.")
         if not (is_number(opacity) and 0 <= opacity <= 1):
-            raise InputError(f"The opacity must lie in [0, 1], got {opacity!r}.")
+            raise InputError(f"The opacity must lie in [0, 1], got {shown(opacity)}.")
+        check_kind("legend", legend, bool)
         return draw_labels(
             self.image,
             self.labels,
@@ -243,6 +267,8 @@ class Segmentation(Forms):
             MissingDependencyError: Matplotlib is not installed.
         """
         picture = self.overlay(opacity=opacity, legend=False)
+        check_kind("legend", legend, bool)
+        check_kind("beside", beside, bool)
         image = self.image if beside else None
         shares = self.coverage()
         return plot(picture, shares, self.colours, beside=image, legend=legend, ax=ax)

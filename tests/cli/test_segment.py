@@ -13,6 +13,7 @@ from PIL import Image
 
 import lhtclip.batch.reading
 import lhtclip.cli.segment.run
+from lhtclip.formats import SINKS
 from lhtclip.output.png import decode_labels
 
 NAMES = ["cat", "grass", "sky"]
@@ -312,6 +313,19 @@ def test_a_name_that_is_no_text(segment: Any, draw: Any, tmp_path: Path) -> None
     assert outcome.paths == [Path(os.fsdecode(b"out/caf\xe9.png"))]
     assert segment("shots", "--out", "out", "--format", "labels", "--json").json["images"]
     assert os.path.isfile(os.fsencode(tmp_path / "out") + b"/caf\xe9.png")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no text exist on Linux only")
+def test_a_name_that_is_no_text_in_formats_with_names(
+    segment: Any, draw: Any, tmp_path: Path
+) -> None:
+    draw("shots/two.png")
+    os.rename(draw("shots/one.png"), os.fsencode(tmp_path / "shots") + b"/caf\xe9.png")
+    outcome = segment("shots", "--out", "out", "--format", ",".join(SINKS))
+    assert outcome.code == 1
+    assert r"caf\udce9.png has bytes that are not text" in outcome.err
+    assert "formats csv, parquet, coco, panoptic, cvat and 4 more" in outcome.err
+    assert (tmp_path / "out/two.png").exists()
 
 
 def test_more_classes_than_a_byte_holds(segment: Any, draw: Any, tmp_path: Path) -> None:

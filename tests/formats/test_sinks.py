@@ -91,8 +91,8 @@ def test_options_of_regions_change_files_and_are_recorded(format: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "rgb"}, "mode must be one of palette, grey, got 'rgb'"),
-        ({"first_index": 2}, "first_index must be one of 0, 1, got 2"),
+        ({"mode": "rgb"}, "mode must be one of 'palette', 'grey', not 'rgb'"),
+        ({"first_index": 2}, "first_index must be one of 0, 1, not 2"),
         ({"tolerance": -1}, "tolerance must be 0 or more pixels, got -1"),
         ({"least_area": -5}, "least area must be 0 or more pixels, got -5"),
     ],

@@ -81,5 +81,5 @@ def test_ignored_pixels_neither_give_way_nor_take_in() -> None:
 
 
 def test_another_connectivity_is_refused() -> None:
-    with pytest.raises(InputError, match=r"4 .* 8 .*got 6"):
+    with pytest.raises(InputError, match="one of 4, 8, not 6"):
         components_of(np.zeros((2, 2), np.uint8), connectivity=6)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lhtclip.batch.plan import Job
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, whole
 
 CHUNK = 8  # images; the most that are encoded again after an interruption
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Shard:
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range."""
-        if not 1 <= self.number <= self.count:
+        if not 1 <= whole("number", self.number) <= whole("count", self.count):
             raise InputError(f"A shard is I/N with I from 1 to N, such as 1/4 to 4/4, not {self}.")
 
     def __str__(self) -> str:

@@ -13,7 +13,8 @@ from lhtclip.batch.label_pngs import LabelFile, find_label_files, load_labels, v
 from lhtclip.batch.plan import REMEDY, Job, check_folder
 from lhtclip.batch.record import check_record, describe, read_record, write_record
 from lhtclip.batch.writing import Writer, assemble
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, check_choice, check_kind
+from lhtclip.files.paths import as_path
 from lhtclip.formats import open_sinks
 from lhtclip.formats.sink import OutputOptions, Sink
 
@@ -60,11 +61,15 @@ def convert_files(
             other classes or options.
         OutputError: Another run is writing into the folder.
     """
-    folder, target = Path(results), Path(out)
+    folder, target = as_path("results", results), as_path("out", out)
+    pictures = None if images is None else as_path("images", images)
+    check_kind("names", names, Sequence, type(None))
+    check_choice("first_index", first_index, (0, 1))
+    check_kind("overwrite", overwrite, bool)
     check_folder(target)
     if os.path.abspath(folder) == os.path.abspath(target):
         raise InputError(f"The labels and the files made of them would share {out}. {REMEDY}.")
-    files = find_label_files(folder, images=Path(images) if images is not None else None)
+    files = find_label_files(folder, images=pictures)
     vocabulary = vocabulary_of(folder, files, names, background)
     sinks = open_sinks(formats, vocabulary, options)
     record = describe(vocabulary, {"labels_from": first_index}, sinks)

@@ -15,7 +15,8 @@ from lhtclip.batch.run import Progress, Run, Workers
 from lhtclip.batch.shards import Plan, ShardState, write_state
 from lhtclip.batch.summary import LabelledImage, RunSummary
 from lhtclip.config import SegmenterConfig
-from lhtclip.errors import InputError, check_kind
+from lhtclip.errors import InputError, check_callback, check_kind
+from lhtclip.files.paths import as_path
 from lhtclip.formats import open_sinks
 from lhtclip.formats.sink import OutputOptions, Sink
 from lhtclip.segmenter import Segmenter
@@ -66,7 +67,11 @@ def label_files(
         raise InputError("Give either a config or a segmenter, not both.")
     config = segmenter.config if segmenter else config or SegmenterConfig()
     vocabulary = Vocabulary.of(classes, background=background, threshold=config.decoding.threshold)
-    folder = Path(out)
+    check_kind("overwrite", overwrite, bool)
+    check_kind("shard", shard, Shard, type(None))
+    check_callback("on_image", on_image)
+    check_callback("on_progress", on_progress)
+    folder = as_path("out", out)
     check_folder(folder)
     sinks = open_sinks(formats, vocabulary, options)
     return label_jobs(

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from lhtclip.batch.entries import HIDDEN, Entries
 from lhtclip.batch.record import RECORD_FILE, read_record
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, check_kind
 from lhtclip.formats.sink import ImageName
 from lhtclip.image.files import find_images
 from lhtclip.image.pixels import read_image
@@ -102,6 +102,7 @@ def vocabulary_of(
             )
         names, place = meaning.names, meaning.background
     if background is not None:
+        check_kind("background", background, str)
         if background not in names:
             raise InputError(
                 f"The background {background!r} is none of the classes: {', '.join(names)}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -23,8 +24,9 @@ from lhtclip.batch.shards import (
     read_states,
 )
 from lhtclip.batch.writing import assemble
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, check_callback
 from lhtclip.files import write_atomically
+from lhtclip.files.paths import as_path
 from lhtclip.formats import open_sinks
 from lhtclip.formats.sink import ImageName
 
@@ -53,7 +55,9 @@ class Merged:
     files: tuple[Path, ...] = ()
 
 
-def merge_shards(out: Path, *, on_progress: Callable[[int, int], object] | None = None) -> Merged:
+def merge_shards(
+    out: str | os.PathLike[str], *, on_progress: Callable[[int, int], object] | None = None
+) -> Merged:
     """Check the results of all shards of a run, and write the files about the whole run.
 
     The manifest, `manifest.jsonl`, has a line for each image: whether it is done, has failed and
@@ -67,6 +71,8 @@ def merge_shards(out: Path, *, on_progress: Callable[[int, int], object] | None 
         OutputError: A shard is still running, or nothing can be written.
         InputError: No shards have run in this folder, or its records are damaged.
     """
+    out = as_path("out", out)
+    check_callback("on_progress", on_progress)
     plan = read_plan(out)
     if plan is None:
         raise InputError(

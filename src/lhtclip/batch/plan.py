@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, check_kind
 from lhtclip.formats.sink import ImageName, Sink
 from lhtclip.image.files import find_images
 from lhtclip.image.opening import printable
@@ -63,6 +63,7 @@ def plan_jobs(
     Raises:
         InputError: Something given matches no image, or two images would become the same file.
     """
+    check_kind("images", given, str, os.PathLike, Iterable)
     entries = [given] if isinstance(given, str | os.PathLike) else list(given)
     for entry in entries:
         if not isinstance(entry, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]

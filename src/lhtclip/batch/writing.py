@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 from lhtclip.batch.entries import Digest, Entries, Entry, FormatParts
 from lhtclip.batch.plan import Job
 from lhtclip.batch.summary import LabelledImage
-from lhtclip.errors import InputError, OutputError
+from lhtclip.errors import InputError, OutputError, listed
 from lhtclip.files import write_atomically
 from lhtclip.formats.sink import ImageName, Sink
+from lhtclip.image.opening import printable
 from lhtclip.segmentation import Segmentation
 
 
@@ -43,6 +44,7 @@ class Writer:
             OutputError: Nothing more can be written.
         """
         try:
+            self._check_name(job)
             made = {
                 format: (sink.files(job.name), [*sink.encode(job.name, result)])
                 for format, sink in self._sinks.items()
@@ -68,6 +70,19 @@ class Writer:
             height=entry.height,
             coverage=entry.coverage,
         )
+
+    def _check_name(self, job: Job) -> None:
+        """Refuse a name with bytes that are not text, if a format writes names into files.
+
+        Raises:
+            InputError: It is one.
+        """
+        formats = [format for format, sink in self._sinks.items() if sink.names_inside]
+        if formats and printable(job.name.path) != str(job.name.path):
+            raise InputError(
+                f"The name {printable(job.name.path)} has bytes that are not text, and files of "
+                f"the formats {listed(formats)} contain names: rename it, or leave these out."
+            )
 
     def _entry(
         self,

@@ -41,7 +41,7 @@ from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, pixel_config
 from lhtclip.clip.tips.sentencepiece import SENTENCEPIECE_FILE
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.clip.towers import ImageTextModel
-from lhtclip.errors import CheckpointError, CheckpointNotFoundError
+from lhtclip.errors import CheckpointError, CheckpointNotFoundError, check_kind
 from lhtclip.files import write_atomically
 from lhtclip.files.json_files import read_json
 from lhtclip.image.pixels import to_pixels
@@ -117,6 +117,9 @@ def load_checkpoint(
         CheckpointError: A file cannot be read, a tensor is missing, unexpected or of a wrong shape,
             or the files do not belong together.
     """
+    check_kind("model", model, str, Path)
+    check_kind("device", device, str, torch.device)
+    check_kind("dtype", dtype, str, torch.dtype)
     device = choose_device(device) if isinstance(device, str) else device
     dtype = choose_dtype(dtype, device) if isinstance(dtype, str) else dtype
     path = model if isinstance(model, Path) else resolve(model)

@@ -55,7 +55,10 @@ def check_formats(formats: str | Sequence[str]) -> tuple[str, ...]:
         UnknownNameError: There is no such format.
         InputError: No format was named.
     """
+    check_kind("formats", formats, str, Sequence)
     names = formats.split(",") if isinstance(formats, str) else formats
+    for name in names:
+        check_kind("a format", name, str)
     chosen = tuple(dict.fromkeys(name.strip() for name in names))
     for name in chosen:
         if name not in SINKS:

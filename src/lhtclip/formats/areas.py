@@ -16,6 +16,8 @@ from lhtclip.text.vocabulary import Vocabulary
 class Csv(Sink):
     """areas.csv."""
 
+    names_inside = True
+
     def run_files(self) -> Sequence[PurePosixPath]:
         """Return one file."""
         return (PurePosixPath("areas.csv"),)

@@ -17,6 +17,8 @@ from lhtclip.segmentation import Segmentation
 class Coco(Sink):
     """coco/annotations/instances_default.json."""
 
+    names_inside = True
+
     def run_files(self) -> Sequence[PurePosixPath]:
         """Return one file."""
         return (PurePosixPath("coco/annotations/instances_default.json"),)

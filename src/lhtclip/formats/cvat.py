@@ -17,6 +17,8 @@ _FOLDER = PurePosixPath("cvat")
 class Cvat(Sink):
     """SegmentationClass, ImageSets/Segmentation/default.txt and labelmap.txt, below cvat."""
 
+    names_inside = True
+
     def __init__(self, vocabulary: Vocabulary, options: OutputOptions) -> None:
         """Refuse classes that `labelmap.txt` cannot list.
 

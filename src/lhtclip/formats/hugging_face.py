@@ -21,6 +21,8 @@ _IMAGES, _MASKS = PurePosixPath("images"), PurePosixPath("masks")
 class HuggingFace(Sink):
     """hf/images/<name>.jpg, hf/masks/<name>.png, hf/metadata.jsonl and hf/id2label.json."""
 
+    names_inside = True
+
     def files(self, image: ImageName) -> Sequence[PurePosixPath]:
         """Return two files."""
         return (

@@ -17,6 +17,8 @@ _PNGS = PurePosixPath("panoptic/annotations/panoptic_default")
 class Panoptic(Sink):
     """panoptic/annotations/panoptic_default/<name>.png, and panoptic_default.json next to it."""
 
+    names_inside = True
+
     def files(self, image: ImageName) -> Sequence[PurePosixPath]:
         """Return one file."""
         return (_PNGS / image.result(".png"),)

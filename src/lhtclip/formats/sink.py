@@ -15,13 +15,14 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.errors import InputError, is_number, is_whole
+from lhtclip.errors import InputError, check_choice, check_kind, check_text, is_whole
 from lhtclip.output.annotations.classes import ClassList
-from lhtclip.regions.instances import Instances, Shape
+from lhtclip.regions.instances import SHAPES, Instances, Shape
+from lhtclip.regions.polygons import check_tolerance
 from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Vocabulary
 
-_ALLOWED = {"mode": ("palette", "grey"), "first_index": (0, 1), "shape": ("mask", "polygon")}
+_ALLOWED = {"mode": ("palette", "grey"), "first_index": (0, 1), "shape": SHAPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,10 @@ class OutputOptions:
             InputError: One is.
         """
         for name, allowed in _ALLOWED.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(
-                    f"{name} must be one of {', '.join(map(str, allowed))}, got "
-                    f"{getattr(self, name)!r}."
-                )
-        if not (is_number(self.tolerance) and self.tolerance >= 0):
-            raise InputError(f"The tolerance must be 0 or more pixels, got {self.tolerance!r}.")
+            check_choice(name, getattr(self, name), allowed)
+        check_tolerance(self.tolerance)
+        check_text("image_url", self.image_url)
+        check_kind("font", self.font, str, type(None))
         if not is_whole(self.least_area, least=0):
             raise InputError(f"The least area must be 0 or more pixels, got {self.least_area!r}.")
 
@@ -118,9 +116,11 @@ class Sink:
 
     Attributes:
         maps: Maps of `EncodedImage.maps` that results must have for this format.
+        names_inside: Whether files contain names of images, which then must be text.
     """
 
     maps: ClassVar[tuple[str, ...]] = ()
+    names_inside: ClassVar[bool] = False
 
     def __init__(self, vocabulary: Vocabulary, options: OutputOptions) -> None:
         """Keep the classes of a run and the choices about its files."""

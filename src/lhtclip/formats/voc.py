@@ -22,6 +22,8 @@ class Voc(Sink):
     voc/classes.txt names the values from 0, which is the background.
     """
 
+    names_inside = True
+
     def files(self, image: ImageName) -> Sequence[PurePosixPath]:
         """Return two files."""
         return (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from lhtclip.errors import InputError, is_number, unknown
+from lhtclip.errors import InputError, check_kind, is_number, unknown
 
 _MOST_BANDS = 4096
 
@@ -35,8 +35,9 @@ class ReadingSettings:
             object.__setattr__(self, "range", _checked_range(self.range))
         if self.bands is not None:
             object.__setattr__(self, "bands", _checked_bands(self.bands))
+        check_kind("alpha", self.alpha, str)
         if self.alpha not in ("white", "ignore"):
-            raise unknown("treatment of alpha", str(self.alpha), ("white", "ignore"))
+            raise unknown("treatment of alpha", self.alpha, ("white", "ignore"))
 
     @property
     def limits(self) -> tuple[float, float] | None:

@@ -9,7 +9,7 @@ from itertools import islice, product
 import torch
 from torch import Tensor
 
-from lhtclip.errors import InputError, is_whole, unknown
+from lhtclip.errors import InputError, check_kind, is_whole, unknown
 
 RESIZES = ("bilinear", "opencv")
 _AT_ONCE = {"cpu": 8}  # windows, by device type; the output of more does not fit a CPU's caches
@@ -53,6 +53,7 @@ class WindowSettings:
             optional = name in ("window", "batch")
             if not (is_whole(value) or (value is None and optional)):
                 raise InputError(f"{name} must be at least 1 pixel or window, not {value!r}.")
+        check_kind("resize", self.resize, str)
         if self.resize not in RESIZES:
             raise unknown("resize", self.resize, RESIZES)
         for name in ("flip", "joint"):

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lhtclip.errors import check_choice, check_text
 from lhtclip.output.annotations import coco, fiftyone, hugging_face, label_studio, labelme, tables
 from lhtclip.output.annotations import supervision as roboflow
 from lhtclip.output.annotations.classes import ClassList
-from lhtclip.regions.instances import Instances, Shape, instances_of
-from lhtclip.regions.polygons import Polygon
+from lhtclip.regions.instances import SHAPES, Instances, Shape, instances_of
+from lhtclip.regions.polygons import Polygon, check_tolerance
 
 
 class Forms:
@@ -73,6 +74,8 @@ class Forms:
         least_area: int = 0,
     ) -> dict[str, Any]:
         """Describe the regions as a COCO data set of this one image; see `components`."""
+        check_text("file_name", file_name)
+        _check_outline(shape, tolerance)
         height, width = self.labels.shape
         regions = coco.describe(
             self.components(least_area=least_area), self._classes, shape=shape, tolerance=tolerance
@@ -91,13 +94,16 @@ class Forms:
         least_area: int = 0,
     ) -> dict[str, Any]:
         """Describe the regions as LabelMe's JSON; `image_path` is relative to the JSON file."""
-        return labelme.document(
+        check_text("image_path", image_path)
+        _check_outline(shape, tolerance)
+        text = labelme.document(
             self.components(least_area=least_area),
             self._classes,
             image_path=image_path,
             shape=shape,
             tolerance=tolerance,
         )
+        return json.loads(text)
 
     def to_label_studio(
         self,
@@ -109,7 +115,10 @@ class Forms:
         least_area: int = 0,
     ) -> dict[str, Any]:
         """Describe the regions as a Label Studio task with predictions; `image` is its URL."""
-        return label_studio.task(
+        check_text("image", image)
+        check_text("model_version", model_version)
+        _check_outline(shape, tolerance)
+        text = label_studio.task(
             self.components(least_area=least_area),
             self._classes,
             image=image,
@@ -117,6 +126,7 @@ class Forms:
             shape=shape,
             tolerance=tolerance,
         )
+        return json.loads(text)
 
     def to_supervision(self, *, least_area: int = 0) -> Any:
         """Return the regions as `supervision.Detections`.
@@ -155,3 +165,8 @@ class Forms:
     def _ignored(self) -> int:
         """The label of ignored pixels."""
         return int(np.iinfo(self.labels.dtype).max)
+
+
+def _check_outline(shape: object, tolerance: object) -> None:
+    check_choice("shape", shape, SHAPES)
+    check_tolerance(tolerance)

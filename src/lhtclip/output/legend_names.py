@@ -12,6 +12,7 @@ from PIL import ImageFont
 from PIL.ImageFont import FreeTypeFont
 
 from lhtclip.errors import InputError
+from lhtclip.files.paths import as_path
 from lhtclip.files.regular_files import open_regular
 
 Font: TypeAlias = FreeTypeFont | ImageFont.ImageFont
@@ -33,6 +34,7 @@ def open_font(path: str | Path | None, size: int) -> Font:
     """
     if path is None:
         return ImageFont.load_default(size=size)
+    path = as_path("font", path)
     try:
         open_regular(path).close()
         return ImageFont.truetype(str(path), size)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lhtclip.errors import InputError, shown
 from lhtclip.extras import import_extra
 
 LONGEST_SIDE = 1024  # longer side of the image stored in a notebook, pixels
@@ -45,12 +46,17 @@ def plot(
         The axes of `picture`.
 
     Raises:
+        InputError: `ax` is something else.
         MissingDependencyError: Matplotlib is not installed.
     """
     pyplot = import_extra("matplotlib.pyplot", purpose="Plots")
     patches = import_extra("matplotlib.patches", purpose="Plots")
     if ax is None:
         _, ax = pyplot.subplots(1, 1 if beside is None else 2, layout="constrained")
+    if not _can_draw(ax, 1 if beside is None else 2):
+        raise InputError(
+            f"ax must be Matplotlib axes, or a pair of them with an image beside, not {shown(ax)}."
+        )
     if beside is not None:
         left, ax = ax
         left.imshow(beside)
@@ -66,3 +72,11 @@ def plot(
         ]
         ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     return ax
+
+
+def _can_draw(ax: Any, count: int) -> bool:
+    axes = [ax] if count == 1 else ax
+    try:
+        return len(axes) == count and all(hasattr(each, "imshow") for each in axes)
+    except TypeError:
+        return False

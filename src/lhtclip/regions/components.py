@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.errors import InputError
+from lhtclip.errors import check_choice
 from lhtclip.regions.runs import (
     Contacts,
     Integers,
@@ -119,10 +119,7 @@ def check_connectivity(connectivity: int) -> None:
     Raises:
         InputError: It is another.
     """
-    if connectivity not in (4, 8):
-        raise InputError(
-            f"The connectivity must be 4 (sides) or 8 (sides and corners), got {connectivity}."
-        )
+    check_choice("connectivity", connectivity, (4, 8))
 
 
 def _flatten(root: Integers) -> None:

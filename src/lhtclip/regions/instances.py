@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lhtclip.errors import whole
 from lhtclip.regions.components import Components, components_of
 from lhtclip.regions.merging import merge_small
 from lhtclip.regions.polygons import Polygon, polygons_of
@@ -16,6 +17,7 @@ from lhtclip.regions.run_lengths import texts_of_components
 from lhtclip.regions.runs import Integers, Labels
 
 Shape: TypeAlias = Literal["mask", "polygon"]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,10 +61,10 @@ class Instances:
 
     def __iter__(self) -> Iterator[Instance]:
         """Iterate in the column-major order of first pixels."""
-        numbers = self.components.map()
+        numbers = self.components.runs.columns(self.components.of_run.astype(np.int32))
         for index, score in zip(self.chosen.tolist(), self.scores.tolist(), strict=True):
             x, y, width, height = box = tuple(self.components.box[index].tolist())
-            mask = numbers[y : y + height, x : x + width] == index
+            mask = (numbers[x : x + width, y : y + height] == index).T
             label, area = self.components.label[index], self.components.area[index]
             yield Instance(int(label), int(area), box, score, mask)
 
@@ -97,8 +99,9 @@ def instances_of(
         connectivity: 4 or 8, as in `components_of`.
 
     Raises:
-        InputError: Another connectivity.
+        InputError: Another connectivity, or a least area that is no whole number.
     """
+    least_area = whole("least_area", least_area)
     if least_area > 1:
         labels = merge_small(labels, least_area, ignored=ignored, connectivity=connectivity)
     components = components_of(labels, connectivity=connectivity)

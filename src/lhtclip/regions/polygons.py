@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lhtclip.errors import InputError, is_number
+from lhtclip.errors import InputError, is_number, shown
 from lhtclip.regions.components import Components, components_of
 from lhtclip.regions.contours import Contours, trace
 from lhtclip.regions.runs import Labels
@@ -70,8 +70,7 @@ def polygons_of(
     Raises:
         InputError: Another connectivity, or a tolerance below 0.
     """
-    if not (is_number(tolerance) and tolerance >= 0):
-        raise InputError(f"The tolerance must be 0 or more pixels, got {tolerance!r}.")
+    check_tolerance(tolerance)
     if components is None:
         components = components_of(labels, connectivity=connectivity)
     contours = trace(labels, connectivity=connectivity)
@@ -93,6 +92,16 @@ def polygons_of(
         for index, (begin, end) in enumerate(pairwise(first))
         if label[index] != ignored
     ]
+
+
+def check_tolerance(tolerance: object) -> None:
+    """Refuse a tolerance below 0, and what is no number.
+
+    Raises:
+        InputError: It is one of these.
+    """
+    if not (is_number(tolerance) and cast("float", tolerance) >= 0):
+        raise InputError(f"The tolerance must be 0 or more pixels, got {shown(tolerance)}.")
 
 
 def _rings(contours: Contours, tolerance: float) -> list[NDArray[np.int32]]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, check_callback, check_kind
 from lhtclip.image.pixels import ImageSource, read_image
 from lhtclip.segmenter.joint import encode_jointly
 from lhtclip.segmenter.memory import check_encoding
@@ -60,7 +60,11 @@ def _in_batches(
     on_error: Callable[[Key, InputError], None] | None,
 ) -> Iterator[tuple[Key, PlannedImage, Tensor]]:
     waiting: list[tuple[Key, PlannedImage]] = []
-    for key, source in items:
+    check_callback("on_error", on_error)
+    check_kind("items", items, Iterable)
+    for item in items:
+        check_kind("an item", item, tuple, list)
+        key, source = item
         try:
             scales = _planned(parts, source)
         except InputError as error:

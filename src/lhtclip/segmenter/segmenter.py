@@ -19,7 +19,7 @@ from lhtclip.checkpoints.device import dtype_name
 from lhtclip.config import SegmenterConfig
 from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.encoded_image import EncodedImage
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, shown
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.pixels import ImageSource
 from lhtclip.image.settings import PLAIN, ReadingSettings
@@ -170,8 +170,10 @@ class Segmenter(SegmenterParts):
         Consecutive images share a batch if both are at least one window large.
 
         Raises:
-            InputError: An image cannot be read; `encode_items` can skip it.
+            InputError: An image cannot be read; `encode_items` can skip it. Or only one was given.
         """
+        if _is_one(images):
+            raise InputError(f"encode_many takes several images; use encode for {shown(images)}.")
         return (encoded for _, encoded in self.encode_items(enumerate(images)))
 
     def encode_items(

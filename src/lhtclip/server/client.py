@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lhtclip.errors import InputError, LhtClipError
+from lhtclip.errors import InputError, LhtClipError, check_kind, is_number, shown
 
 ClassList = str | Sequence[str | Sequence[str]]
 
@@ -69,6 +69,10 @@ class Client:
         Raises:
             InputError: The address is not one of HTTP.
         """
+        check_kind("url", url, str)
+        check_kind("token", token, str, type(None))
+        if not (is_number(timeout) and timeout > 0):
+            raise InputError(f"The timeout must be above 0 seconds, not {shown(timeout)}.")
         if not url.startswith(("http://", "https://")):
             raise InputError(f"A server's address starts with http:// or https://, not {url!r}.")
         self._url, self._token, self._timeout = url.rstrip("/"), token, timeout

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.errors import InputError, is_number, unknown
+from lhtclip.errors import InputError, check_kind, is_number, unknown
 from lhtclip.techniques.channels import EXCESS, channel_mask, check_channels, overfull
 
 
@@ -52,6 +52,7 @@ class AtrSettings:
             raise InputError(f"ATR's sigma must be above 0 patches, not {self.sigma!r}.")
         if not isinstance(cast("object", self.normalised), bool):
             raise InputError(f"ATR's normalised must be True or False, not {self.normalised!r}.")
+        check_kind("surrounded", self.surrounded, str)
         if self.surrounded not in ("keep", "zero"):
             raise unknown("treatment of surrounded tokens", self.surrounded, ("keep", "zero"))
         check_channels(self.channels, self.excess)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from lhtclip.errors import CheckpointError, InputError
+from lhtclip.errors import CheckpointError, InputError, check_kind
 from lhtclip.files import write_atomically
 from lhtclip.files.json_files import read_json
 from lhtclip.files.records import from_json
@@ -48,6 +48,19 @@ class Preset:
     ranking: tuple[Head, ...] = ()
     channels: tuple[int, ...] = ()
     made: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+
+    def __post_init__(self) -> None:
+        """Refuse values of another type.
+
+        Raises:
+            InputError: One is.
+        """
+        check_kind("ssr", self.ssr, SsrSettings)
+        check_kind("source", self.source, str)
+        check_kind("atr", self.atr, AtrSettings)
+        check_kind("she", self.she, SheSettings, type(None))
+        check_kind("ranking", self.ranking, tuple)
+        check_kind("made", self.made, Mapping)
 
     def select(
         self,

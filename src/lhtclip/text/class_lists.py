@@ -78,8 +78,8 @@ def _without_markers(names: Sequence[str], path: object) -> list[str]:
     markers = [name.strip() for name in names if name.strip() in _NOT_CLASSES]
     if markers:
         _logger.warning(
-            "%s: %s is no class and is left out; for what is none of the classes give background "
-            "words (--background).",
+            "%s: left out %s, which no class is called; for what is none of the classes give "
+            "background words (--background).",
             path,
             " and ".join(markers),
         )

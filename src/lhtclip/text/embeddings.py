@@ -24,7 +24,7 @@ from torch import Tensor
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.clip.towers import PromptTower
-from lhtclip.errors import CheckpointError
+from lhtclip.errors import CheckpointError, check_kind
 from lhtclip.text.cache import open_text_cache
 from lhtclip.text.languages import is_english, warning_about
 from lhtclip.text.templates import fill, resolve_templates
@@ -216,6 +216,9 @@ class TextEncoder:
         Raises:
             CheckpointError: The features are zero or not finite.
         """
+        check_kind("queries", queries, list, tuple)
+        for query in queries:
+            check_kind("a prompt", query, str)
         if self._english and (warning := warning_about(queries)):
             self._english = False  # said once
             _logger.warning("%s", warning)

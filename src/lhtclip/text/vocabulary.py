@@ -250,7 +250,8 @@ def _words(given: object, where: str) -> tuple[str, ...]:
 
 
 def _check_threshold(threshold: object) -> None:
-    if not (isinstance(threshold, Real) and 0 <= float(threshold) <= 1):
+    real = not isinstance(threshold, bool) and isinstance(threshold, Real)
+    if not (real and 0 <= cast("float", threshold) <= 1):
         raise InputError(f"The threshold must be a number from 0 to 1, not {_show(threshold)}.")
 
 
