@@ -214,9 +214,9 @@ def _from_item(name: object, words: object) -> tuple[str, tuple[str, ...]]:
 
 
 def _background_words(background: object, prompts: Sequence[str]) -> tuple[str, ...]:
-    if background == AUTO:
-        return background_words(prompts)
     if isinstance(background, str):
+        if background == AUTO:
+            return background_words(prompts)
         background = background.replace(",", "|")
     if _is_list(background) and not background:
         raise InputError("The background has no prompt: give some, such as 'wall|floor', or None.")
