@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lhtclip import Segmenter
+from lhtclip import Segmenter, WindowSettings
 from lhtclip.datasets.scene_files import bundled_scenes
 from tests.browser.actions import answered, ask, download, drop
 
@@ -83,6 +83,33 @@ def test_the_call_that_reproduces_the_picture(loaded: Any) -> None:
     assert f"--classes '{WORDS}'" in text
     loaded.click("[data-copy=python]")
     loaded.wait_for_selector("body[data-copied^=from]")
+
+
+def test_gains_change_the_labels_and_the_calls(loaded: Any) -> None:
+    assert loaded.inner_text("#panes details.gains summary") == "Gains"
+    loaded.evaluate("() => { document.body.dataset.answered = ''; }")
+    loaded.check("#compare")
+    answered(loaded)
+    loaded.locator("details.gains summary").last.click()
+    loaded.evaluate("() => { document.body.dataset.answered = ''; }")
+    loaded.select_option("#right-refine", "pamr")
+    answered(loaded)
+    loaded.evaluate("() => { document.body.dataset.answered = ''; }")
+    loaded.fill("#right-short_side", "224, 336")
+    loaded.press("#right-short_side", "Enter")
+    answered(loaded)
+    assert loaded.locator("details.gains summary").last.inner_text() == "Gains: 2 on"
+    assert loaded.inner_text("#differ") != "0.0 % of pixels differ."
+    loaded.locator("details.gains summary").first.click()
+    loaded.evaluate("() => { document.body.dataset.answered = ''; }")
+    loaded.check("#left-flip")
+    answered(loaded)
+    loaded.click("[data-copy=command]")
+    loaded.wait_for_selector("body[data-copied$=--flip]")
+    labels = np.array(Image.open(io.BytesIO(download(loaded, "labels"))))
+    windows = WindowSettings(flip=True)
+    expected = Segmenter.from_pretrained("bundled", windows=windows).segment(SCENE.image, WORDS)
+    assert (labels == expected.labels).mean() > 0.999
 
 
 def test_errors_are_said_in_words(page: Any) -> None:

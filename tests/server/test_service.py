@@ -11,12 +11,21 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from lhtclip import Segmenter
+from lhtclip import (
+    AliasSettings,
+    DecodeSettings,
+    PamrSettings,
+    Segmenter,
+    Vocabulary,
+    WindowSettings,
+    with_aliases,
+)
 from lhtclip.datasets.scene_files import bundled_scenes
 
 SCENE = bundled_scenes()[1]
 CLASSES = ["|".join(names) for names in SCENE.classes]
 WORDS = ", ".join(CLASSES)
+PNG = {"content-type": "image/png"}
 
 
 def labels_of(answer: dict[str, Any]) -> np.ndarray:
@@ -131,3 +140,60 @@ def test_metrics_count_requests_and_batches(client: TestClient) -> None:
     assert 'lhtclip_requests_total{route="/v1/images",status="201"} 1.0' in text
     assert "lhtclip_batch_images_count 1.0" in text
     assert "lhtclip_cache_images 1.0" in text
+
+
+GAINS = {
+    "refine": "pamr",
+    "prior": 0.2,
+    "flip": True,
+    "short_side": [64, 96],
+    "aliases": "common",
+}
+
+
+def test_gains_are_those_of_the_library(client: TestClient, segmenter: Segmenter) -> None:
+    wanted = segmenter.replace(
+        windows=WindowSettings((64, 96), flip=True),
+        decoding=DecodeSettings(pamr=PamrSettings(), prior=0.2, aliases=AliasSettings()),
+    )
+    vocabulary = with_aliases(Vocabulary.of(WORDS, background="wall"), "common")
+    expected = wanted.segment(SCENE.image, vocabulary)
+    identifier = uploaded(client)
+    asked = {"classes": WORDS, "background": "wall", "gains": GAINS}
+    answer = client.post(f"/v1/images/{identifier}/segment", json=asked).json()
+    np.testing.assert_array_equal(labels_of(answer), expected.labels)
+    best = client.post(f"/v1/images/{identifier}/probe", json={**asked, "x": 9, "y": 9}).json()
+    found = wanted.encode(SCENE.image).probe(9, 9, vocabulary)
+    assert [each["name"] for each in best["classes"]] == [name for name, _ in found]
+    query = {"classes": WORDS, "background": "wall", **GAINS, "short_side": "64,96"}
+    once = client.post("/v1/segment", params=query, content=SCENE.image.read_bytes(), headers=PNG)
+    assert once.status_code == 200, once.text
+    np.testing.assert_array_equal(labels_of(once.json()), expected.labels)
+
+
+def test_gains_of_labels_do_not_encode_again(client: TestClient) -> None:
+    identifier = uploaded(client)
+    own = client.get("/v1/methods").json()
+    assert own["gains"]["refine"] == "none"
+    lht = {"ssr": True, "atr": True, "she": True}
+    for changed in ({}, {"prior": 0.0}, {"refine": "pamr"}):
+        gains = own["gains"] | changed
+        asked = {"classes": WORDS, "method": own["default"], "lht": lht, "gains": gains}
+        answer = client.post(f"/v1/images/{identifier}/segment", json=asked)
+        assert answer.status_code == 200, answer.text
+    assert "lhtclip_batch_images_count 1.0" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    "gains",
+    [{"shifts": 9}, {"prior": 1}, {"short_side": []}, {"short_side": [9]}, {"refine": "crf"}],
+)
+def test_senseless_gains_are_refused(client: TestClient, gains: dict[str, Any]) -> None:
+    identifier = uploaded(client)
+    asked = {"classes": WORDS, "gains": gains}
+    answer = client.post(f"/v1/images/{identifier}/segment", json=asked)
+    assert answer.status_code == 422
+    assert f"gains.{next(iter(gains))}" in answer.json()["detail"]
+    query = {"classes": WORDS} | {name: str(value) for name, value in gains.items()}
+    once = client.post("/v1/segment", params=query, content=SCENE.image.read_bytes(), headers=PNG)
+    assert once.status_code == 422

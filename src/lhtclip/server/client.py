@@ -7,7 +7,7 @@ import io
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -98,6 +98,7 @@ class Client:
         threshold: float | None = None,
         method: str | None = None,
         lht: bool | None = None,
+        gains: Mapping[str, Any] | None = None,
     ) -> Answer:
         """Label every pixel of one image in one call.
 
@@ -108,13 +109,20 @@ class Client:
             threshold: Pixels whose winner scores less become background.
             method: A method's name; None for the server's own.
             lht: All techniques on or off; None for the server's own setting.
+            gains: What raises mIoU without training, by name, such as {"refine": "pamr"}; the
+                server's page `/docs` lists all.
 
         Raises:
             ServerError: The server refused or cannot be reached.
         """
         with self.encode(image) as encoded:
             return encoded.segment(
-                classes, background=background, threshold=threshold, method=method, lht=lht
+                classes,
+                background=background,
+                threshold=threshold,
+                method=method,
+                lht=lht,
+                gains=gains and dict(gains),
             )
 
     def encode(self, image: str | Path | bytes) -> RemoteImage:

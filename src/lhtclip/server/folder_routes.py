@@ -14,7 +14,8 @@ from lhtclip.image.files import SUFFIXES
 from lhtclip.server.problems import Problem
 from lhtclip.server.requests import service_of, unless_gone
 from lhtclip.server.schemas import ImageAnswer
-from lhtclip.server.service import Service, variant_of
+from lhtclip.server.service import Service
+from lhtclip.server.variants import Variant
 
 _THUMBNAIL = 256  # pixels
 _MOST = 500
@@ -43,7 +44,7 @@ async def open_from_folder(request: Request, name: str = Query()) -> ImageAnswer
     service = service_of(request)
     path = _inside(_root(service), name)
     data = await asyncio.to_thread(path.read_bytes)
-    stored = await unless_gone(request, service.upload(data, variant_of(None, None)))
+    stored = await unless_gone(request, service.upload(data, Variant()))
     height, width = stored.image.shape[:2]
     return ImageAnswer(
         id=stored.id, width=width, height=height, expires_in=service.store.idle_seconds

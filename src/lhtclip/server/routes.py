@@ -6,17 +6,19 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from lhtclip import __version__
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.methods import METHODS
 from lhtclip.segmentation import Segmentation
 from lhtclip.server.answers import describe, labels_png
+from lhtclip.server.gains import gains_in_query, gains_of
 from lhtclip.server.problems import Problem
 from lhtclip.server.requests import image_bytes, service_of, unless_gone
 from lhtclip.server.schemas import (
     Candidate,
+    Gains,
     ImageAnswer,
     ProbeAnswer,
     ProbeRequest,
@@ -25,7 +27,8 @@ from lhtclip.server.schemas import (
     ViewAnswer,
     ViewRequest,
 )
-from lhtclip.server.service import variant_of
+from lhtclip.server.service import as_asked
+from lhtclip.server.variants import Variant
 from lhtclip.server.views import view
 
 T = TypeVar("T")
@@ -59,7 +62,7 @@ async def encode_image(request: Request) -> ImageAnswer:
     """Read an image (raw bytes, or a form with `file`), encode it once, and return its id."""
     service = service_of(request)
     data = await image_bytes(request)
-    stored = await unless_gone(request, service.upload(data, variant_of(None, None)))
+    stored = await unless_gone(request, service.upload(data, Variant()))
     height, width = stored.image.shape[:2]
     return ImageAnswer(
         id=stored.id, width=width, height=height, expires_in=service.store.idle_seconds
@@ -114,8 +117,8 @@ async def probe_image(request: Request, identifier: str, asked: ProbeRequest) ->
     """List the best classes at one pixel with their probabilities."""
     service = service_of(request)
     stored = service.store.get(identifier)
-    vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)
-    encoded = await service.encoded(stored, variant)
+    vocabulary, variant = service.vocabulary(asked), service.variant(asked)
+    encoded = as_asked(await service.encoded(stored, variant), asked)
     best = await service.ask(lambda: encoded.probe(asked.x, asked.y, vocabulary, k=asked.k))
     classes = [Candidate(name=name, probability=min(chance, 1.0)) for name, chance in best]
     return ProbeAnswer(x=asked.x, y=asked.y, classes=classes)
@@ -131,8 +134,7 @@ async def view_image(request: Request, identifier: str, asked: ViewRequest) -> V
     """Return Hoyer's measure of every patch, or the similarity of one patch to all others."""
     service = service_of(request)
     stored = service.store.get(identifier)
-    variant = variant_of(asked.method, asked.lht)
-    encoded = await service.encoded(stored, variant)
+    encoded = await service.encoded(stored, service.variant(asked))
     return await service.ask(lambda: view(encoded, asked))
 
 
@@ -146,6 +148,7 @@ async def view_image(request: Request, identifier: str, asked: ViewRequest) -> V
 async def segment_once(
     request: Request,
     classes: Annotated[str, Query(examples=["car, road, person|rider"])],
+    gains: Annotated[Gains, Depends(gains_in_query)],
     background: Annotated[str | None, Query()] = None,
     threshold: Annotated[float | None, Query(ge=0, le=1)] = None,
     method: Annotated[str | None, Query()] = None,
@@ -163,6 +166,7 @@ async def segment_once(
                 "threshold": threshold,
                 "method": method,
                 "lht": lht,
+                "gains": gains,
                 "include": parts,
             }
         )
@@ -185,10 +189,12 @@ async def segment_once(
 
 @router.get("/methods", operation_id="list_methods", summary="List the methods")
 async def list_methods(request: Request) -> dict[str, Any]:
-    """List the methods that an image can be encoded with."""
-    own = service_of(request).variants.base.encoder.method.name
+    """List the methods that an image can be encoded with, and the gains in use by default."""
+    service = service_of(request)
+    base = service.variants.base
     return {
-        "default": own,
+        "default": base.encoder.method.name,
+        "gains": gains_of(base.windows, base.decoding, service.settings.aliases),
         "methods": [{"name": name, "source": each.source} for name, each in METHODS.items()],
     }
 
@@ -240,7 +246,7 @@ async def _labelled(
     """Label a kept image and build the response."""
     service = service_of(request)
     stored = service.store.get(identifier)
-    vocabulary, variant = service.vocabulary(asked), variant_of(asked.method, asked.lht)
+    vocabulary, variant = service.vocabulary(asked), service.variant(asked)
 
     async def work() -> T:
         begun = variant not in stored.encoded

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[int, Field(ge=32, le=2048)]
 Part = Literal["labels", "overlay", "polygons", "rle"]
+Refiner = Literal["none", "pamr", "tlp"]
+Aliases = Literal["none", "given", "common"]
 
 
 class Strict(BaseModel):
@@ -24,6 +27,26 @@ class Techniques(Strict):
         None, description="A name switches ATR on and says how it finds abnormal tokens."
     )
     she: bool | None = None
+
+
+class Gains(Strict):
+    """What raises mIoU without training, each null for as the server was started."""
+
+    refine: Refiner | None = Field(None, description="Refine the logits along the image.")
+    prior: float | None = Field(
+        None, ge=-1, lt=1, description="Weight of what the whole image shows."
+    )
+    flip: bool | None = Field(None, description="Average with mirrored windows; twice the time.")
+    shifts: int | None = Field(
+        None, ge=1, le=4, description="Average windows at this many positions within a patch."
+    )
+    short_side: list[Side] | None = Field(
+        None, min_length=1, max_length=4, description="Shorter sides in pixels; several average."
+    )
+    joint: bool | None = Field(None, description="Windows see each other in the last block.")
+    aliases: Aliases | None = Field(
+        None, description="All prompts of a class count together, also those of a common list."
+    )
 
 
 class Classes(Strict):
@@ -44,6 +67,7 @@ class Classes(Strict):
     lht: bool | Techniques | None = Field(
         None, description="All techniques on or off, or each alone; null for the default."
     )
+    gains: Gains | None = Field(None, description="Gains without training; null for the default.")
 
 
 class SegmentRequest(Classes):
@@ -74,6 +98,7 @@ class ViewRequest(Strict):
     y: int = Field(0, ge=0)
     method: str | None = None
     lht: bool | Techniques | None = None
+    gains: Gains | None = None
 
 
 class ImageAnswer(BaseModel):

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,14 +17,14 @@ from lhtclip.errors import InputError
 from lhtclip.image.pixels import read_image
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
+from lhtclip.server.gains import decoding_with
 from lhtclip.server.metrics import Metrics
 from lhtclip.server.problems import Problem
 from lhtclip.server.scheduler import Scheduler
-from lhtclip.server.schemas import Classes, Techniques
+from lhtclip.server.schemas import Classes, ViewRequest
 from lhtclip.server.settings import ServerSettings
 from lhtclip.server.store import ImageStore, StoredImage
 from lhtclip.server.variants import Variant, Variants
-from lhtclip.techniques import TECHNIQUES
 from lhtclip.text.aliases import with_aliases
 from lhtclip.text.vocabulary import Vocabulary
 
@@ -100,7 +101,7 @@ class Service:
 
     async def once(self, data: bytes, request: Classes) -> tuple[Segmentation, dict[str, float]]:
         """Label an image that is not kept."""
-        vocabulary, variant = self.vocabulary(request), variant_of(request.method, request.lht)
+        vocabulary, variant = self.vocabulary(request), self.variant(request)
         segmenter = self.variants.get(variant)
         image = await self.read(data)
         started = time.perf_counter()
@@ -108,6 +109,10 @@ class Service:
         encoding = time.perf_counter() - started
         result, seconds = await self.label(encoded, vocabulary, request, begun=True)
         return result, {"encode": encoding, **seconds}
+
+    def variant(self, request: Classes | ViewRequest) -> Variant:
+        """Return the variant that a request asks for."""
+        return self.variants.asked(request.method, request.lht, request.gains)
 
     async def label(
         self,
@@ -119,9 +124,10 @@ class Service:
     ) -> tuple[Segmentation, dict[str, float]]:
         """Label every pixel of an encoded image; also return the seconds this took."""
         started = time.perf_counter()
+        decoded = as_asked(encoded, request)
         with self.metrics.stages.labels("label").time():
             result = await self._scheduler.call(
-                lambda: encoded.segment(vocabulary, threshold=request.threshold), begun=begun
+                lambda: decoded.segment(vocabulary, threshold=request.threshold), begun=begun
             )
         return result, {"label": time.perf_counter() - started}
 
@@ -157,8 +163,8 @@ class Service:
                 f"One request may name {self.settings.max_classes} classes, "
                 f"got {len(vocabulary.names)}.",
             )
-        aliases = self.settings.aliases
-        return vocabulary if aliases is None else with_aliases(vocabulary, aliases)
+        aliases = (request.gains and request.gains.aliases) or self.settings.aliases
+        return with_aliases(vocabulary, aliases) if aliases not in (None, "none") else vocabulary
 
     def drain(self) -> None:
         """Stop accepting work: waiting requests get 503, the running batch is finished."""
@@ -184,12 +190,13 @@ class Service:
         return encoded
 
 
-def variant_of(method: str | None, lht: bool | Techniques | None) -> Variant:
-    """Return the variant that a request asks for."""
-    if isinstance(lht, Techniques):
-        return Variant(method, frozenset(lht.model_dump(exclude_none=True).items()))
-    switches = {} if lht is None else dict.fromkeys(TECHNIQUES, lht)
-    return Variant(method, frozenset(switches.items()))
+def as_asked(encoded: EncodedImage, request: Classes) -> EncodedImage:
+    """Return an encoded image whose logits become labels as a request asks for."""
+    segmenter = encoded.segmenter
+    if request.gains is None or not isinstance(segmenter, Segmenter):
+        return encoded
+    decoding = decoding_with(segmenter.decoding, request.gains)
+    return replace(encoded, segmenter=segmenter.replace(decoding=decoding))
 
 
 def _each(segmenter: Segmenter, images: Sequence[NDArray[np.uint8]]) -> Sequence[Any]:

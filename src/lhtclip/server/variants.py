@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lhtclip.segmenter import Segmenter
+from lhtclip.server.gains import window_changes
+from lhtclip.server.schemas import Gains, Techniques
+from lhtclip.techniques import TECHNIQUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +21,12 @@ class Variant:
         method: Name of the method; None for the server's own.
         switches: Techniques that are on or off; the others are as the server was started. ATR may
             have a name of `ATR_JUDGES` instead.
+        windows: Fields of `WindowSettings` that differ from the server's own.
     """
 
     method: str | None = None
     switches: frozenset[tuple[str, bool | str]] = frozenset()
+    windows: frozenset[tuple[str, Any]] = frozenset()
 
 
 class Variants:
@@ -31,6 +37,26 @@ class Variants:
         self.base, self._make = base, make
         self._made: dict[Variant, Segmenter] = {Variant(): base}
         self._lock = threading.Lock()
+
+    def asked(
+        self, method: str | None, lht: bool | Techniques | None, gains: Gains | None = None
+    ) -> Variant:
+        """Return the variant of a request, without what is as the server was started."""
+        own, windows = self.base.encoder, self.base.windows
+        switches = _switches(lht)
+        return Variant(
+            method if method != own.method.name else None,
+            frozenset(
+                (name, on)
+                for name, on in switches.items()
+                if isinstance(on, str) or on is not (getattr(own.lht, name) is not None)
+            ),
+            frozenset(
+                (name, value)
+                for name, value in window_changes(gains).items()
+                if value != getattr(windows, name)
+            ),
+        )
 
     def get(self, variant: Variant) -> Segmenter:
         """Return the segmenter of a variant.
@@ -59,5 +85,18 @@ def remake(base: Segmenter, variant: Variant) -> Segmenter:
     for name, judge in variant.switches:
         if isinstance(judge, str):
             switched[name] = preset.atr_by(judge)
-    lht = replace(own, **switched)
-    return base.replace(lht=lht, **({"method": variant.method} if variant.method else {}))
+    changes: dict[str, Any] = {}
+    if switched:
+        changes["lht"] = replace(own, **switched)
+    if variant.method:
+        changes["method"] = variant.method
+    if variant.windows:
+        changes["windows"] = replace(base.windows, **dict(variant.windows))
+    return base.replace(**changes)
+
+
+def _switches(lht: bool | Techniques | None) -> dict[str, bool | str]:
+    """Return the techniques that a request names."""
+    if isinstance(lht, Techniques):
+        return lht.model_dump(exclude_none=True)
+    return {} if lht is None else dict.fromkeys(TECHNIQUES, lht)

@@ -1,6 +1,7 @@
 // What a person takes away: files made from the server's answer, and the call that reproduces it.
 
 import { server } from "./api.js";
+import { asCommand, asPython } from "./calls.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -51,43 +52,6 @@ export function connectDownloads({ state, words, question, fail }) {
     });
   }
 }
-
-function asPython({ model, name }, words, { background, threshold, method, lht }) {
-  const classes = JSON.stringify(words.all.join(", "));
-  const more = [
-    background && `background=${JSON.stringify(background)}`,
-    threshold && `threshold=${threshold}`,
-  ].filter(Boolean);
-  const techniques = techniquesInPython(Object.entries(lht ?? {}));
-  const chosen = method ? `, method=${JSON.stringify(method)}` : "";
-  return [
-    "from lhtclip import Segmenter",
-    "",
-    `segmenter = Segmenter.from_pretrained(${JSON.stringify(model)}${chosen}${techniques})`,
-    `result = segmenter.segment(${[JSON.stringify(name), classes, ...more].join(", ")})`,
-    'result.save("labels.png")',
-    "",
-  ].join("\n");
-}
-
-function techniquesInPython(switches) {
-  if (switches.every(([, on]) => on)) return "";
-  if (switches.every(([, on]) => !on)) return ", lht=False";
-  const off = switches.filter(([, on]) => !on).map(([name]) => `"${name}": False`);
-  return `, lht={${off.join(", ")}}`;
-}
-
-function asCommand({ model, name }, words, { background, threshold, method, lht }) {
-  const parts = ["lhtclip segment", quote(name), "--model", quote(model)];
-  if (method) parts.push("--method", method);
-  for (const [technique, on] of Object.entries(lht ?? {})) if (!on) parts.push(`--no-${technique}`);
-  parts.push("--classes", quote(words.all.join(", ")));
-  if (background) parts.push("--background", quote(background));
-  if (threshold) parts.push("--threshold", threshold);
-  return parts.join(" ");
-}
-
-const quote = (text) => `'${String(text).replaceAll("'", `'"'"'`)}'`;
 
 async function mask({ labels, width, height }, index) {
   const canvas = new OffscreenCanvas(width, height);

@@ -1,11 +1,13 @@
-// One side of the comparison: a canvas, and the method and techniques that encode its image.
+// One side of the comparison: a canvas, and the method, techniques and gains that label its image.
+
+import { Gains } from "./gains.js";
 
 export class Pane {
   constructor(side, canvas, onChange) {
     Object.assign(this, { side, canvas, onChange, result: null, box: null });
   }
 
-  build(parent, { methods, default: own, switches }) {
+  build(parent, { methods, default: own, switches, gains }) {
     this.box = document.createElement("div");
     this.box.className = "pane";
     this.box.hidden = this.side === "right";
@@ -26,6 +28,10 @@ export class Pane {
     row.append(...this.switches.map(({ label }) => label));
     this.select = select;
     this.box.append(label, select, row);
+    if (gains) {
+      this.gains = new Gains(this.side, gains);
+      this.box.append(this.gains.box);
+    }
     this.box.addEventListener("change", () => this.onChange());
     parent.append(this.box);
   }
@@ -38,7 +44,8 @@ export class Pane {
   get variant() {
     if (!this.select) return { method: null, lht: null };
     const lht = Object.fromEntries(this.switches.map(({ name, input }) => [name, input.checked]));
-    return { method: this.select.value, lht };
+    const gains = this.gains && { gains: this.gains.value };
+    return { method: this.select.value, lht, ...gains };
   }
 }
 
