@@ -9,6 +9,7 @@ from .checkpoints.checkpoint import load_checkpoint as load_checkpoint
 from .config import SegmenterConfig as SegmenterConfig
 from .decoding.aliases import AliasSettings as AliasSettings
 from .decoding.pamr import PamrSettings as PamrSettings
+from .decoding.ptc import PtcSettings as PtcSettings
 from .decoding.settings import DecodeSettings as DecodeSettings
 from .decoding.tlp import TlpSettings as TlpSettings
 from .encoded_image import EncodedImage as EncodedImage

@@ -41,6 +41,7 @@ def test_every_gain_is_an_option_and_is_recorded(segment: Any, draw: Any, tmp_pa
     draw("one.png", height=80, width=96)
     gains = ("--refine", "tlp", "--prior", "0.2", "--flip", "--shifts", "2")
     gains = (*gains, "--short-side", "64,48", "--aliases", "common", "--joint-windows")
+    gains = (*gains, "--calibrate-texts")
     assert segment("one.png", "--out", "out", *gains).code == 0
     settings = json.loads((tmp_path / "out/classes.json").read_text())["settings"]
     assert settings["decoding"]["tlp"] == {"grid": 80, "iterations": 25, "pairs": False}
@@ -48,6 +49,7 @@ def test_every_gain_is_an_option_and_is_recorded(segment: Any, draw: Any, tmp_pa
     assert settings["decoding"]["prior"] == 0.2
     assert (settings["windows"]["flip"], settings["windows"]["shifts"]) == (True, 2)
     assert settings["windows"]["joint"] is True
+    assert settings["decoding"]["ptc"]["strength"] == 0.1
     assert settings["windows"]["short_side"] == [64, 48]
     assert settings["decoding"]["aliases"] == {"tau": 4.0, "temperature": 1.0}
     assert segment("one.png", "--out", "out", *gains).code == 0

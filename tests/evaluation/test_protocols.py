@@ -261,6 +261,8 @@ def test_a_record_is_described_whole() -> None:
         "pamr": None,
         "tlp": None,
         "prior": 0.0,
+        "aliases": None,
+        "ptc": None,
     }
     assert content["methods"]["resclip"]["share"] == 0.3
     assert content["methods"]["resclip-sfr"]["sfr"]["threshold"] == 0.5

@@ -8,6 +8,7 @@ import pytest
 
 from lhtclip.decoding.aliases import AliasSettings
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.ptc import PtcSettings
 from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.evaluation.published_protocols import PROTOCOLS, protocol_for
 from lhtclip.paper.gains import GAINS, unsuited, with_gains
@@ -23,6 +24,7 @@ def test_each_changes_one_setting() -> None:
         "pamr": replace(PLAIN, decoding=replace(decoding, pamr=PamrSettings())),
         "tlp": replace(PLAIN, decoding=replace(decoding, tlp=TlpSettings())),
         "prior": replace(PLAIN, decoding=replace(decoding, prior=0.2)),
+        "texts": replace(PLAIN, decoding=replace(decoding, ptc=PtcSettings())),
         "flip": replace(PLAIN, windows=replace(windows, flip=True)),
         "shifts": replace(PLAIN, windows=replace(windows, shifts=2)),
         "joint": replace(PLAIN, windows=replace(windows, joint=True)),

@@ -13,6 +13,7 @@ from lhtclip.cli.console import say
 from lhtclip.config import SegmenterConfig
 from lhtclip.decoding.aliases import AliasSettings
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.ptc import PtcSettings
 from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.errors import InputError
@@ -49,6 +50,8 @@ def config_of(given: Mapping[str, Any]) -> SegmenterConfig:
         decoding = DecodeSettings(**{name: given[name] for name in _DECODING if name in given})
         if given.get("aliases") is not None:
             decoding = replace(decoding, aliases=AliasSettings())
+        if given.get("calibrate_texts"):
+            decoding = replace(decoding, ptc=PtcSettings())
         settings["decoding"] = refined_by(decoding, given["refine"])
     if "range" in given:
         settings["reading"] = ReadingSettings(

@@ -186,7 +186,14 @@ RAY: Options = (
     ),
 )
 REFINERS = ("none", "pamr", "tlp")
-_PLAIN = {"refine": "none", "prior": 0.0, "flip": False, "shifts": 1, "joint": False}
+_PLAIN = {
+    "refine": "none",
+    "prior": 0.0,
+    "flip": False,
+    "shifts": 1,
+    "joint": False,
+    "texts": False,
+}
 # How files are wanted; `output_options` reads them.
 FORMATS: Options = (
     click.option(
@@ -272,6 +279,13 @@ def gain_options(*, published: bool) -> Options:
             metavar="common|given|FILE",
             help="Let all prompts of a class count together: those given with '|', and those of a "
             "common list or of a file of lines such as car|automobile|sedan.  [default: the best]",
+        ),
+        click.option(
+            "--calibrate-texts/--no-calibrate-texts",
+            default=default.get("texts"),
+            show_default=False,
+            help="Move the prompts towards the patches of each image that they surely match."
+            f"{note}",
         ),
         click.option(
             "--joint-windows/--no-joint-windows",

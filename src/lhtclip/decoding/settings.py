@@ -7,6 +7,7 @@ from typing import cast
 
 from lhtclip.decoding.aliases import AliasSettings
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.ptc import PtcSettings
 from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.errors import InputError, is_number
 
@@ -26,6 +27,7 @@ class DecodeSettings:
         prior: Weight w of the class prior, from -1 to below 1: logits become (1 - w) of their own
             and w times the cosines of the whole image's feature. 0 switches it off.
         aliases: Lets all prompts of a class count together; None takes the best of them.
+        ptc: Moves prompts towards the patches of the image that they surely match; None does not.
     """
 
     logit_scale: float = 40.0
@@ -35,6 +37,7 @@ class DecodeSettings:
     tlp: TlpSettings | None = None
     prior: float = 0.0
     aliases: AliasSettings | None = None
+    ptc: PtcSettings | None = None
 
     def __post_init__(self) -> None:
         """Refuse a scale that is not positive, and shares outside of [0, 1]."""
@@ -49,6 +52,8 @@ class DecodeSettings:
             raise InputError(f"tlp must be TlpSettings or None, not {self.tlp!r}.")
         if not isinstance(cast("object", self.aliases), AliasSettings | None):
             raise InputError(f"aliases must be AliasSettings or None, not {self.aliases!r}.")
+        if not isinstance(cast("object", self.ptc), PtcSettings | None):
+            raise InputError(f"ptc must be PtcSettings or None, not {self.ptc!r}.")
         if self.pamr and self.tlp:
             raise InputError("PAMR and TLP both refine the logits: choose one of them.")
         if not (is_number(self.prior) and -1 <= self.prior < 1):

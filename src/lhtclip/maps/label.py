@@ -122,6 +122,7 @@ def _check_settings(segmenter: Segmenter) -> None:
         "TLP": decoding.tlp is not None,
         "Aliases that count together": decoding.aliases is not None,
         "The class prior": decoding.prior != 0,
+        "Text calibration": decoding.ptc is not None,
         "shifts": segmenter.windows.shifts > 1,
         "Joint windows": segmenter.windows.joint,
         "Several short sides": len(segmenter.windows.short_sides) > 1,

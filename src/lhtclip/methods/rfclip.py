@@ -26,7 +26,6 @@ from torch import Tensor
 
 from lhtclip.errors import InputError, is_number
 from lhtclip.methods.method import BlockInput, LastBlock, Method
-from lhtclip.methods.scclip import similarity
 from lhtclip.techniques.channels import EXCESS, channel_mask, check_channels, overfull
 
 
@@ -79,7 +78,8 @@ def update(last: LastBlock, settings: RfclipSettings) -> Tensor:
     prefix, depth = last.class_tokens, len(last.blocks)
     streams = [last.streams[layer] for layer in range(1, depth)]
     guide = torch.stack([*streams, _leaving(last, settings)]).mean(dim=0)
-    similar = similarity(guide[:, prefix:])
+    unit = F.normalize(guide[:, prefix:].float(), dim=-1)
+    similar = unit @ unit.mT
     similar = similar * (similar >= settings.beta)
 
     def spread(stream: Tensor) -> Tensor:

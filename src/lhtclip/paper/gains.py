@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lhtclip.decoding.aliases import AliasSettings
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.ptc import PtcSettings
 from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.text.aliases import COMMON
@@ -25,6 +26,10 @@ def _tlp(protocol: Protocol) -> Protocol:
 
 def _prior(protocol: Protocol) -> Protocol:
     return replace(protocol, decoding=replace(protocol.decoding, prior=PRIOR))
+
+
+def _texts(protocol: Protocol) -> Protocol:
+    return replace(protocol, decoding=replace(protocol.decoding, ptc=PtcSettings()))
 
 
 def _flip(protocol: Protocol) -> Protocol:
@@ -58,6 +63,7 @@ GAINS: Mapping[str, Callable[[Protocol], Protocol]] = {
     "pamr": _pamr,
     "tlp": _tlp,
     "prior": _prior,
+    "texts": _texts,
     "flip": _flip,
     "shifts": _shifts,
     "joint": _joint,

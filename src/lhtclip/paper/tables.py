@@ -190,6 +190,7 @@ STACK = (
     _stacked("with PAMR", "pamr"),
     _stacked("with text-aware propagation (TLP)", "tlp"),
     _stacked("with a class prior of 0.2", "prior"),
+    _stacked("with calibrated texts (PTC)", "texts"),
     _stacked("with mirrored windows", "flip"),
     _stacked("with 2 x 2 shifts", "shifts"),
     _stacked("with joint windows", "joint"),

@@ -12,6 +12,7 @@ from torch import Tensor
 from lhtclip.decoding.aliases import groups_of, together
 from lhtclip.decoding.decode import decode
 from lhtclip.decoding.probabilities import class_probabilities
+from lhtclip.decoding.ptc import calibrated
 from lhtclip.encoded_image import EncodedImage
 from lhtclip.errors import InputError
 from lhtclip.image.windows import WindowPlan
@@ -142,7 +143,15 @@ def _cosines(
         For each scale the cosines (window rows, columns, grid rows, columns, prompts) and the plan
         of its windows.
     """
-    scales = [(_embeddings(parts, each, texts) @ texts.T, each.plan) for each in encoded.scales]
+    embeddings = [_embeddings(parts, each, texts) for each in encoded.scales]
+    compared = texts
+    if parts.decoding.ptc is not None:
+        patches = torch.cat([each.flatten(0, 3) for each in embeddings])
+        compared = calibrated(texts, patches, parts.decoding.ptc)
+    scales = [
+        (each @ compared.T, scale.plan)
+        for each, scale in zip(embeddings, encoded.scales, strict=True)
+    ]
     weight = parts.decoding.prior
     if not weight:
         return scales

@@ -156,6 +156,7 @@ def _check(segmenter: Segmenter) -> None:
         "TLP": decoding.tlp is not None,
         "aliases that count together": decoding.aliases is not None,
         "a class prior": decoding.prior != 0,
+        "text calibration": decoding.ptc is not None,
         "mirrored windows": segmenter.windows.flip,
         "shifted windows": segmenter.windows.shifts > 1,
         "joint windows": segmenter.windows.joint,

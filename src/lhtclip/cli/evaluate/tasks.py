@@ -10,6 +10,7 @@ from lhtclip.cli.load import config_of, refined_by
 from lhtclip.config import SegmenterConfig
 from lhtclip.datasets import Dataset, open_dataset
 from lhtclip.decoding.aliases import AliasSettings
+from lhtclip.decoding.ptc import PtcSettings
 from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.errors import InputError
 from lhtclip.evaluation.protocol import Protocol
@@ -22,6 +23,7 @@ _OF_THE_PROTOCOL = (
     *("templates", "short_side", "window", "stride", "resize", "batch", "flip", "shifts"),
     "joint",
     *("logit_scale", "threshold", "area_threshold", "refine", "prior", "aliases"),
+    "calibrate_texts",
 )
 
 
@@ -101,6 +103,8 @@ def _decoding(protocol: Protocol, given: Mapping[str, Any]) -> DecodeSettings:
     changes = _changes(given, "logit_scale", "threshold", "area_threshold", "prior")
     if given["aliases"] is not None:
         changes["aliases"] = AliasSettings()
+    if given["calibrate_texts"] is not None:
+        changes["ptc"] = PtcSettings() if given["calibrate_texts"] else None
     decoding = replace(protocol.decoding, **changes)
     return decoding if given["refine"] is None else refined_by(decoding, given["refine"])
 
