@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,14 @@ def test_what_is_shown_and_downloaded_is_what_the_library_says(loaded: Any) -> N
     assert legend == sorted(result.names, key=lambda name: -shares[name])
     coco = json.loads(download(loaded, "coco"))
     assert [each["name"] for each in coco["categories"]] == list(result.names)
-    polygons = json.loads(download(loaded, "polygons"))["polygons"]
-    assert sum(each["area"] for each in polygons) == labels.size
+    features = json.loads(download(loaded, "polygons"))["features"]
+    assert sum(each["properties"]["area"] for each in features) == labels.size
+    with zipfile.ZipFile(io.BytesIO(download(loaded, "masks"))) as masks:
+        assert masks.testzip() is None
+        for name in masks.namelist():
+            index = int(name.split("/")[1].split(".")[0])
+            mask = np.array(Image.open(masks.open(name)))
+            np.testing.assert_array_equal(mask, np.where(labels == index, 255, 0))
     assert download(loaded, "overlay")[:2] == b"\xff\xd8"
 
 
@@ -68,11 +75,17 @@ def test_two_methods_side_by_side(loaded: Any) -> None:
     loaded.check("#compare")
     answered(loaded)
     assert "pixels differ" in loaded.inner_text("#differ")
+    assert loaded.inner_text("#left-caption") == "sclip + LHT"
+    assert loaded.inner_text("#right-caption") == "sclip"
+    assert " | " in loaded.locator("#legend .numbers").first.inner_text()
     loaded.focus("#divider")
     loaded.keyboard.press("ArrowRight")
     assert loaded.get_attribute("#divider", "aria-valuenow") == "52"
     loaded.select_option("#show", "hoyer")
+    loaded.wait_for_selector("#scale:not([hidden])")
+    assert "on the right" in loaded.inner_text("#status")
     loaded.select_option("#show", "classes")
+    loaded.wait_for_selector("#scale", state="hidden")
 
 
 def test_the_call_that_reproduces_the_picture(loaded: Any) -> None:
@@ -128,10 +141,14 @@ def test_the_keyboard_alone_is_enough(loaded: Any) -> None:
     assert loaded.is_hidden("#tip")
 
 
-def test_nothing_is_cut_off_on_a_phone(loaded: Any) -> None:
+def test_nothing_is_cut_off_on_a_phone_and_the_mask_stays_in_sight(loaded: Any) -> None:
     loaded.set_viewport_size({"width": 375, "height": 700})
     wide = "() => document.documentElement.scrollWidth"
     assert loaded.evaluate(wide) <= 375
+    loaded.locator("#words").scroll_into_view_if_needed()
+    picture, words = loaded.locator("#left").bounding_box(), loaded.locator("#words").bounding_box()
+    assert picture["y"] >= 0
+    assert picture["y"] + picture["height"] <= words["y"] < 700
 
 
 def test_the_folder_view_labels_and_filters(page: Any) -> None:

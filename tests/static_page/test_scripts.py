@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from lhtclip.decoding.decode import decode
 from lhtclip.decoding.settings import DecodeSettings
@@ -182,3 +185,25 @@ console.log(JSON.stringify(data.map(([classes, background, threshold]) => {
         assert found["names"] == list(own.names), case
         assert found["queries"] == list(own.queries), case
         assert found["classOfQuery"] == list(own.class_of_query), case
+
+
+def test_archives_and_pictures_are_read_by_others(run_js: RunJs) -> None:
+    script = """
+import { encodePng } from "./png.js";
+import { zip } from "./zip.js";
+const labels = Uint8Array.from({ length: 35 }, (_, i) => i % 3 === 1 ? 255 : 0);
+const files = [
+  { name: "a/1.ünö.png", data: await encodePng(labels, 7, 5) },
+  { name: "a/empty", data: new Uint8Array() },
+];
+const archive = new Uint8Array(await zip(files).arrayBuffer());
+console.log(JSON.stringify([...archive]));
+"""
+    with zipfile.ZipFile(io.BytesIO(bytes(run_js(script, None)))) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["a/1.ünö.png", "a/empty"]
+        assert archive.read("a/empty") == b""
+        mask = Image.open(archive.open("a/1.ünö.png"))
+        assert (mask.mode, mask.size) == ("L", (7, 5))
+        wanted = np.where(np.arange(35) % 3 == 1, 255, 0).reshape(5, 7)
+        np.testing.assert_array_equal(np.array(mask), wanted)

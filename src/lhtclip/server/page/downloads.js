@@ -2,6 +2,8 @@
 
 import { server } from "./api.js";
 import { asCommand, asPython } from "./calls.js";
+import { encodePng } from "./png.js";
+import { zip } from "./zip.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -15,8 +17,13 @@ export function connectDownloads({ state, words, question, fail }) {
     overlay: async () =>
       save((await ask(["overlay"])).overlay, "image/jpeg", `${stem()}.overlay.jpg`),
     polygons: async () => {
-      const { polygons, width, height } = await ask(["polygons"]);
-      save(JSON.stringify({ width, height, polygons }), "application/json", `${stem()}.polygons.json`);
+      const features = (await ask(["polygons"])).polygons.map(({ rings, ...properties }) => ({
+        type: "Feature",
+        geometry: { type: "Polygon", coordinates: rings }, // pixels, y downwards
+        properties,
+      }));
+      const collection = { type: "FeatureCollection", features };
+      save(JSON.stringify(collection), "application/geo+json", `${stem()}.geojson`);
     },
     coco: async () => {
       const { rle, width, height, classes, background } = await ask(["rle"]);
@@ -30,9 +37,12 @@ export function connectDownloads({ state, words, question, fail }) {
     },
     masks: async () => {
       const { result } = pane();
+      const files = [];
       for (const { index, name, share } of result.classes) {
-        if (share) save(await mask(result, index), "image/png", `${stem()}.${name}.mask.png`);
+        const path = `${stem()}/${index}.${safe(name)}.png`;
+        if (share) files.push({ name: path, data: await mask(result, index) });
       }
+      save(zip(files), "application/zip", `${stem()}.masks.zip`);
     },
   };
   for (const button of document.querySelectorAll("[data-download]")) {
@@ -53,13 +63,14 @@ export function connectDownloads({ state, words, question, fail }) {
   }
 }
 
-async function mask({ labels, width, height }, index) {
-  const canvas = new OffscreenCanvas(width, height);
-  const image = new ImageData(width, height);
-  const out = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < out.length; i++) out[i] = labels[i] === index ? 0xffffffff : 0xff000000;
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  return canvas.convertToBlob({ type: "image/png" });
+// 255 where a class is, 0 elsewhere.
+function mask({ labels, width, height }, index) {
+  return encodePng(labels.map((label) => (label === index ? 255 : 0)), width, height);
+}
+
+// A class name as a file name on every system.
+function safe(name) {
+  return name.replace(/[\\/:*?"<>|\p{Cc}]/gu, "_");
 }
 
 function save(data, type, name) {

@@ -4,6 +4,7 @@ import { server } from "./api.js";
 
 const at = (id) => document.getElementById(id);
 const PAGE = 24;
+const BLANK = "data:image/gif;base64,R0lGODlhAQABAAAAACw="; // until the thumbnail is there
 
 export function connectFolder({ upload, words, question, fail }) {
   const items = []; // {name, button, picture, shares}
@@ -29,6 +30,7 @@ export function connectFolder({ upload, words, question, fail }) {
     const caption = document.createElement("span");
     button.type = "button";
     picture.alt = "";
+    picture.src = BLANK;
     caption.textContent = name;
     button.append(picture, caption);
     item.append(button);
@@ -67,6 +69,7 @@ export function connectFolder({ upload, words, question, fail }) {
     const name = at("folder-class").value;
     const least = Number(at("folder-share").value) / 100;
     at("folder-share-value").value = at("folder-share").value;
+    at("folder-least").hidden = !name;
     for (const { item, shares } of items) {
       item.hidden = Boolean(name) && !((shares?.[name] ?? 0) >= least);
     }

@@ -1,6 +1,7 @@
 // The page: one image, its words, one or two methods, and everything drawn from their labels.
 
 import { server } from "./api.js";
+import { caption, explanation } from "./captions.js";
 import { connectDownloads } from "./downloads.js";
 import { connectExamples } from "./examples.js";
 import { connectFolder } from "./folder.js";
@@ -82,7 +83,8 @@ async function answer() {
     await look();
     state.took = performance.now() - started;
     document.body.dataset.answered = String(turn); // for tests: this question is on the screen
-    update(`${words.all.length} classes in ${Math.round(state.took)} ms.`);
+    const view = state.view && explanation(state.view, state.point);
+    update(view || `${words.all.length} classes in ${Math.round(state.took)} ms.`);
   } catch (error) {
     if (error.name === "AbortError" || turn !== state.turn) return;
     fail(error);
@@ -94,11 +96,12 @@ async function look() {
   state.view = null;
   if (kind === "classes" || (kind === "similarity" && !state.point)) return;
   const pane = state.panes[0];
-  const { x, y } = state.point ?? { x: 0, y: 0 };
+  const { x, y } = state.point ?? { x: 0, y: 0 }; // sparsity needs no point
   const views = shown().map((each) =>
     server.view(state.id, { kind, x, y, ...(each ?? pane).variant }),
   );
   state.view = await Promise.all(views);
+  at("status").textContent = explanation(state.view, state.point);
 }
 
 function update(text) {
@@ -106,7 +109,7 @@ function update(text) {
   at("status").textContent = text;
   const first = state.panes[0].result;
   if (first) words.colour(first.classes);
-  legend.show(first);
+  legend.show(first, at("compare").checked ? state.panes[1].result : null);
   at("nothing").hidden = Boolean(first);
   at("differ").textContent = difference();
   for (const button of document.querySelectorAll("[data-download], [data-copy]")) {
@@ -139,6 +142,11 @@ function draw() {
   const two = at("compare").checked;
   at("right").hidden = !two;
   at("divider").hidden = !two;
+  at("scale").hidden = !state.view;
+  for (const { side, variant } of state.panes) {
+    at(`${side}-caption`).hidden = !two;
+    at(`${side}-caption`).textContent = caption(variant);
+  }
 }
 
 function fail(error) {
@@ -165,6 +173,7 @@ async function upload(blob, name = "image.png", known = null) {
     if (mine !== sent) return;
     if (!image) throw new Error("The browser cannot show this kind of image. Convert it to PNG or JPEG.");
     Object.assign(state, { id: answer.id, image, blob, name, view: null, point: null });
+    at("tip").hidden = at("cursor").hidden = true;
     for (const pane of state.panes) pane.result = null;
     update(`${image.width} × ${image.height} pixels.`);
     ask();

@@ -30,6 +30,7 @@ export function connectPointer({ state, words, question, look, draw, fail, shown
 
   const probe = async (point) => {
     state.point = point;
+    place(at("cursor"), point);
     if (!words.all.length) return;
     try {
       if (at("show").value === "similarity") {
@@ -126,5 +127,8 @@ export function connectPointer({ state, words, question, look, draw, fail, shown
       move(split + step[event.key]);
     }
   });
-  new ResizeObserver(() => move(split)).observe(at("left"));
+  new ResizeObserver(() => {
+    move(split);
+    if (state.point) place(at("cursor"), state.point);
+  }).observe(at("left"));
 }

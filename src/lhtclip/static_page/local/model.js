@@ -6,7 +6,7 @@ import { describe } from "./answers.js";
 import { cosines, decode, probabilitiesAt } from "./decode.js";
 import { overlay } from "./overlay.js";
 import { normalised, plan, readLevels, windowsOf } from "./pixels.js";
-import { encodePng } from "./png.js";
+import { encodePng } from "../png.js";
 import { cocoRegions, polygonRegions } from "./regions.js";
 import { Texts } from "./texts.js";
 import { viewOf } from "./views.js";

@@ -1,10 +1,8 @@
 // Class indices as a greyscale PNG, whose values are the indices themselves.
 
+import { crc32 } from "./crc32.js";
+
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
-const TABLE = Uint32Array.from({ length: 256 }, (_, value) => {
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0xedb88320 ^ (value >>> 1) : value >>> 1;
-  return value;
-});
 
 export async function encodePng(labels, width, height) {
   const lines = new Uint8Array(height * (width + 1)); // each begins with its filter, 0 for none
@@ -30,8 +28,6 @@ function chunk(name, content) {
   view.setUint32(0, content.length);
   bytes.set(new TextEncoder().encode(name), 4);
   bytes.set(content, 8);
-  let sum = 0xffffffff;
-  for (const byte of bytes.subarray(4, -4)) sum = TABLE[(sum ^ byte) & 255] ^ (sum >>> 8);
-  view.setUint32(content.length + 8, (sum ^ 0xffffffff) >>> 0);
+  view.setUint32(content.length + 8, crc32(bytes.subarray(4, -4)));
   return bytes;
 }
