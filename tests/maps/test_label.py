@@ -38,8 +38,10 @@ def labels_of(path: Path) -> np.ndarray:
         {"crs": "EPSG:4326", "transform": Affine(1e-5, 0, 11.0, 0, -1e-5, 48.0)},
         {"crs": "EPSG:3857", "transform": Affine(0.4, 0.3, 1e6, 0.3, -0.4, 6e6)},
         {"crs": None, "transform": Affine.identity()},
+        {"driver": "COG", "compress": "deflate"},
+        {"driver": "JP2OpenJPEG", "QUALITY": 100, "REVERSIBLE": "YES"},
     ],
-    ids=["utm", "tiled", "geographic", "rotated", "none"],
+    ids=["utm", "tiled", "geographic", "rotated", "none", "cog", "jpeg2000"],
 )
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_labels_are_those_of_the_picture_in_memory(
