@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from lhtclip.clip.eva import EVA
 from lhtclip.clip.family import Family
 from lhtclip.clip.metaclip2 import METACLIP2
 from lhtclip.clip.model import CLIP
@@ -21,7 +22,9 @@ FAMILIES: dict[str, Family] = {
     "tipsv2": TIPS,
 }
 # In OpenCLIP's layout, by what the `timm_model_name` of its image tower begins with.
-OPEN_CLIP_FAMILIES: dict[str, Family] = {}
+OPEN_CLIP_FAMILIES: dict[str, Family] = {
+    "eva02_": EVA,
+}
 _NOT_IMPLEMENTED = {
     "siglip2": "a SigLIP 2 of variable resolution (NaFlex), which is not implemented; use one of "
     "fixed resolution, such as google/siglip2-base-patch16-224",

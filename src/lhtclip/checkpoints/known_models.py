@@ -116,6 +116,24 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         "MetaCLIP 2, 3630 M",
         CC_BY_NC,
     ),
+    KnownModel(
+        "EVA02-B-16",
+        "timm/eva02_base_patch16_clip_224.merged2b_s8b_b131k",
+        "EVA02-CLIP, Merged-2B, 150 M",
+        MIT,
+    ),
+    KnownModel(
+        "EVA02-L-14",
+        "timm/eva02_large_patch14_clip_224.merged2b_s4b_b131k",
+        "EVA02-CLIP, Merged-2B, 428 M",
+        MIT,
+    ),
+    KnownModel(
+        "EVA02-L-14-336",
+        "timm/eva02_large_patch14_clip_336.merged2b_s6b_b61k",
+        "EVA02-CLIP, Merged-2B, 428 M, 336 px",
+        MIT,
+    ),
     KnownModel("ViT-B-16-siglip", "google/siglip-base-patch16-224", "SigLIP, 203 M", APACHE),
     KnownModel(
         "ViT-L-16-siglip", "google/siglip-large-patch16-256", "SigLIP, 652 M, 256 px", APACHE

@@ -31,10 +31,14 @@ class Turns:
     sines: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Turn neighbouring pairs of channels of (..., tokens, head width)."""
+        """Turn neighbouring pairs of channels of (..., tokens, head width).
+
+        A method may leave out tokens before the patches; those given are the last ones.
+        """
         first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
         across = torch.stack([-second, first], dim=-1).flatten(-2)
-        return x * self.cosines + across * self.sines
+        start = len(self.cosines) - x.shape[-2]
+        return x * self.cosines[start:] + across * self.sines[start:]
 
 
 def turns_at(places: Tensor, head_width: int, *, before: int, dtype: torch.dtype) -> Turns:
