@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.clip.config import VisionConfig
-from lhtclip.clip.eva import EvaClip, build_eva
-from lhtclip.clip.eva.vision import TOWERS
+from lhtclip.clip.eva import build_eva
+from lhtclip.clip.eva.vision import TOWERS, EvaVisionTower
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import CheckpointError
 from lhtclip.methods import METHODS
@@ -37,7 +37,7 @@ TINY_TOWER = VisionConfig(
     hidden_act="silu",
     layer_norm_eps=1e-6,
 )
-TEXT: dict[str, Any] = tower(48, 3) | {"vocab_size": 523, "eos_token_id": 522}
+TEXT: dict[str, Any] = tower(48, 3) | {"vocab_size": 523, "bos_token_id": 521, "eos_token_id": 522}
 
 
 def open_clip_config(name: str, *, dim: int, text: dict[str, Any]) -> dict[str, Any]:
@@ -178,10 +178,10 @@ def ours(
 def test_image_tower(ours: Checkpoint, tensors: dict[str, Tensor], size: tuple[int, int]) -> None:
     """Added positions are those of CLIP; on another grid than theirs only the turns count here."""
     literal, vision = Literal(tensors), ours.model.vision
-    assert isinstance(ours.model, EvaClip)
+    assert isinstance(vision, EvaVisionTower)
     pixels = noise(*size)
     if size != (SIDE, SIDE):
-        ours.model.vision.positions.zero_()
+        vision.positions.zero_()
     for index, image in enumerate(pixels):
         expected = literal.streams(image)
         x = vision.embed(pixels)[index : index + 1]
@@ -191,7 +191,7 @@ def test_image_tower(ours: Checkpoint, tensors: dict[str, Tensor], size: tuple[i
         assert_close(x[0], expected[-1])
         assert_close(vision.project(x[0]), literal.project(expected[-1]))
         assert_close(vision(pixels)[index], literal.project(expected[-1][0]))
-    ours.model.vision.positions.copy_(tensors["visual.trunk.pos_embed"])
+    vision.positions.copy_(tensors["visual.trunk.pos_embed"])
 
 
 @torch.no_grad()

@@ -70,5 +70,5 @@ class EvaMlp(GatedMlp):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the MLP update of normed tokens x."""
-        gate, passed = self.expand(x).chunk(2, dim=-1)
-        return self.contract(self.inner_norm(F.silu(gate) * passed))
+        gate, passed = self.gate_and_expand(x).chunk(2, dim=-1)
+        return self.contract_gated(self.inner_norm(F.silu(gate) * passed))
