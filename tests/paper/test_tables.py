@@ -57,6 +57,11 @@ def test_rows_of_vit_b16_are_the_papers() -> None:
     assert fixed.atr
     assert fixed.atr.threshold == 0.8
     assert (fixed.ssr, fixed.she) == (None, None)
+    judged = settings(titled("by abnormal channels", ATR))
+    assert judged == LhtSettings(atr=B16.atr_by("channels"))
+    unknown = settings(titled("by abnormal channels", ATR), Preset(SsrSettings((10, 11)), "a test"))
+    assert isinstance(unknown, Missing)
+    assert "no abnormal channels" in unknown.reason
 
 
 def test_heads_are_taken_from_the_ranking() -> None:

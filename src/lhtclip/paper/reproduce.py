@@ -14,7 +14,7 @@ from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.published_protocols import protocol_for, publication_of
 from lhtclip.evaluation.runner import Running
 from lhtclip.paper.gains import unsuited, with_gains
-from lhtclip.paper.tables import PRESET, Row, SheChange, SsrChange
+from lhtclip.paper.tables import CHANNELS, PRESET, Row, SheChange, SsrChange
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import LhtSettings
@@ -45,7 +45,10 @@ def settings_of(row: Row, preset: Preset, *, depth: int, heads: int) -> LhtSetti
     ssr = _ssr(row.ssr, preset, depth=depth)
     if isinstance(ssr, Missing):
         return ssr
-    return LhtSettings(ssr=ssr, atr=_atr(row.atr, preset), she=she)
+    atr = _atr(row.atr, preset)
+    if isinstance(atr, Missing):
+        return atr
+    return LhtSettings(ssr=ssr, atr=atr, she=she)
 
 
 def _ssr(
@@ -62,9 +65,13 @@ def _ssr(
     return SsrSettings(layers=layers, alpha=alpha)
 
 
-def _atr(change: float | str | None, preset: Preset) -> AtrSettings | None:
+def _atr(change: float | str | None, preset: Preset) -> AtrSettings | Missing | None:
     if isinstance(change, float):
         return replace(preset.atr, threshold=change)
+    if change == CHANNELS:
+        if not preset.channels:
+            return Missing("the checkpoint's preset has no abnormal channels")
+        return preset.atr_by(CHANNELS)
     return preset.atr if change == PRESET else None
 
 

@@ -25,6 +25,8 @@ FOUR = ("context60", "coco_object", "context59", "cityscapes")
 
 PRESET: Literal["preset"] = "preset"
 FromPreset = Literal["preset"]
+CHANNELS: Literal["channels"] = "channels"  # the preset's ATR, judging by its abnormal channels
+ByChannels = Literal["channels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Row:
         title: The printed title.
         method: Name of the method.
         ssr: None for off, "preset" for the checkpoint's preset, or a change of the preset.
-        atr: The same; a change is another τ.
+        atr: The same; a change is another τ, or "channels".
         she: The same as for `ssr`.
         bare: Without the last block's residual connection and MLP, even if published with them.
         gains: What is switched on besides, names in `lhtclip.paper.gains.GAINS`.
@@ -69,7 +71,7 @@ class Row:
     title: str
     method: str = "sclip"
     ssr: SsrChange | FromPreset | None = None
-    atr: float | FromPreset | None = None
+    atr: float | FromPreset | ByChannels | None = None
     she: SheChange | FromPreset | None = None
     bare: bool = True
     published: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -83,7 +85,7 @@ def _row(
     over: Sequence[str] = FOUR,
     method: str = "sclip",
     ssr: SsrChange | FromPreset | None = None,
-    atr: float | FromPreset | None = None,
+    atr: float | FromPreset | ByChannels | None = None,
     she: SheChange | FromPreset | None = None,
     bare: bool = True,
 ) -> Row:
@@ -124,6 +126,12 @@ TABLE1 = (
     _lht("CLIP Surgery + LHT", "clip-surgery"),
     _host("SC-CLIP", "scclip"),
     _lht("SC-CLIP + LHT", "scclip"),
+    _host("PEARL, no TLP", "pearl"),
+    _lht("PEARL, no TLP + LHT", "pearl"),
+    _host("RF-CLIP, its code", "rfclip"),
+    _lht("RF-CLIP, its code + LHT", "rfclip"),
+    _host("RF-CLIP, its paper", "rfclip-paper"),
+    _lht("RF-CLIP, its paper + LHT", "rfclip-paper"),
 )
 
 _BASELINE = _row("baseline", 32.4, 32.9, 36.0, 34.3, 33.9)
@@ -136,6 +144,7 @@ ATR = (
     _row("τ = 0.5", 32.8, 34.2, 36.7, 34.7, 34.6, atr=0.5),
     _row("τ = 0.8", 32.8, 33.9, 36.6, 34.7, 34.5, atr=0.8),
     _row("τ = 0.9", 32.8, 33.9, 36.6, 34.3, 34.4, atr=0.9),
+    _row("by abnormal channels", atr=CHANNELS),
 )
 
 SSR = (
@@ -187,6 +196,7 @@ def _stacked(title: str, *gains: str) -> Row:
 
 STACK = (
     _lht("SCLIP with LHT", "sclip", 64.8, 34.8, 36.6, 86.3, 36.1, 37.6, 18.0, 24.9, 42.4),
+    Row("with ATR by abnormal channels", ssr=PRESET, atr=CHANNELS, she=PRESET),
     _stacked("with PAMR", "pamr"),
     _stacked("with text-aware propagation (TLP)", "tlp"),
     _stacked("with a class prior of 0.2", "prior"),
