@@ -15,6 +15,7 @@ from lhtclip import (
     AliasSettings,
     DecodeSettings,
     PamrSettings,
+    PtcSettings,
     Segmenter,
     Vocabulary,
     WindowSettings,
@@ -147,6 +148,7 @@ GAINS = {
     "prior": 0.2,
     "flip": True,
     "short_side": [64, 96],
+    "calibrate_texts": True,
     "aliases": "common",
 }
 
@@ -154,7 +156,9 @@ GAINS = {
 def test_gains_are_those_of_the_library(client: TestClient, segmenter: Segmenter) -> None:
     wanted = segmenter.replace(
         windows=WindowSettings((64, 96), flip=True),
-        decoding=DecodeSettings(pamr=PamrSettings(), prior=0.2, aliases=AliasSettings()),
+        decoding=DecodeSettings(
+            pamr=PamrSettings(), prior=0.2, aliases=AliasSettings(), ptc=PtcSettings()
+        ),
     )
     vocabulary = with_aliases(Vocabulary.of(WORDS, background="wall"), "common")
     expected = wanted.segment(SCENE.image, vocabulary)

@@ -26,6 +26,7 @@ PLAIN = {
     "shifts": 1,
     "short_side": [336],
     "joint": False,
+    "calibrate_texts": False,
     "aliases": "none",
 }
 ALL = {
@@ -35,6 +36,7 @@ ALL = {
     "shifts": 2,
     "short_side": [336, 448],
     "joint": True,
+    "calibrate_texts": True,
     "aliases": "common",
 }
 ON = {"ssr": True, "atr": True, "she": True}
@@ -101,4 +103,5 @@ def test_both_calls_do_the_same(
     assert list(config.windows.short_sides) == gains["short_side"]
     assert (config.windows.shifts, config.windows.joint) == (gains["shifts"], gains["joint"])
     assert config.decoding.prior == gains["prior"]
+    assert (config.decoding.ptc is not None) is gains["calibrate_texts"]
     assert (config.decoding.aliases is None) is (gains["aliases"] == "none")

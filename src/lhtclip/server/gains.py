@@ -9,6 +9,7 @@ from fastapi import Query
 
 from lhtclip.decoding.aliases import AliasSettings
 from lhtclip.decoding.pamr import PamrSettings
+from lhtclip.decoding.ptc import PtcSettings
 from lhtclip.decoding.settings import DecodeSettings
 from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.image.windows import WindowSettings
@@ -38,6 +39,8 @@ def decoding_with(own: DecodeSettings, gains: Gains | None) -> DecodeSettings:
         changes["tlp"] = TlpSettings() if gains.refine == "tlp" else None
     if gains.prior is not None:
         changes["prior"] = gains.prior
+    if gains.calibrate_texts is not None:
+        changes["ptc"] = PtcSettings() if gains.calibrate_texts else None
     if gains.aliases is not None:
         changes["aliases"] = AliasSettings() if gains.aliases != "none" else None
     return replace(own, **changes)
@@ -52,6 +55,7 @@ def gains_of(
         "prior": decoding.prior,
         **{name: getattr(windows, name) for name in _OF_WINDOWS},
         "short_side": list(windows.short_sides),
+        "calibrate_texts": decoding.ptc is not None,
         "aliases": "none" if decoding.aliases is None else aliases or "given",
     }
 
@@ -63,6 +67,7 @@ async def gains_in_query(
     shifts: Annotated[int | None, Query(ge=1, le=4)] = None,
     short_side: Annotated[str | None, Query(examples=["336,448"])] = None,
     joint: Annotated[bool | None, Query()] = None,
+    calibrate_texts: Annotated[bool | None, Query()] = None,
     aliases: Annotated[Aliases | None, Query()] = None,
 ) -> Gains:
     """Read gains from a query, in which each has a parameter of its own."""
@@ -74,6 +79,7 @@ async def gains_in_query(
             shifts=shifts,
             short_side=[int(side) for side in short_side.split(",")] if short_side else None,
             joint=joint,
+            calibrate_texts=calibrate_texts,
             aliases=aliases,
         )
     except ValueError as error:

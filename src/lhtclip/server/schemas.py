@@ -44,6 +44,9 @@ class Gains(Strict):
         None, min_length=1, max_length=4, description="Shorter sides in pixels; several average."
     )
     joint: bool | None = Field(None, description="Windows see each other in the last block.")
+    calibrate_texts: bool | None = Field(
+        None, description="Move prompts towards the patches that they surely match."
+    )
     aliases: Aliases | None = Field(
         None, description="All prompts of a class count together, also those of a common list."
     )

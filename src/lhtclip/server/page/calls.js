@@ -26,8 +26,8 @@ export function asPython({ model, name }, words, { background, threshold, method
     'result.save("labels.png")',
     "",
   ].join("\n");
-  const known = ["AliasSettings", "DecodeSettings", "PamrSettings", "Segmenter", "TlpSettings"];
-  const names = [...known, "Vocabulary", "WindowSettings", "with_aliases"];
+  const known = ["AliasSettings", "DecodeSettings", "PamrSettings", "PtcSettings", "Segmenter"];
+  const names = [...known, "TlpSettings", "Vocabulary", "WindowSettings", "with_aliases"];
   const used = names.filter((each) => call.includes(`${each}(`) || call.includes(`${each}.`));
   return `from lhtclip import ${used.join(", ")}\n\n${call}`;
 }
@@ -45,12 +45,13 @@ function windows({ short_side, flip, shifts, joint }) {
   ].filter(Boolean);
 }
 
-function decoding({ refine, prior, aliases }) {
+function decoding({ refine, prior, aliases, calibrate_texts }) {
   return [
     refine === "pamr" && "pamr=PamrSettings()",
     refine === "tlp" && "tlp=TlpSettings()",
     prior && `prior=${prior}`,
     aliases && "aliases=AliasSettings()",
+    calibrate_texts && "ptc=PtcSettings()",
   ].filter(Boolean);
 }
 
@@ -62,7 +63,8 @@ function techniquesInPython(switches) {
 }
 
 export function asCommand({ model, name }, words, { background, threshold, method, lht, gains }) {
-  const { refine, prior, flip, shifts, short_side, joint, aliases } = changed(gains);
+  const { refine, prior, flip, shifts, short_side, joint, aliases, calibrate_texts } =
+    changed(gains);
   const parts = ["lhtclip segment", quote(name), "--model", quote(model)];
   if (method) parts.push("--method", method);
   const off = Object.entries(lht ?? {}).filter(([, on]) => !on);
@@ -77,6 +79,7 @@ export function asCommand({ model, name }, words, { background, threshold, metho
   if (shifts) parts.push("--shifts", shifts);
   if (short_side) parts.push("--short-side", short_side.join(","));
   if (joint) parts.push("--joint-windows");
+  if (calibrate_texts) parts.push("--calibrate-texts");
   if (aliases) parts.push("--aliases", aliases);
   return parts.join(" ");
 }

@@ -5,7 +5,11 @@ const CHOICES = {
   shifts: ["Shifts", { 1: "none", 2: "2 × 2", 3: "3 × 3" }],
   aliases: ["Synonyms", { none: "the best counts", given: "all count", common: "all count, and common ones" }],
 };
-const SWITCHES = { flip: "Mirrored windows", joint: "Joint windows" };
+const SWITCHES = {
+  flip: "Mirrored windows",
+  joint: "Joint windows",
+  calibrate_texts: "Calibrated texts",
+};
 
 export class Gains {
   constructor(side, own) {
@@ -86,6 +90,7 @@ const PLAIN = {
   shifts: 1,
   short_side: [336],
   joint: false,
+  calibrate_texts: false,
   aliases: "none",
 };
 
