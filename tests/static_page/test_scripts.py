@@ -21,6 +21,8 @@ from lhtclip.image.windows import WindowSettings
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter.windows import plan_scales
 from lhtclip.server.answers import polygons, run_lengths
+from lhtclip.text.background import STUFF
+from lhtclip.text.background import WORDS as WORDS_CHOSEN
 from lhtclip.text.vocabulary import Vocabulary
 from tests.static_page.conftest import RunJs
 
@@ -163,18 +165,23 @@ def test_words_are_read_as_the_library_reads_them(run_js: RunJs) -> None:
         ([["background"]], "sky", 0.0),
         ([["a"]], None, 0.5),
         ([["a"], ["b", "a"]], None, 0.0),
+        ([["dog"], ["Desk  Lamp", "WINDOWS"]], "auto", 0.0),
+        ([["dog"], ["brick-walls"]], "auto", 0.0),
+        ([["wall clock"]], "auto", 0.1),
     ]
     script = """
 import { vocabularyOf } from "./local/vocabulary.js";
-console.log(JSON.stringify(data.map(([classes, background, threshold]) => {
+console.log(JSON.stringify(data.cases.map(([classes, background, threshold]) => {
   try {
-    return vocabularyOf(classes, background, threshold);
+    return vocabularyOf(classes, background, threshold, data.known);
   } catch {
     return null;
   }
 })));
 """
-    for case, found in zip(cases, run_js(script, cases), strict=True):
+    known = {"words": WORDS_CHOSEN, "stuff": sorted(STUFF)}
+    answers = run_js(script, {"cases": cases, "known": known})
+    for case, found in zip(cases, answers, strict=True):
         classes, background, threshold = case
         try:
             own = Vocabulary.of(classes, background=background, threshold=threshold)

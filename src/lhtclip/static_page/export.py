@@ -23,6 +23,7 @@ from lhtclip.segmenter import Segmenter
 from lhtclip.static_page.runtime import runtime_files
 from lhtclip.static_page.tokenizer_parts import tokenizer_parts
 from lhtclip.techniques.settings import OFF
+from lhtclip.text.background import STUFF, WORDS
 
 FORMAT = 1
 _MOST_PIXELS = 50_000_000
@@ -140,6 +141,7 @@ def describe(segmenter: Segmenter, files: tuple[str, ...], *, int8: bool) -> dic
         "max_pixels": min(segmenter.max_pixels, _MOST_PIXELS),
         "templates": segmenter.texts.templates,
         "colours": [f"#{bytes(colour).hex()}" for colour in class_colours(256)],
+        "background_words": {"words": WORDS, "stuff": sorted(STUFF)},
         "background_colour": f"#{bytes(class_colours(1, background=0)[0]).hex()}",
         "examples": [
             {"name": scene.name, "classes": ["|".join(names) for names in scene.classes]}

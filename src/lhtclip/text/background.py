@@ -46,7 +46,7 @@ def background_words(prompts: Sequence[str]) -> tuple[str, ...]:
         )
         return (PLAIN,)
     used = {form for prompt in prompts for token in prompt.split() for form in _forms(token)}
-    return tuple(word for word in WORDS if used.isdisjoint(_forms(word)))
+    return tuple(word for word in WORDS if used.isdisjoint(_forms(word))) or (PLAIN,)
 
 
 def is_stuff(prompt: str) -> bool:

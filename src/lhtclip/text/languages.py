@@ -15,7 +15,7 @@ from importlib import resources
 from lhtclip.clip.tokenizer import Tokenizer
 
 MULTILINGUAL_TOKENS = 100_000  # English vocabularies have up to 50,000, multilingual ones 250,000
-UNDERSTANDING = "ViT-B-16-siglip2, or another SigLIP 2"
+UNDERSTANDING = "ViT-B-16-siglip2, another SigLIP 2 or, for research only, ViT-B-16-metaclip2"
 
 
 def is_english(tokenizer: Tokenizer) -> bool:

@@ -105,7 +105,8 @@ export class Model {
     const about = await this.about();
     const image = this.#kept(id);
     const threshold = question.threshold ?? about.decoding.threshold;
-    const vocabulary = vocabularyOf(question.classes, question.background, threshold);
+    const known = about.background_words;
+    const vocabulary = vocabularyOf(question.classes, question.background, threshold, known);
     const encoded = await this.#embeddings(image, question);
     const texts = await this.#texts().then((own) => own.encode(vocabulary.queries));
     const logits = cosines(encoded.embeddings, texts, about.width, about.decoding.logit_scale);

@@ -4,7 +4,8 @@ const BACKGROUND = "background";
 const SPACES = /[\p{White_Space}\x1c-\x1f]+/gu; // what Python splits at
 const MOST_CLASSES = 255; // labels are bytes here
 
-export function vocabularyOf(classes, background, threshold) {
+// `known` has the words of `lhtclip.text.background` and its nouns of stuff.
+export function vocabularyOf(classes, background, threshold, known) {
   if (!classes.length) throw new Error("No class was given.");
   const entries = classes.map((words) => {
     const queries = phrases(words);
@@ -15,7 +16,8 @@ export function vocabularyOf(classes, background, threshold) {
     if (entries.some(({ name }) => key(name) === BACKGROUND)) {
       throw new Error("One of the classes is called 'background', and a background or a threshold is given as well.");
     }
-    const queries = background === null ? [] : phrases(background.replaceAll(",", "|").split("|"));
+    const prompts = entries.flatMap(({ queries }) => queries);
+    const queries = background === null ? [] : backgroundWords(background, prompts, known);
     entries.unshift({ name: BACKGROUND, queries });
   }
   check(entries);
@@ -25,6 +27,21 @@ export function vocabularyOf(classes, background, threshold) {
     classOfQuery: entries.flatMap(({ queries }, i) => queries.map(() => i)),
     background: hasBackground ? 0 : null,
   };
+}
+
+function backgroundWords(background, prompts, { words, stuff }) {
+  if (background !== "auto") return phrases(background.replaceAll(",", "|").split("|"));
+  const nouns = prompts.map((prompt) => prompt.replaceAll("-", " ").trim().split(SPACES).at(-1));
+  if (nouns.some((noun) => forms(noun).some((form) => stuff.includes(form)))) return [BACKGROUND];
+  const used = new Set(prompts.flatMap((prompt) => prompt.split(SPACES).flatMap(forms)));
+  const chosen = words.filter((word) => !forms(word).some((form) => used.has(form)));
+  return chosen.length ? chosen : [BACKGROUND];
+}
+
+// A word and its singular, if it looks like a plural.
+function forms(word) {
+  const small = key(word);
+  return small.endsWith("s") ? [small, small.slice(0, -1)] : [small];
 }
 
 function check(entries) {
