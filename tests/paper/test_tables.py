@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from lhtclip.paper.reproduce import Missing, protocol_of, reference_of, settings_of
-from lhtclip.paper.tables import ATR, COLUMNS, EIGHT, PRESET, SHE, SSR, TABLE1, TABLES, Row
+from lhtclip.paper.markdown import table_on_scenes
+from lhtclip.paper.reproduce import Measured, Missing, protocol_of, reference_of, settings_of
+from lhtclip.paper.tables import ATR, COLUMNS, EIGHT, PRESET, SHE, SSR, STACK, TABLE1, TABLES, Row
 from lhtclip.techniques.presets import PRESETS, Preset
 from lhtclip.techniques.settings import OFF, LhtSettings
 from lhtclip.techniques.ssr import SsrSettings
@@ -113,3 +114,17 @@ def test_every_lht_row_has_its_host() -> None:
         "resclip",
     ]
     assert len(EIGHT) == 8
+
+
+def test_the_stack_says_what_its_rows_cost() -> None:
+    first, second, third = STACK[:3]
+    rows = [
+        Measured(first, {"scenes": 40.0}, {"scenes": 0.5}),
+        Measured(second, {"scenes": 41.0}, {"scenes": 1.0}),
+        Measured(third, {"scenes": Missing("no reason")}),
+    ]
+    lines = table_on_scenes("stack", rows, "scenes").splitlines()
+    assert lines[2].endswith("| paper's gain | time |")
+    assert [line.split("|")[-2].strip() for line in lines[4:7]] == ["× 1.0", "× 2.0", "-"]
+    clip = [Measured(TABLE1[0], {"scenes": 1.0}, {"scenes": 1.0})]
+    assert "time" not in table_on_scenes("table1", clip, "scenes")

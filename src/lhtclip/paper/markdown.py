@@ -17,6 +17,7 @@ _TITLES = {
     "combination": "Combinations of techniques",
     "stack": "LHT-CLIP with further gains that need no training",
 }
+_TIMED = {"stack": ("time",)}  # tables that say what a row costs
 
 
 def table_on_data(
@@ -30,12 +31,13 @@ def table_on_data(
         found: The data sets that were found.
         missing: Why others were not, by data set.
     """
-    header = ("mIoU %: ours (paper, difference)", *found, "average")
+    header = ("mIoU %: ours (paper, difference)", *found, "average", *_TIMED.get(name, ()))
     lines = [
         (
             each.row.title,
             *(_beside(each.results[column], each.row.published.get(column)) for column in found),
             _average(name, each, found),
+            *_times(name, each, rows[0]),
         )
         for each in rows
     ]
@@ -64,9 +66,10 @@ def table_on_scenes(name: str, rows: Sequence[Measured], column: str) -> str:
                 _gain(each.results[column], base),
                 _number(each.row.average),
                 _gain(each.row.average, published),
+                *_times(name, each, rows[0]),
             )
         )
-    header = ("mIoU %", "scenes", "gain", "paper, average", "paper's gain")
+    header = ("mIoU %", "scenes", "gain", "paper, average", "paper's gain", *_TIMED.get(name, ()))
     return _page(name, header, lines, _missing_rows(rows))
 
 
@@ -109,6 +112,17 @@ def _average(name: str, measured: Measured, found: Sequence[str]) -> str:
     if tuple(found) != COLUMNS[name]:
         return "-"
     return _beside(measured.average(found), measured.row.average)
+
+
+def _times(name: str, measured: Measured, first: Measured) -> tuple[str, ...]:
+    """Return how many times as long as the first row a row took, on the data sets of both."""
+    if name not in _TIMED:
+        return ()
+    both = measured.seconds.keys() & first.seconds.keys()
+    if not both:
+        return ("-",)
+    own, base = (sum(each.seconds[column] for column in both) for each in (measured, first))
+    return (f"× {own / base:.1f}",)
 
 
 def _beside(ours: float | Missing | None, paper: float | None) -> str:

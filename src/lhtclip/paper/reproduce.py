@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lhtclip.checkpoints.checkpoint import Checkpoint
@@ -120,8 +120,8 @@ class Bench:
         dataset: Dataset,
         *,
         progress: Callable[[Running], None] | None = None,
-    ) -> float | Missing:
-        """Return a row's mIoU in percent on a data set, or why there is none."""
+    ) -> tuple[float, float] | Missing:
+        """Return a row's mIoU in percent and seconds an image on a data set, or why it has none."""
         vision = self.checkpoint.model.config.vision
         settings = settings_of(
             row,
@@ -149,7 +149,7 @@ class Bench:
             folder=self.folder,
             progress=progress,
         )
-        return 100 * evaluation.confusion.mean_iou
+        return 100 * evaluation.confusion.mean_iou, evaluation.seconds / evaluation.images
 
 
 def protocol_of(row: Row, dataset: str) -> Protocol:
@@ -169,10 +169,17 @@ def reference_of(row: Row, table: Sequence[Row]) -> Row | None:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A row and what came out: mIoU in percent or the reason why not, by data set."""
+    """A row and what came out, by data set.
+
+    Attributes:
+        row: The row.
+        results: mIoU in percent, or the reason why there is none.
+        seconds: Seconds an image, where there is an mIoU.
+    """
 
     row: Row
     results: Mapping[str, float | Missing]
+    seconds: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def average(self, columns: Sequence[str]) -> float | None:
         """Mean over the columns; None unless all are measured."""

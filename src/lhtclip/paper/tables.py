@@ -194,6 +194,7 @@ def _stacked(title: str, *gains: str) -> Row:
     return Row(title, ssr=PRESET, atr=PRESET, she=PRESET, gains=gains)
 
 
+_ALL = ("prior", "texts", "flip", "shifts", "joint", "scales", "aliases")
 STACK = (
     _lht("SCLIP with LHT", "sclip", 64.8, 34.8, 36.6, 86.3, 36.1, 37.6, 18.0, 24.9, 42.4),
     Row("with ATR by abnormal channels", ssr=PRESET, atr=CHANNELS, she=PRESET),
@@ -210,6 +211,8 @@ STACK = (
     _stacked("with background words chosen", "background-auto"),
     _stacked("with prior, mirroring, shifts, PAMR", "prior", "flip", "shifts", "pamr"),
     _stacked("with prior, mirroring, shifts, TLP", "prior", "flip", "shifts", "tlp"),
+    _stacked("with all of them, and PAMR", *_ALL, "pamr"),
+    _stacked("with all of them, and TLP", *_ALL, "tlp"),
 )
 
 TABLES: dict[str, tuple[Row, ...]] = {

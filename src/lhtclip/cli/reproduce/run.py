@@ -111,14 +111,19 @@ def _measure(
     measured: list[Measured] = []
     for row in TABLES[table]:
         results: dict[str, float | Missing] = {}
+        seconds: dict[str, float] = {}
         for name, dataset in datasets.items():
             with Progress(f"images of {name}, {table}: {row.title}", quiet=quiet) as progress:
 
                 def report(running: Running, progress: Progress = progress) -> None:
                     progress(running.done, running.total, already=running.already)
 
-                results[name] = bench.measure(row, dataset, progress=report)
-        measured.append(Measured(row, results))
+                found = bench.measure(row, dataset, progress=report)
+            if isinstance(found, Missing):
+                results[name] = found
+            else:
+                results[name], seconds[name] = found
+        measured.append(Measured(row, results, seconds))
     if not quiet:
         say(f"{table}: done")
     return measured
@@ -132,6 +137,7 @@ def _results(measured: Measured) -> dict[str, Any]:
             name: {"missing": value.reason} if isinstance(value, Missing) else value
             for name, value in measured.results.items()
         },
+        "seconds_per_image": dict(measured.seconds),
     }
 
 
