@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,12 @@ _DEFAULT = ServerSettings()
 
 @click.command()
 @with_options(ENCODER, (short_side_option(default=336),), gain_options(published=False))
+@click.option(
+    "--also",
+    metavar="MODEL",
+    multiple=True,
+    help="Load a further model, to compare with; repeatable.",
+)
 @click.option("--host", default=_DEFAULT.host, help="Address to listen on.")
 @click.option("--port", type=int, default=_DEFAULT.port, help="TCP port; 0 chooses a free one.")
 @click.option(
@@ -109,7 +116,11 @@ def command(**given: Any) -> None:
     config = config_of(given)
     if not given["quiet"]:
         warn_if_bundled(config.model)
-    serve(Segmenter.from_config(config), settings, on_ready=click.echo)
+    first, *also = (
+        Segmenter.from_config(replace(config, model=name))
+        for name in (config.model, *given["also"])
+    )
+    serve(first, settings, also=also, on_ready=click.echo)
 
 
 def _token(file: str | None) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -29,15 +29,21 @@ PAGE = Path(str(resources.files("lhtclip.server"))) / "page"
 log = logging.getLogger("lhtclip.server")
 
 
-def create_app(segmenter: Segmenter, settings: ServerSettings | None = None) -> Application:
+def create_app(
+    segmenter: Segmenter,
+    settings: ServerSettings | None = None,
+    *,
+    also: Sequence[Segmenter] = (),
+) -> Application:
     """Build the ASGI application around a segmenter.
 
     Args:
         segmenter: The model, with the method and techniques that are used by default.
         settings: Limits and access.
+        also: Segmenters of further models, for requests that name one.
     """
     settings = settings or ServerSettings()
-    service = Service(segmenter, remake, settings)
+    service = Service(segmenter, remake, settings, also)
     app = Api(
         title="lhtclip",
         version=__version__,

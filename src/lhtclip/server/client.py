@@ -99,6 +99,7 @@ class Client:
         method: str | None = None,
         lht: bool | None = None,
         gains: Mapping[str, Any] | None = None,
+        model: str | None = None,
     ) -> Answer:
         """Label every pixel of one image in one call.
 
@@ -111,6 +112,7 @@ class Client:
             lht: All techniques on or off; None for the server's own setting.
             gains: What raises mIoU without training, by name, such as {"refine": "pamr"}; the
                 server's page `/docs` lists all.
+            model: A name of `models`; None for the server's first.
 
         Raises:
             ServerError: The server refused or cannot be reached.
@@ -123,6 +125,7 @@ class Client:
                 method=method,
                 lht=lht,
                 gains=gains and dict(gains),
+                model=model,
             )
 
     def encode(self, image: str | Path | bytes) -> RemoteImage:
@@ -138,6 +141,10 @@ class Client:
     def methods(self) -> list[str]:
         """List the names of the server's methods."""
         return [each["name"] for each in self.call("GET", "/v1/methods")["methods"]]
+
+    def models(self) -> list[str]:
+        """List the names of the server's models; the first is the default."""
+        return [each["name"] for each in self.call("GET", "/v1/models")["models"]]
 
     def ready(self) -> bool:
         """Return whether the server accepts requests."""

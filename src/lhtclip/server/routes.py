@@ -153,6 +153,7 @@ async def segment_once(
     threshold: Annotated[float | None, Query(ge=0, le=1)] = None,
     method: Annotated[str | None, Query()] = None,
     lht: Annotated[bool | None, Query()] = None,
+    model: Annotated[str | None, Query()] = None,
     include: Annotated[str, Query(description="Any of labels, overlay, polygons, rle.")] = "labels",
 ) -> SegmentAnswer:
     """Label an image without keeping it; the image is the body, everything else is in the query."""
@@ -167,6 +168,7 @@ async def segment_once(
                 "method": method,
                 "lht": lht,
                 "gains": gains,
+                "model": model,
                 "include": parts,
             }
         )
@@ -199,15 +201,14 @@ async def list_methods(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/models", operation_id="list_models", summary="Describe the model")
+@router.get("/models", operation_id="list_models", summary="List the models")
 async def list_models(request: Request) -> dict[str, Any]:
-    """Describe the one model that this server runs."""
-    service = service_of(request)
-    name = service.variants.base.checkpoint.name
+    """List the models that this server runs; the first is the default."""
+    fingerprints = service_of(request).fingerprints
     return {
-        "models": [{"name": name, "fingerprint": service.fingerprint}],
+        "models": [{"name": name, "fingerprint": each} for name, each in fingerprints.items()],
         "success": True,  # this and `data` are what X-AnyLabeling's client reads
-        "data": {name: _card(name)},
+        "data": {name: _card(name) for name in fingerprints},
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from socket import socket
 from types import FrameType
 
@@ -48,6 +48,7 @@ def serve(
     segmenter: Segmenter,
     settings: ServerSettings,
     *,
+    also: Sequence[Segmenter] = (),
     on_ready: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; the running batch is finished first.
@@ -55,10 +56,11 @@ def serve(
     Args:
         segmenter: The model, with the method and techniques that are used by default.
         settings: Address, limits and access.
+        also: Segmenters of further models, for requests that name one.
         on_ready: Called with each address once the server accepts requests.
     """
     start_log(as_json=settings.log_json)
-    application = create_app(segmenter, settings)
+    application = create_app(segmenter, settings, also=also)
     try:
         _Server(configure(application, settings), application, on_ready).run()
     finally:

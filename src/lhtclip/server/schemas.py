@@ -71,6 +71,7 @@ class Classes(Strict):
         None, description="All techniques on or off, or each alone; null for the default."
     )
     gains: Gains | None = Field(None, description="Gains without training; null for the default.")
+    model: str | None = Field(None, description="A name in /v1/models; null for the first.")
 
 
 class SegmentRequest(Classes):
@@ -102,6 +103,7 @@ class ViewRequest(Strict):
     method: str | None = None
     lht: bool | Techniques | None = None
     gains: Gains | None = None
+    model: str | None = None
 
 
 class ImageAnswer(BaseModel):

@@ -40,6 +40,7 @@ class Service:
         segmenter: Segmenter,
         make: Callable[[Segmenter, Variant], Segmenter],
         settings: ServerSettings,
+        also: Sequence[Segmenter] = (),
     ) -> None:
         """Start the model's thread.
 
@@ -47,9 +48,10 @@ class Service:
             segmenter: The server's own.
             make: Builds a segmenter with another method or other techniques on the same weights.
             settings: Limits.
+            also: Segmenters of further models, for requests that name one.
         """
         self.settings, self.metrics = settings, Metrics()
-        self.variants = Variants(segmenter, make)
+        self.variants = Variants(segmenter, make, also)
         self.store = ImageStore(
             max_bytes=settings.cache_bytes,
             idle_seconds=settings.idle_seconds,
@@ -64,6 +66,7 @@ class Service:
         )
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="lhtclip-reader")
         self.fingerprint = segmenter.fingerprint
+        self.fingerprints = {name: each.fingerprint for name, each in self.variants.models.items()}
         self.ready = True
 
     async def aside(self, work: Callable[[], T]) -> T:
@@ -112,7 +115,7 @@ class Service:
 
     def variant(self, request: Classes | ViewRequest) -> Variant:
         """Return the variant that a request asks for."""
-        return self.variants.asked(request.method, request.lht, request.gains)
+        return self.variants.asked(request.method, request.lht, request.gains, request.model)
 
     async def label(
         self,

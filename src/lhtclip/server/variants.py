@@ -1,12 +1,13 @@
-"""Variants of one segmenter: another method or other techniques on the same weights and texts."""
+"""Variants of the segmenters: another method or other techniques on the same weights and texts."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lhtclip.errors import InputError, unknown
 from lhtclip.segmenter import Segmenter
 from lhtclip.server.gains import window_changes
 from lhtclip.server.schemas import Gains, Techniques
@@ -22,27 +23,60 @@ class Variant:
         switches: Techniques that are on or off; the others are as the server was started. ATR may
             have a name of `ATR_JUDGES` instead.
         windows: Fields of `WindowSettings` that differ from the server's own.
+        model: Name of the model; None for the server's first.
     """
 
     method: str | None = None
     switches: frozenset[tuple[str, bool | str]] = frozenset()
     windows: frozenset[tuple[str, Any]] = frozenset()
+    model: str | None = None
 
 
 class Variants:
-    """Segmenters by variant, created on first use; safe to use from several threads."""
+    """Segmenters by variant, created on first use; safe to use from several threads.
 
-    def __init__(self, base: Segmenter, make: Callable[[Segmenter, Variant], Segmenter]) -> None:
-        """Store the server's own segmenter, and the function that derives others from it."""
+    Attributes:
+        base: The server's first segmenter, which answers unless a request names another model.
+        models: All loaded segmenters, by the names of their models.
+    """
+
+    def __init__(
+        self,
+        base: Segmenter,
+        make: Callable[[Segmenter, Variant], Segmenter],
+        also: Sequence[Segmenter] = (),
+    ) -> None:
+        """Store the server's own segmenters, and the function that derives others from them.
+
+        Raises:
+            InputError: Two models have the same name.
+        """
         self.base, self._make = base, make
+        self.models: dict[str, Segmenter] = {}
+        for each in (base, *also):
+            if self.models.setdefault(each.checkpoint.name, each) is not each:
+                raise InputError(
+                    f"Two models have the name {each.checkpoint.name!r}. Load each only once."
+                )
         self._made: dict[Variant, Segmenter] = {Variant(): base}
         self._lock = threading.Lock()
 
     def asked(
-        self, method: str | None, lht: bool | Techniques | None, gains: Gains | None = None
+        self,
+        method: str | None,
+        lht: bool | Techniques | None,
+        gains: Gains | None = None,
+        model: str | None = None,
     ) -> Variant:
-        """Return the variant of a request, without what is as the server was started."""
-        own, windows = self.base.encoder, self.base.windows
+        """Return the variant of a request, without what is as the server was started.
+
+        Raises:
+            UnknownNameError: The server has no such model.
+        """
+        base = self.base if model is None else self.models.get(model)
+        if base is None:
+            raise unknown("model", str(model), self.models)
+        own, windows = base.encoder, base.windows
         switches = _switches(lht)
         return Variant(
             method if method != own.method.name else None,
@@ -56,6 +90,7 @@ class Variants:
                 for name, value in window_changes(gains).items()
                 if value != getattr(windows, name)
             ),
+            None if base is self.base else model,
         )
 
     def get(self, variant: Variant) -> Segmenter:
@@ -66,7 +101,8 @@ class Variants:
         """
         with self._lock:
             if variant not in self._made:
-                self._made[variant] = self._make(self.base, variant)
+                base = self.models[variant.model] if variant.model else self.base
+                self._made[variant] = self._make(base, variant)
             return self._made[variant]
 
 

@@ -2,10 +2,10 @@
 
 import { changed } from "./gains.js";
 
-export function asPython({ model, name }, words, { background, threshold, method, lht, gains }) {
+export function asPython({ model: own, name }, words, { model, background, threshold, method, lht, gains }) {
   const given = changed(gains);
   const settings = [
-    JSON.stringify(model),
+    JSON.stringify(model ?? own),
     method && `method=${JSON.stringify(method)}`,
     techniquesInPython(Object.entries(lht ?? {})),
     record("windows", "WindowSettings", windows(given)),
@@ -62,10 +62,10 @@ function techniquesInPython(switches) {
   return `lht={${off.join(", ")}}`;
 }
 
-export function asCommand({ model, name }, words, { background, threshold, method, lht, gains }) {
+export function asCommand({ model: own, name }, words, { model, background, threshold, method, lht, gains }) {
   const { refine, prior, flip, shifts, short_side, joint, aliases, calibrate_texts } =
     changed(gains);
-  const parts = ["lhtclip segment", quote(name), "--model", quote(model)];
+  const parts = ["lhtclip segment", quote(name), "--model", quote(model ?? own)];
   if (method) parts.push("--method", method);
   const off = Object.entries(lht ?? {}).filter(([, on]) => !on);
   if (lht && off.length === Object.keys(lht).length) parts.push("--no-lht");

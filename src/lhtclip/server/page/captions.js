@@ -1,10 +1,11 @@
-// Short texts about what is shown: a pane's method and techniques, and a view of the patches.
+// Short texts about what is shown: a pane's model, method and techniques, and a view of the patches.
 
-export function caption({ method, lht }) {
+export function caption({ model, method, lht }) {
   const switches = Object.entries(lht ?? {});
   const on = switches.filter(([, used]) => used).map(([name]) => name.toUpperCase());
   const techniques = on.length === switches.length ? "LHT" : on.join(", ");
-  return [method ?? "", ...(on.length ? [techniques] : [])].join(" + ");
+  const what = [method ?? "", ...(on.length ? [techniques] : [])].join(" + ");
+  return model ? `${model}: ${what}` : what;
 }
 
 export function explanation(views, point) {

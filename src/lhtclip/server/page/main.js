@@ -252,9 +252,10 @@ async function start() {
   server.onProgress?.((text) => (at("status").textContent = text));
   try {
     const [{ models }, offered] = await Promise.all([server.models(), server.methods()]);
-    at("model").textContent = `Model: ${models[0].name}`;
-    state.model = models[0].name;
-    for (const pane of state.panes) pane.build(at("panes"), offered);
+    const names = models.map(({ name }) => name);
+    at("model").textContent = `${names.length > 1 ? "Models" : "Model"}: ${names.join(", ")}`;
+    state.model = names[0];
+    for (const pane of state.panes) pane.build(at("panes"), { ...offered, models: names });
     const open = (blob, name, classes) => {
       words.set(classes);
       return upload(blob, name);

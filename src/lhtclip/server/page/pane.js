@@ -7,27 +7,18 @@ export class Pane {
     Object.assign(this, { side, canvas, onChange, result: null, box: null });
   }
 
-  build(parent, { methods, default: own, switches, gains }) {
+  build(parent, { methods, default: own, switches, gains, models }) {
     this.box = document.createElement("div");
     this.box.className = "pane";
     this.box.hidden = this.side === "right";
-    const select = document.createElement("select");
-    select.id = `${this.side}-method`;
-    for (const { name, source } of methods) {
-      const option = new Option(name, name, name === own, name === own);
-      option.title = source;
-      select.add(option);
-    }
-    const label = document.createElement("label");
-    label.htmlFor = select.id;
-    label.className = "visually-hidden";
-    label.textContent = `Method of the ${this.side} image`;
+    this.model = models.length > 1 ? choice(this.side, "Model", models.map((name) => ({ name }))) : null;
+    this.method = choice(this.side, "Method", methods, own);
     const row = document.createElement("div");
     row.className = "row";
     this.switches = switches.map((name) => technique(this.side, name, this.side === "left"));
     row.append(...this.switches.map(({ label }) => label));
-    this.select = select;
-    this.box.append(label, select, row);
+    const choices = [this.model, this.method].filter(Boolean);
+    this.box.append(...choices.flatMap(({ label, select }) => [label, select]), row);
     if (gains) {
       this.gains = new Gains(this.side, gains);
       this.box.append(this.gains.box);
@@ -42,10 +33,11 @@ export class Pane {
   }
 
   get variant() {
-    if (!this.select) return { method: null, lht: null };
+    if (!this.method) return { method: null, lht: null };
     const lht = Object.fromEntries(this.switches.map(({ name, input }) => [name, input.checked]));
     const gains = this.gains && { gains: this.gains.value };
-    return { method: this.select.value, lht, ...gains };
+    const model = this.model && { model: this.model.select.value };
+    return { ...model, method: this.method.select.value, lht, ...gains };
   }
 }
 
@@ -58,4 +50,19 @@ function technique(side, name, checked) {
   label.className = "check";
   label.append(input, name.toUpperCase());
   return { name, input, label };
+}
+
+function choice(side, title, options, chosen) {
+  const select = document.createElement("select");
+  select.id = `${side}-${title.toLowerCase()}`;
+  for (const { name, source } of options) {
+    const option = new Option(name, name, name === chosen, name === chosen);
+    if (source) option.title = source;
+    select.add(option);
+  }
+  const label = document.createElement("label");
+  label.htmlFor = select.id;
+  label.className = "visually-hidden";
+  label.textContent = `${title} of the ${side} image`;
+  return { label, select };
 }

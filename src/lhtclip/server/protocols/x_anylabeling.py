@@ -27,6 +27,7 @@ class PredictRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
     image: str
+    model: str | None = None
     params: dict[str, Any] = {}
 
 
@@ -38,7 +39,9 @@ async def predict(request: Request, asked: PredictRequest) -> dict[str, Any]:
     if not words:
         raise Problem(422, "prompt", "Type class names into the prompt, such as 'car, road'.")
     threshold = asked.params.get("conf_threshold") or None
-    question = SegmentRequest.model_validate({"classes": words, "threshold": threshold})
+    question = SegmentRequest.model_validate(
+        {"classes": words, "threshold": threshold, "model": asked.model}
+    )
     try:
         data = base64.b64decode(asked.image.partition("base64,")[2] or asked.image, validate=True)
     except (ValueError, binascii.Error) as error:
