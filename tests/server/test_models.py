@@ -13,7 +13,7 @@ from lhtclip import Segmenter
 from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
 from lhtclip.server.app import create_app
-from tests.server.test_service import SCENE, WORDS, labels_of, uploaded
+from tests.server.scene import SCENE, WORDS, labels_of, uploaded
 
 
 @pytest.fixture(scope="module")

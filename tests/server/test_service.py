@@ -21,24 +21,7 @@ from lhtclip import (
     WindowSettings,
     with_aliases,
 )
-from lhtclip.datasets.scene_files import bundled_scenes
-
-SCENE = bundled_scenes()[1]
-CLASSES = ["|".join(names) for names in SCENE.classes]
-WORDS = ", ".join(CLASSES)
-PNG = {"content-type": "image/png"}
-
-
-def labels_of(answer: dict[str, Any]) -> np.ndarray:
-    return np.array(Image.open(io.BytesIO(base64.b64decode(answer["labels"]))))
-
-
-def uploaded(client: TestClient) -> str:
-    answer = client.post(
-        "/v1/images", content=SCENE.image.read_bytes(), headers={"content-type": "image/png"}
-    )
-    assert answer.status_code == 201, answer.text
-    return answer.json()["id"]
+from tests.server.scene import CLASSES, PNG, SCENE, WORDS, labels_of, uploaded
 
 
 def test_labels_are_those_of_the_library(client: TestClient, segmenter: Segmenter) -> None:
