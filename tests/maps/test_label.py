@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,18 @@ def test_labels_are_those_of_the_picture_in_memory(
         assert made.transform.almost_equals(source.transform)
         assert made.nodata == 255
         assert not list(tmp_path.glob(".*"))
+
+
+def test_mirrored_windows(
+    segmenter: Segmenter, write_raster: WriteRaster, tmp_path: Path, picture: np.ndarray
+) -> None:
+    both = segmenter.replace(windows=replace(segmenter.windows, flip=True))
+    label_raster(both, write_raster(), WORDS, tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as made:
+        np.testing.assert_array_equal(made.read(1), both.segment(picture, WORDS).labels)
+    several = segmenter.replace(windows=WindowSettings((336, 448)))
+    with pytest.raises(InputError, match="Several short sides"):
+        label_raster(several, write_raster(), WORDS, tmp_path / "other.tif")
 
 
 def test_sixteen_bits_and_other_band_orders_give_the_same(

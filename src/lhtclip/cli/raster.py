@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 )
 @click.option("--window", type=int, default=224, help="Side of a sliding window in pixels.")
 @click.option("--stride", type=int, default=112, help="Pixels from one window to the next.")
+@click.option("--flip", is_flag=True, help="Average with mirrored windows; twice the time.")
 @click.option("--templates", default="imagenet80", help="Prompt templates, as for `segment`.")
 @click.option("--dry-run", is_flag=True, help="Only count windows and estimate time and memory.")
 @click.option("--overwrite", is_flag=True, help="Replace existing maps.")
@@ -100,7 +101,7 @@ def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -
 
     config = replace(
         config_of(given),
-        windows=WindowSettings(window=given["window"], stride=given["stride"]),
+        windows=WindowSettings(window=given["window"], stride=given["stride"], flip=given["flip"]),
         decoding=DecodeSettings(threshold=given["threshold"]),
     )
     segmenter = Segmenter.from_config(config)

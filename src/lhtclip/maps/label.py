@@ -244,7 +244,7 @@ def _fingerprint(
         del decisive[name]
     return {
         "encoder": segmenter.encoder.settings(),
-        "windows": [segmenter.windows.window, segmenter.windows.stride],
+        "windows": [segmenter.windows.window, segmenter.windows.stride, segmenter.windows.flip],
         "decoding": asdict(segmenter.decoding),
         "classes": [vocabulary.names, vocabulary.queries, vocabulary.class_of_query],
         "source": source.fingerprint(),
