@@ -11,11 +11,15 @@ from PIL import Image
 import lhtclip.cli.calibrate.run as calibration
 from lhtclip.calibration.search import Grid
 from lhtclip.calibration.without_labels import RANKING
+from lhtclip.cli.calibrate.stack import options_of
 from lhtclip.evaluation.measure import measure
+from lhtclip.evaluation.published_protocols import protocol_for
+from lhtclip.paper.gains import GAINS
 from lhtclip.techniques.presets import Preset
 from tests.datasets.trees import voc_tree
 
 SMALL = Grid(alphas=(0.1,), more_layers=(0,), heads=(2, 1), betas=(0.4,))
+PROTOCOL = protocol_for("folder", "lht")
 CANDIDATES = 10  # that SMALL makes of the tiny model
 
 
@@ -157,6 +161,24 @@ def test_options_that_do_not_go_together(
 
 def test_the_help_names_the_default_ranking(lhtclip: Any) -> None:
     assert f"[default: {RANKING}]" in " ".join(lhtclip("calibrate", "--help").out.split())
+
+
+def test_a_stack_is_proposed_and_recorded(run: Any, tmp_path: Path) -> None:
+    outcome = run("--stack", "--quiet", "--limit", 3)
+    assert outcome.code == 0, outcome.err
+    stack = Preset.load(tmp_path / "lht.json").made["stack"]
+    gains = [name for name in GAINS if not name.startswith("background")]
+    assert [each["gains"] for each in stack["measured"][:10]] == [[], *([name] for name in gains)]
+    scores = {tuple(each["gains"]): each["mean_iou"] for each in stack["measured"]}
+    assert scores[tuple(stack["chosen"])] == max(scores.values())
+    options = options_of(stack["chosen"], PROTOCOL)
+    assert (f"help together: {options}" if options else "No gain helps") in outcome.err
+
+
+def test_every_gain_has_an_option() -> None:
+    assert options_of(["scales", "shifts"], PROTOCOL) == "--short-side 252,336,448 --shifts 2"
+    for name in GAINS:
+        assert options_of([name], PROTOCOL).startswith("--")
 
 
 def test_without_labels_pictures_are_enough(

@@ -59,7 +59,7 @@ def test_neurons_that_write_abnormal_tokens_are_found() -> None:
     """Neuron 5 of layer 2 fires at two positions and writes into one channel."""
     model = tiny_clip()
     vision: ImageTower = model.vision
-    vision.positions[[4, 9], 7] = 300.0
+    vision.positions[[4, 9], 7] = 300.0  # pyright: ignore[reportIndexIssue]
     mlp = vision.blocks[1].mlp
     assert isinstance(mlp, Mlp)
     mlp.expand.weight[5] = 0

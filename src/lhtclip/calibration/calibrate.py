@@ -17,6 +17,7 @@ from lhtclip.analysis.survey import PatchBatch, Survey, survey
 from lhtclip.analysis.tokens import token_statistics
 from lhtclip.calibration.made import made
 from lhtclip.calibration.search import Findings, Grid, Search, brief
+from lhtclip.calibration.stack import StackSearch
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.datasets import Dataset
 from lhtclip.datasets.samples import choose_samples
@@ -168,7 +169,14 @@ def _batches(
 
 
 def preset_of(
-    measured: Measured, found: Search, images: Split, *, grid: Grid, model: str, method: str
+    measured: Measured,
+    found: Search,
+    images: Split,
+    *,
+    grid: Grid,
+    model: str,
+    method: str,
+    stack: StackSearch | None = None,
 ) -> Preset:
     """Build the preset, with a record of how it was found.
 
@@ -179,6 +187,7 @@ def preset_of(
         grid: The values that were tried.
         model: The user's name for the model.
         method: Name of the method.
+        stack: A search for gains on the same images; the preset only records it.
     """
     best, ranking = found.best, measured.survey.ranking()
     data = images.for_heads.name
@@ -221,8 +230,14 @@ def preset_of(
                 "no technique": _rounded(found.scores[OFF]),
                 "chosen": _rounded(found.scores[best]),
             },
+            **({} if stack is None else {"stack": _recorded(stack)}),
         ),
     )
+
+
+def _recorded(stack: StackSearch) -> dict[str, object]:
+    scores = [{"gains": names, "mean_iou": _rounded(of)} for names, of in stack.scores.items()]
+    return {"chosen": stack.chosen, "measured": scores}
 
 
 def _rounded(value: float) -> float:

@@ -37,6 +37,11 @@ from lhtclip.cli.options import MACHINE, METHOD, MODEL, QUIET, with_options
     metavar="NAME",
     help="How to rank heads without labels.  [default: consensus]",
 )
+@click.option(
+    "--stack",
+    is_flag=True,
+    help="Also search for gains without training that help together, such as --refine pamr.",
+)
 @click.option("--out", metavar="FILE", default="lht.json", help="Output file.")
 @click.option(
     "--work", metavar="DIR", help="Folder for the counts.  [default: next to --out, .calibration]"
@@ -52,6 +57,10 @@ def command(**given: Any) -> None:
 
     With --no-labels, heads are ranked on unlabelled images, without a search: layers follow from
     the depth, and the other settings are fixed.
+
+    With --stack, the gains of `lhtclip reproduce stack` are then measured on the images of the
+    search, each alone and the helpful ones together. The preset records the result, and the options
+    that switch them on are printed; nothing switches them on by itself.
 
     The preset records how it was made. Use it with --preset, or put it into the checkpoint's folder
     as lht.json. Run an interrupted command again to continue. Prints a table of the search; without

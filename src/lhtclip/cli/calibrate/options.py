@@ -23,6 +23,7 @@ class CalibrateOptions:
     no_labels: bool
     images: str | None
     ranking: str | None
+    stack: bool
     out: str
     work: str | None
     overwrite: bool
@@ -52,6 +53,8 @@ class CalibrateOptions:
             if value is not None:
                 without = "takes no" if self.no_labels else "is needed for"
                 raise InputError(f"--no-labels {without} --{name}. See `lhtclip calibrate --help`.")
+        if self.no_labels and self.stack:
+            raise InputError("--stack compares by mIoU, which needs labels: leave out --no-labels.")
         if self.no_labels and self.images is None:
             raise InputError("Name the images to rank heads on: --images DIR.")
         if not self.no_labels and self.data is None:

@@ -18,10 +18,12 @@ from lhtclip.calibration.without_labels import (
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lhtclip.checkpoints.hub import canonical_name
 from lhtclip.cli.calibrate.options import CalibrateOptions
+from lhtclip.cli.calibrate.stack import propose
 from lhtclip.cli.console import Progress, print_table, say
 from lhtclip.config import SegmenterConfig
 from lhtclip.datasets import DATASETS, open_dataset
 from lhtclip.evaluation.measure import measure
+from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.published_protocols import protocol_for, publication_of
 from lhtclip.evaluation.runner import Running
 from lhtclip.image.files import find_images
@@ -66,11 +68,13 @@ def calibrate(options: CalibrateOptions) -> None:
     findings = measured.findings(grid)
     texts = TextEncoder.of(checkpoint, templates=protocol.templates)
 
-    def score(settings: LhtSettings, progress: Callable[[Running], None]) -> float:
+    def score(
+        settings: LhtSettings, progress: Callable[[Running], None], by: Protocol = protocol
+    ) -> float:
         evaluation = measure(
             replace(config, lht=settings),
             images.for_search,
-            protocol,
+            by,
             checkpoint=checkpoint,
             texts=texts,
             folder=options.counts,
@@ -82,6 +86,14 @@ def calibrate(options: CalibrateOptions) -> None:
     found = search(
         findings, _Watched(score, at_most=most_candidates(findings), quiet=options.quiet)
     )
+    stack = None
+    if options.stack:
+        stack = propose(
+            lambda by, progress: score(found.best, progress, by),
+            protocol,
+            protocol.method_named(options.method),
+            quiet=options.quiet,
+        )
     preset = preset_of(
         measured,
         found,
@@ -89,6 +101,7 @@ def calibrate(options: CalibrateOptions) -> None:
         grid=grid,
         model=canonical_name(options.model),
         method=options.method,
+        stack=stack,
     )
     _finish(preset, options, ("step", "compared", "mIoU %", "best"), _rows(found))
 
