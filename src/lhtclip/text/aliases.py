@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -29,11 +30,11 @@ def with_aliases(vocabulary: Vocabulary, source: str) -> Vocabulary:
         The vocabulary. An alias that is a prompt of any class already is left out.
 
     Raises:
-        InputError: The file cannot be read, or has a class twice.
+        InputError: There is no such file, or it cannot be read or has a class twice.
     """
     if source == GIVEN:
         return vocabulary
-    table = _common() if source == COMMON else _read(Path(source))
+    table = _common() if source == COMMON else _own(source)
     taken = {folded(query) for query in vocabulary.queries}
     queries: list[str] = []
     owners: list[int] = []
@@ -55,6 +56,14 @@ def with_aliases(vocabulary: Vocabulary, source: str) -> Vocabulary:
 @cache
 def _common() -> Aliases:
     return _read(Path(str(resources.files("lhtclip") / "data" / "aliases.txt")))
+
+
+def _own(source: str) -> Aliases:
+    if not os.path.exists(source):
+        raise InputError(
+            f"{source!r} is no file of aliases, nor {COMMON!r} or {GIVEN!r}: name one of these."
+        )
+    return _read(Path(source))
 
 
 def _read(path: Path) -> Aliases:
