@@ -9,12 +9,11 @@ from typing import Any
 
 import click
 
+from lhtclip.cli.gain_options import gain_options, short_side_option
 from lhtclip.cli.options import (
     ENCODER,
     ENGINE,
     MACHINE,
-    gain_options,
-    short_side_option,
     with_options,
 )
 from lhtclip.errors import InputError

@@ -9,6 +9,7 @@ import click
 
 from lhtclip.batch.chunks import Shard
 from lhtclip.batch.plan import check_folder
+from lhtclip.cli.gain_options import gain_options, short_side_option
 from lhtclip.cli.options import (
     ENCODER,
     ENGINE,
@@ -17,8 +18,6 @@ from lhtclip.cli.options import (
     QUIET,
     RAY,
     SHARD,
-    gain_options,
-    short_side_option,
     switch,
     with_options,
 )

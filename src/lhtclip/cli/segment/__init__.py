@@ -9,6 +9,7 @@ import click
 
 from lhtclip.batch.chunks import Shard
 from lhtclip.batch.plan import check_folder, plan_jobs
+from lhtclip.cli.gain_options import gain_options, short_side_option
 from lhtclip.cli.options import (
     ENCODER,
     ENGINE,
@@ -20,9 +21,7 @@ from lhtclip.cli.options import (
     READING,
     SHARD,
     VOCABULARY,
-    gain_options,
     output_options,
-    short_side_option,
     vocabulary_of,
     with_options,
 )
