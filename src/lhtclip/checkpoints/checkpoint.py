@@ -33,6 +33,7 @@ from lhtclip.checkpoints.openai_archive import openai_config
 from lhtclip.checkpoints.pixel_files import read_pixels
 from lhtclip.checkpoints.state_dict import gather, scatter
 from lhtclip.checkpoints.weights import read_weights, unreadable, weight_files
+from lhtclip.clip.bert.tokenizer import WORDS_FILE
 from lhtclip.clip.bpe_files import MERGES_FILE, VOCABULARY_FILE
 from lhtclip.clip.config import PixelConfig, PromptConfig
 from lhtclip.clip.family import Family, TensorNames
@@ -196,8 +197,9 @@ def _layout(directory: Path) -> Layout:
 
 def _older_tokenizer(directory: Path) -> tuple[str, ...]:
     """Return the files that stand in for `tokenizer.json`; one of them only next to another."""
-    alone = (VOCABULARY_FILE,) if (directory / MERGES_FILE).is_file() else ()
-    return (*alone, SENTENCEPIECE_FILE) if (directory / SENTENCEPIECE_FILE).is_file() else alone
+    both = (VOCABULARY_FILE,) if (directory / MERGES_FILE).is_file() else ()
+    alone = (SENTENCEPIECE_FILE, WORDS_FILE)
+    return (*both, *(file for file in alone if (directory / file).is_file()))
 
 
 def _existing(directory: Path, layout: Layout, *candidates: str) -> Path:

@@ -17,13 +17,19 @@ from lhtclip.checkpoints.layout import (
     Layout,
     layout_of,
 )
+from lhtclip.clip.bert.tokenizer import WORDS_FILE
 from lhtclip.clip.bpe_files import MERGES_FILE, VOCABULARY_FILE
 from lhtclip.clip.tips.sentencepiece import SENTENCEPIECE_FILE
 from lhtclip.errors import CheckpointError
 from lhtclip.files.json_files import read_json
 
 # The files of a tokenizer, in order of preference.
-_TOKENIZERS = ((TOKENIZER_FILE,), (VOCABULARY_FILE, MERGES_FILE), (SENTENCEPIECE_FILE,))
+_TOKENIZERS = (
+    (TOKENIZER_FILE,),
+    (VOCABULARY_FILE, MERGES_FILE),
+    (SENTENCEPIECE_FILE,),
+    (WORDS_FILE,),
+)
 _INDEX = ".index.json"  # behind the name of weights that come in parts
 _PART = re.compile(r"[\w.-]+-\d+-of-\d+\.(safetensors|bin)")
 _MOST_PARTS = 1000

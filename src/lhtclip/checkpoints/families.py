@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from lhtclip.clip.bert.biomed import BIOMED
+from lhtclip.clip.bert.chinese import CHINESE
 from lhtclip.clip.eva import EVA
 from lhtclip.clip.family import Family
 from lhtclip.clip.metaclip2 import METACLIP2
@@ -16,6 +18,7 @@ from lhtclip.errors import CheckpointError
 
 # In the layout of `transformers`, by the `model_type` of a `config.json`.
 FAMILIES: dict[str, Family] = {
+    "chinese_clip": CHINESE,
     "clip": CLIP,
     "metaclip_2": METACLIP2,
     "siglip": SIGLIP,
@@ -24,6 +27,7 @@ FAMILIES: dict[str, Family] = {
 # In OpenCLIP's layout, by what the `timm_model_name` of its image tower begins with.
 OPEN_CLIP_FAMILIES: dict[str, Family] = {
     "eva02_": EVA,
+    "vit_base_patch16_224": BIOMED,
 }
 _NOT_IMPLEMENTED = {
     "siglip2": "a SigLIP 2 of variable resolution (NaFlex), which is not implemented; use one of "

@@ -122,7 +122,7 @@ class ClipConfig:
         return cls(
             vision=read_section(content, "vision_config", VisionConfig()),
             text=read_section(content, "text_config", cls.default_text),
-            projection_dim=_checked(content.get("projection_dim", 512), 512, "projection_dim"),
+            projection_dim=checked_projection(content),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -174,6 +174,15 @@ class PixelConfig:
 
 _Settings = TypeVar("_Settings", bound=VisionConfig | PromptConfig)
 _Value = TypeVar("_Value", int, float, str)
+
+
+def checked_projection(content: Mapping[str, Any]) -> int:
+    """Return the width of the space that both towers share; 512 if it is not given.
+
+    Raises:
+        CheckpointError: It is not a positive whole number.
+    """
+    return _checked(content.get("projection_dim", 512), 512, "projection_dim")
 
 
 def section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:

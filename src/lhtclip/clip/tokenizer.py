@@ -76,6 +76,10 @@ class Tokenizer:
             return bpe_tokenizer(path)
         return _Tokenizer.from_str(read_regular(path, most=_MOST_BYTES).decode("utf-8"))
 
+    def knows(self, word: str) -> bool:
+        """Whether a word is a token of its own."""
+        return self._tokenizer.token_to_id(word) is not None
+
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each prompt, its end token last."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(prompts))]

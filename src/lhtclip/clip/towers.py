@@ -122,6 +122,24 @@ class PromptTower(nn.Module, ABC):
     """
 
     causal: ClassVar[bool]
+    token_embedding: nn.Embedding
+    blocks: Sequence[Block]
+
+    @abstractmethod
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Return the residual stream that enters the first block: (batch, tokens, width)."""
+
+    @abstractmethod
+    def contextualise(self, token_ids: Tensor) -> Tensor:
+        """Return the residual stream that leaves the last block: (batch, tokens, width)."""
+
+    @abstractmethod
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """Return the prompts' features, (batch, projection_dim), not normalised."""
+
+
+class PreNormPromptTower(PromptTower):
+    """A text tower of blocks like CLIP's, with a norm behind the last."""
 
     def __init__(self, config: PromptConfig) -> None:
         """Make what all have; weights are zeros or random."""
@@ -131,20 +149,12 @@ class PromptTower(nn.Module, ABC):
         self.blocks = fresh_blocks(config)
         self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
 
-    @abstractmethod
-    def embed(self, token_ids: Tensor) -> Tensor:
-        """Return the residual stream that enters the first block: (batch, tokens, width)."""
-
     def contextualise(self, token_ids: Tensor) -> Tensor:
         """Return the residual stream that leaves the last block: (batch, tokens, width)."""
         x = self.embed(token_ids)
         for block in self.blocks:
             x = block(x, causal=self.causal)
         return x
-
-    @abstractmethod
-    def forward(self, token_ids: Tensor) -> Tensor:
-        """Return the prompts' features, (batch, projection_dim), not normalised."""
 
 
 class ImageTextModel(nn.Module):
@@ -155,7 +165,7 @@ class ImageTextModel(nn.Module):
     text: PromptTower
 
 
-class TablePromptTower(PromptTower):
+class TablePromptTower(PreNormPromptTower):
     """A text tower with a table of learned positions."""
 
     def __init__(self, config: PromptConfig) -> None:

@@ -15,12 +15,13 @@ from importlib import resources
 from lhtclip.clip.tokenizer import Tokenizer
 
 MULTILINGUAL_TOKENS = 100_000  # English vocabularies have up to 50,000, multilingual ones 250,000
+_CHINESE = "人"  # person; a token of every vocabulary of Chinese
 UNDERSTANDING = "ViT-B-16-siglip2, another SigLIP 2 or, for research only, ViT-B-16-metaclip2"
 
 
 def is_english(tokenizer: Tokenizer) -> bool:
-    """Whether a vocabulary is too small for more languages than English."""
-    return tokenizer.largest < MULTILINGUAL_TOKENS
+    """Whether a vocabulary is too small for more languages than English, and not one of Chinese."""
+    return tokenizer.largest < MULTILINGUAL_TOKENS and not tokenizer.knows(_CHINESE)
 
 
 def warning_about(prompts: Iterable[str]) -> str | None:

@@ -15,6 +15,7 @@ from lhtclip.clip.family import Family, TensorNames
 from lhtclip.clip.model import read_tokenizer
 from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, timm_clip_config
 from lhtclip.clip.text import TextTower
+from lhtclip.clip.timm_vision import TRUNK, TRUNK_BLOCKS
 from lhtclip.clip.towers import ImageTextModel
 
 
@@ -49,12 +50,7 @@ def build_eva(content: Mapping[str, Any]) -> EvaClip:
 EVA_TENSORS = TensorNames(
     top={
         "logit_scale": "logit_scale",
-        "vision.class_embedding": "visual.trunk.cls_token",
-        "vision.patch_embedding.weight": "visual.trunk.patch_embed.proj.weight",
-        "vision.patch_embedding.bias": "visual.trunk.patch_embed.proj.bias",
-        "vision.positions": "visual.trunk.pos_embed",
-        "vision.final_norm.weight": "visual.trunk.norm.weight",
-        "vision.final_norm.bias": "visual.trunk.norm.bias",
+        **TRUNK,
         "vision.projection.weight": "visual.trunk.head.weight",
         "vision.projection.bias": "visual.trunk.head.bias",
         **{
@@ -63,7 +59,7 @@ EVA_TENSORS = TensorNames(
             if ours.startswith("text.")
         },
     },
-    towers={"vision": "visual.trunk.blocks.", "text": "text.transformer.resblocks."},
+    towers={"vision": TRUNK_BLOCKS, "text": "text.transformer.resblocks."},
     block={
         "vision.norm1": ("norm1.{}",),
         "vision.attention.query_projection": ("attn.q_proj.{}",),

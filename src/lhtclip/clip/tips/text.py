@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from lhtclip.clip.tips.config import TipsTextConfig
-from lhtclip.clip.towers import PromptTower
+from lhtclip.clip.towers import PreNormPromptTower
 
 PADDING = 0  # the id of the padding token
 _WAVELENGTH = 10000.0
 
 
-class TipsTextTower(PromptTower):
+class TipsTextTower(PreNormPromptTower):
     """A transformer with sinusoidal positions; padding is masked, so its length changes nothing."""
 
     causal = False
