@@ -39,8 +39,8 @@ WORDS = [
     "猫",
 ]
 DIM = 24
-VISION = tower(64, 4) | {"num_hidden_layers": 5}
-TEXT = tower(48, 3) | {"vocab_size": len(WORDS), "max_position_embeddings": 40}
+VISION: dict[str, Any] = tower(64, 4) | {"num_hidden_layers": 5}
+TEXT: dict[str, Any] = tower(48, 3) | {"vocab_size": len(WORDS), "max_position_embeddings": 40}
 TINY_TOWER, TINY_BERT = "vit_base_patch16_224_tiny", "tiny-bert"
 
 

@@ -51,8 +51,8 @@ def random_weights() -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
 
     def weights(*shape: int, around: float = 0.0, spread: float | None = None) -> Tensor:
-        spread = spread or (shape[-1] ** -0.5 if len(shape) > 1 else 0.3)
-        return around + spread * torch.randn(shape, generator=generator)
+        usual = shape[-1] ** -0.5 if len(shape) > 1 else 0.3
+        return around + (spread or usual) * torch.randn(shape, generator=generator)
 
     def norm(name: str, width: int) -> dict[str, Tensor]:
         return {f"{name}.weight": weights(width, around=1.0), f"{name}.bias": weights(width)}

@@ -134,6 +134,21 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         "EVA02-CLIP, Merged-2B, 428 M, 336 px",
         MIT,
     ),
+    KnownModel(
+        "BiomedCLIP",
+        "microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224",
+        "biomedical images, 196 M; made for research",
+        MIT,
+    ),
+    KnownModel(
+        "ViT-B-16-chinese", "OFA-Sys/chinese-clip-vit-base-patch16", "Chinese-CLIP, 188 M", MIT
+    ),
+    KnownModel(
+        "ViT-L-14-chinese", "OFA-Sys/chinese-clip-vit-large-patch14", "Chinese-CLIP, 406 M", MIT
+    ),
+    KnownModel(
+        "ViT-H-14-chinese", "OFA-Sys/chinese-clip-vit-huge-patch14", "Chinese-CLIP, 958 M", MIT
+    ),
     KnownModel("ViT-B-16-siglip", "google/siglip-base-patch16-224", "SigLIP, 203 M", APACHE),
     KnownModel(
         "ViT-L-16-siglip", "google/siglip-large-patch16-256", "SigLIP, 652 M, 256 px", APACHE
