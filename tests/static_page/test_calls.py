@@ -76,6 +76,7 @@ def by_python(text: str, patch: pytest.MonkeyPatch) -> tuple[str, SegmenterConfi
         {"gains": PLAIN},
         {},
         {"gains": ALL, "background": "wall|sky", "lht": ON | {"atr": False}},
+        {"lht": ON | {"she": False, "atr": "channels"}},
         {"gains": PLAIN | {"refine": "pamr", "aliases": "given"}, "background": "auto"},
         {"gains": PLAIN | {"short_side": [448]}, "lht": dict.fromkeys(ON, False)},
     ],

@@ -197,6 +197,7 @@ async def list_methods(request: Request) -> dict[str, Any]:
     return {
         "default": base.encoder.method.name,
         "gains": gains_of(base.windows, base.decoding, service.settings.aliases),
+        "atr_by": ["hoyer", "channels"] if base.checkpoint.preset.channels else ["hoyer"],
         "methods": [{"name": name, "source": each.source} for name, each in METHODS.items()],
     }
 

@@ -56,10 +56,11 @@ function decoding({ refine, prior, aliases, calibrate_texts }) {
 }
 
 function techniquesInPython(switches) {
-  if (switches.every(([, on]) => on)) return "";
+  if (switches.every(([, on]) => on === true)) return "";
   if (switches.every(([, on]) => !on)) return "lht=False";
-  const off = switches.filter(([, on]) => !on).map(([name]) => `"${name}": False`);
-  return `lht={${off.join(", ")}}`;
+  const changes = switches.filter(([, on]) => on !== true);
+  const pairs = changes.map(([name, on]) => `"${name}": ${on ? JSON.stringify(on) : "False"}`);
+  return `lht={${pairs.join(", ")}}`;
 }
 
 export function asCommand({ model: own, name }, words, { model, background, threshold, method, lht, gains }) {
@@ -70,6 +71,7 @@ export function asCommand({ model: own, name }, words, { model, background, thre
   const off = Object.entries(lht ?? {}).filter(([, on]) => !on);
   if (lht && off.length === Object.keys(lht).length) parts.push("--no-lht");
   else for (const [technique] of off) parts.push(`--no-${technique}`);
+  if (typeof lht?.atr === "string") parts.push("--atr-by", lht.atr);
   parts.push("--classes", quote(words.all.join(", ")));
   if (background) parts.push("--background", quote(background));
   if (threshold) parts.push("--threshold", threshold);

@@ -1,6 +1,7 @@
 // What raises mIoU without training: a fold of controls for one image of the comparison.
 
 const CHOICES = {
+  atr_by: ["ATR judges", { hoyer: "by sparsity", channels: "by channels" }],
   refine: ["Refine", { none: "none", pamr: "PAMR, by colour", tlp: "TLP, by colour and words" }],
   shifts: ["Shifts", { 1: "none", 2: "2 × 2", 3: "3 × 3" }],
   aliases: ["Synonyms", { none: "the best counts", given: "all count", common: "all count, and common ones" }],
@@ -84,6 +85,7 @@ export class Gains {
 
 // The gains that differ from a plain run of the library.
 const PLAIN = {
+  atr_by: "hoyer",
   refine: "none",
   prior: 0,
   flip: false,

@@ -7,7 +7,7 @@ export class Pane {
     Object.assign(this, { side, canvas, onChange, result: null, box: null });
   }
 
-  build(parent, { methods, default: own, switches, gains, models }) {
+  build(parent, { methods, default: own, switches, gains, models, atr_by }) {
     this.box = document.createElement("div");
     this.box.className = "pane";
     this.box.hidden = this.side === "right";
@@ -20,7 +20,7 @@ export class Pane {
     const choices = [this.model, this.method].filter(Boolean);
     this.box.append(...choices.flatMap(({ label, select }) => [label, select]), row);
     if (gains) {
-      this.gains = new Gains(this.side, gains);
+      this.gains = new Gains(this.side, atr_by[1] ? { atr_by: atr_by[0], ...gains } : gains);
       this.box.append(this.gains.box);
     }
     this.box.addEventListener("change", () => this.onChange());
@@ -35,9 +35,10 @@ export class Pane {
   get variant() {
     if (!this.method) return { method: null, lht: null };
     const lht = Object.fromEntries(this.switches.map(({ name, input }) => [name, input.checked]));
-    const gains = this.gains && { gains: this.gains.value };
+    const { atr_by, ...gains } = this.gains?.value ?? {};
+    if (lht.atr && atr_by === "channels") lht.atr = atr_by;
     const model = this.model && { model: this.model.select.value };
-    return { ...model, method: this.method.select.value, lht, ...gains };
+    return { ...model, method: this.method.select.value, lht, ...(this.gains && { gains }) };
   }
 }
 
