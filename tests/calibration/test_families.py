@@ -13,19 +13,23 @@ from lhtclip import Segmenter, WindowSettings
 from lhtclip.calibration.calibrate import measure_heads
 from lhtclip.calibration.without_labels import measure_without_labels, preset_without_labels
 from lhtclip.checkpoints.checkpoint import load_checkpoint
+from lhtclip.clip.pe.config import TOWERS
 from lhtclip.datasets import open_dataset
 from lhtclip.datasets.samples import choose_samples
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.techniques.presets import PRESET_FILE
+from tests.clip.pe_models import TINY, save_pe
 from tests.clip.tips_models import save_tips
 
 FAMILIES: dict[str, Callable[[Path], Any]] = {
+    "pe-core": save_pe,
     "tipsv2": save_tips,
 }
 
 
 @pytest.fixture(params=FAMILIES)
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setitem(TOWERS, "vit_pe_core_nano", TINY)
     FAMILIES[request.param](tmp_path)
     return tmp_path
 

@@ -16,6 +16,7 @@ from transformers import Tipsv2Config, Tipsv2Model
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lhtclip.checkpoints.state_dict import scatter
+from lhtclip.clip.layers import Attention
 from lhtclip.clip.tips import TIPS
 from lhtclip.clip.tips.config import TipsConfig
 from lhtclip.clip.tips.model import Tips
@@ -143,6 +144,7 @@ def test_maskclip_is_the_dense_read_out_of_its_authors(plain: Pair) -> None:
 def test_contributions_of_heads_are_after_layer_scale(plain: Pair) -> None:
     block, x = plain.model.vision.blocks[1], plain.model.vision.embed(noise(32, 32))
     attention = block.attention
+    assert isinstance(attention, Attention)
     outputs = attention.head_outputs(block.norm1(x))
     total = attention.contributions(outputs, range(attention.heads)).sum(dim=1)
     assert attention.gain is not None

@@ -12,6 +12,7 @@ from lhtclip.clip.family import Family
 from lhtclip.clip.metaclip2 import METACLIP2
 from lhtclip.clip.model import CLIP
 from lhtclip.clip.open_clip import OPEN_CLIP_CLIP
+from lhtclip.clip.pe import PE_CORE
 from lhtclip.clip.siglip import SIGLIP
 from lhtclip.clip.tips import TIPS
 from lhtclip.errors import CheckpointError
@@ -28,6 +29,7 @@ FAMILIES: dict[str, Family] = {
 OPEN_CLIP_FAMILIES: dict[str, Family] = {
     "eva02_": EVA,
     "vit_base_patch16_224": BIOMED,
+    "vit_pe_core_": PE_CORE,
 }
 _NOT_IMPLEMENTED = {
     "siglip2": "a SigLIP 2 of variable resolution (NaFlex), which is not implemented; use one of "

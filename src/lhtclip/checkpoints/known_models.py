@@ -182,6 +182,11 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
     KnownModel("ViT-L-14-tipsv2", "google/tipsv2-l14", "TIPSv2, 488 M, 448 px", APACHE),
     KnownModel("ViT-SO400M-14-tipsv2", "google/tipsv2-so400m14", "TIPSv2, 862 M, 448 px", APACHE),
     KnownModel("ViT-g-14-tipsv2", "google/tipsv2-g14", "TIPSv2, 1525 M, 448 px", APACHE),
+    KnownModel("ViT-T-16-pe", "timm/PE-Core-T-16-384", "PE-Core, 70 M, 384 px", APACHE),
+    KnownModel("ViT-S-16-pe", "timm/PE-Core-S-16-384", "PE-Core, 87 M, 384 px", APACHE),
+    KnownModel("ViT-B-16-pe", "timm/PE-Core-B-16", "PE-Core, 448 M", APACHE),
+    KnownModel("ViT-L-14-pe", "timm/PE-Core-L-14-336", "PE-Core, 671 M, 336 px", APACHE),
+    KnownModel("ViT-G-14-pe", "timm/PE-Core-bigG-14-448", "PE-Core, 2419 M, 448 px", APACHE),
     KnownModel(
         "ViT-B-32-georsclip",
         "Zilun/GeoRSCLIP",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -40,17 +41,17 @@ def gather(
     expected = model.state_dict()
     state: dict[str, Tensor] = {}
     for ours, stored in table.items():
-        for name in stored.names:
+        for name, shape in zip(stored.names, stored.shapes, strict=True):
             found = tuple(tensors[name].shape)
             if not tensors[name].is_floating_point():
                 raise CheckpointError(
                     f"The checkpoint's tensor {name} is of {tensors[name].dtype}; only weights of "
                     "floating-point numbers can be read, not quantised ones."
                 )
-            if found != stored.shape and (found, stored.shape) != ((1,), ()):
+            if found != shape and (found, shape) != ((1,), ()):
                 raise CheckpointError(
                     f"The checkpoint's tensor {name} has shape {found}; "
-                    f"its {config_file} asks for {stored.shape}."
+                    f"its {config_file} asks for {shape}."
                 )
         parts = [tensors[name] for name in stored.names]
         joined = torch.cat(parts) if parts[1:] else parts[0]
@@ -65,17 +66,19 @@ def scatter(model: ImageTextModel, names: TensorNames) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for ours, stored in _table(model, names).items():
         tensor = state[ours].T if stored.transposed else state[ours]
-        for name, part in zip(stored.names, tensor.reshape(-1, *stored.shape), strict=True):
-            tensors[name] = part.contiguous()
+        sizes = [math.prod(shape) for shape in stored.shapes]
+        parts = tensor.reshape(-1).split(sizes)
+        for name, shape, part in zip(stored.names, stored.shapes, parts, strict=True):
+            tensors[name] = part.reshape(shape).contiguous()
     return tensors
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """One of our tensors in a checkpoint; `shape` is that of each part."""
+    """One of our tensors in a checkpoint: the names and shapes of its parts."""
 
     names: tuple[str, ...]
-    shape: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
     transposed: bool
 
 
@@ -89,9 +92,11 @@ def _table(model: ImageTextModel, names: TensorNames) -> dict[str, _Stored]:
             shape = shape[::-1]
         elif ours == "vision.patch_embedding.weight":  # ours a matrix, theirs a convolution kernel
             shape = shape[0], 3, patch, patch
-        elif theirs[1:]:
-            shape = shape[0] // len(theirs), *shape[1:]
-        table[ours] = _Stored(theirs, shape, transposed)
+        shapes = (shape,)
+        if theirs[1:]:
+            shares = names.shares.get(ours, (1,) * len(theirs))
+            shapes = tuple((shape[0] * n // sum(shares), *shape[1:]) for n in shares)
+        table[ours] = _Stored(theirs, shapes, transposed)
     return table
 
 

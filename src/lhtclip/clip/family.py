@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,29 @@ class TensorNames:
     """The names of our tensors in a checkpoint layout.
 
     Attributes:
-        top: Tensors outside the blocks, our name -> theirs.
+        top: Tensors outside the blocks, our name -> theirs, or several that form it.
         towers: What precedes the number of a block, by tower.
         block: The parts of a block, our name -> theirs, with "{}" for "weight" or "bias". Several
             of theirs may form one of ours, stacked along rows. Where the towers differ, our name
             begins with that of the tower: "text.norm1".
         transposed: Our names of tensors that the layout stores transposed.
+        shares: Where parts that form a tensor differ in size: our name -> how many shares of its
+            rows each has.
         ignored: Their names of buffers that contain nothing learned.
     """
 
-    top: Mapping[str, str]
+    top: Mapping[str, str | tuple[str, ...]]
     towers: Mapping[str, str]
     block: Mapping[str, tuple[str, ...]]
     transposed: frozenset[str] = frozenset()
+    shares: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     ignored: frozenset[str] = frozenset()
 
     def of(self, ours: str) -> tuple[str, ...]:
         """Return the name, or the names of the parts, of one of our tensors."""
         if ours in self.top:
-            return (self.top[ours],)
+            theirs = self.top[ours]
+            return (theirs,) if isinstance(theirs, str) else theirs
         tower, _, layer, *part, kind = ours.split(".")
         prefix, place = f"{self.towers[tower]}{layer}.", ".".join(part)
         parts = self.block.get(f"{tower}.{place}") or self.block[place]

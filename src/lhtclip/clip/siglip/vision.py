@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lhtclip.clip.config import VisionConfig
-from lhtclip.clip.layers import Attention, Mlp
+from lhtclip.clip.pooling import PoolingHead
 from lhtclip.clip.positions import BICUBIC, positions_for_grid
 from lhtclip.clip.towers import ImageTower, fresh_blocks
 
@@ -28,7 +28,13 @@ class SiglipVisionTower(ImageTower):
         self.positions = nn.Parameter(torch.zeros(config.grid_size**2, width))
         self.blocks = fresh_blocks(config)
         self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.head = PoolingHead(config)
+        self.head = PoolingHead(
+            width,
+            config.num_attention_heads,
+            config.intermediate_size,
+            activation=config.hidden_act,
+            epsilon=config.layer_norm_eps,
+        )
 
     def embed(self, pixels: Tensor, *, positions: str = BICUBIC) -> Tensor:
         """Return the residual stream that enters the first block.
@@ -61,37 +67,3 @@ class SiglipVisionTower(ImageTower):
         for block in self.blocks:
             x = block(x)
         return self.head(self.final_norm(x))
-
-
-class PoolingHead(nn.Module):
-    """Multi-head attention pooling: one learned query, the probe, then an MLP.
-
-    Only the output of this head is in the space of the texts. For each attention head, the probe
-    gathers a weighted mean of the patches' values. A single patch would get all the weight, because
-    softmax over one key is 1. So `alone` replaces the mean by a token's own value and applies
-    output projection and MLP as trained: every patch ends up where the image's feature does; only
-        the
-    choice among patches is left out.
-    """
-
-    def __init__(self, config: VisionConfig) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.probe = nn.Parameter(torch.zeros(1, 1, width))
-        self.attention = Attention(width, config.num_attention_heads)
-        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.mlp = Mlp(width, config.intermediate_size, config.hidden_act)
-
-    def alone(self, tokens: Tensor) -> Tensor:
-        """Pool every token alone: (..., tokens, width) -> (..., tokens, width)."""
-        return self._finish(self.attention.merge(self.attention.values(tokens)))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Pool the tokens of each image: (batch, tokens, width) -> (batch, width)."""
-        attention = self.attention
-        queries = attention.queries(self.probe.expand(len(tokens), -1, -1))
-        mixed = attention.mix(queries, attention.keys(tokens), attention.values(tokens))
-        return self._finish(attention.merge(mixed)).squeeze(1)
-
-    def _finish(self, gathered: Tensor) -> Tensor:
-        return gathered + self.mlp(self.norm(gathered))
