@@ -45,33 +45,39 @@ def test_batches_of_a_pipeline(config: SegmenterConfig, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("resources", "wanted", "expected"),
+    ("machines", "wanted", "expected"),
     [
-        ({"CPU": 8.0}, WorkerSettings(), Workers(7, 1, 0.0, 1)),
-        ({"CPU": 8.0}, WorkerSettings(cpus=3), Workers(2, 3, 0.0, 2)),
-        ({"CPU": 64.0, "GPU": 8.0}, WorkerSettings(), Workers(8, 1, 1.0, 56)),
-        ({"CPU": 64.0, "GPU": 8.0}, WorkerSettings(gpus=0.5), Workers(16, 1, 0.5, 48)),
-        ({"CPU": 64.0, "GPU": 8.0}, WorkerSettings(count=3), Workers(3, 1, 1.0, 61)),
+        ([{"CPU": 8.0}], WorkerSettings(), Workers(7, 1, 0.0, 1)),
+        ([{"CPU": 8.0}], WorkerSettings(cpus=3), Workers(2, 3, 0.0, 2)),
+        ([{"CPU": 5.0}, {"CPU": 3.0}], WorkerSettings(cpus=3), Workers(2, 3, 0.0, 2)),
+        ([{"CPU": 64.0, "GPU": 8.0}], WorkerSettings(), Workers(8, 1, 1.0, 56)),
+        ([{"CPU": 64.0, "GPU": 8.0}], WorkerSettings(gpus=0.5), Workers(16, 1, 0.5, 48)),
+        ([{}, {"CPU": 64.0, "GPU": 8.0}], WorkerSettings(count=3), Workers(3, 1, 1.0, 61)),
     ],
 )
 def test_workers_leave_a_cpu_free(
-    resources: dict[str, float], wanted: WorkerSettings, expected: Workers
+    machines: list[dict[str, float]], wanted: WorkerSettings, expected: Workers
 ) -> None:
-    assert plan_workers(resources, wanted) == expected
+    assert plan_workers(machines, wanted) == expected
 
 
 @pytest.mark.parametrize(
-    ("resources", "wanted"),
+    ("machines", "wanted"),
     [
-        ({"CPU": 1.0}, WorkerSettings()),
-        ({"CPU": 2.0}, WorkerSettings(count=2)),
-        ({"CPU": 16.0, "GPU": 1.0}, WorkerSettings(count=2)),
-        ({"CPU": 4.0}, WorkerSettings(cpus=4)),
+        ([{"CPU": 1.0}], WorkerSettings()),
+        ([{"CPU": 2.0}], WorkerSettings(count=2)),
+        ([{"CPU": 16.0, "GPU": 1.0}], WorkerSettings(count=2)),
+        ([{"CPU": 4.0}], WorkerSettings(cpus=4)),
+        ([{"CPU": 4.0}, {"CPU": 4.0}], WorkerSettings(cpus=5)),  # no machine has as many
+        ([{}], WorkerSettings()),
     ],
 )
-def test_clusters_that_are_too_small(resources: dict[str, float], wanted: WorkerSettings) -> None:
-    with pytest.raises(InputError, match=f"has {resources['CPU']:g} CPUs .*--ray-workers"):
-        plan_workers(resources, wanted)
+def test_clusters_that_are_too_small(
+    machines: list[dict[str, float]], wanted: WorkerSettings
+) -> None:
+    cpus = sum(each.get("CPU", 0) for each in machines)
+    with pytest.raises(InputError, match=f"has {cpus:g} CPUs .*--ray-workers"):
+        plan_workers(machines, wanted)
     with pytest.raises(InputError, match="at least 1"):
         WorkerSettings(cpus=0)
 

@@ -33,6 +33,7 @@ from lhtclip.ray.units import Read
 from lhtclip.text.vocabulary import Vocabulary
 
 _AT_ONCE = 16  # objects on their way, because each takes long and needs little
+_SMALL = 16 << 20  # bytes
 T = TypeVar("T")
 
 
@@ -59,8 +60,16 @@ class Bucket:
 
     def send(self, names: Iterable[str], folder: Path) -> None:
         """Copy these files of a folder into the bucket."""
+
+        def send(name: str) -> None:
+            path, target = folder / name, f"{root}/{name}"
+            if path.stat().st_size <= _SMALL:
+                filesystem.pipe_file(target, path.read_bytes())  # a single request
+            else:
+                filesystem.put_file(str(path), target)
+
         with self._opened("write into") as (filesystem, root):
-            _each(lambda name: filesystem.put_file(str(folder / name), f"{root}/{name}"), names)
+            _each(send, names)
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects."""

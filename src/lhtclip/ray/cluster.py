@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -91,35 +91,43 @@ def connected(address: str | None) -> Generator[Any, None, None]:
             ray.shutdown()
 
 
-def plan_workers(resources: Mapping[str, float], wanted: WorkerSettings) -> Workers:
+def machines_of(ray: Any) -> list[Mapping[str, float]]:
+    """Return the resources of each machine of the cluster that runs now."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def plan_workers(machines: Sequence[Mapping[str, float]], wanted: WorkerSettings) -> Workers:
     """Plan workers for a cluster, so that reading and writing always find a free CPU.
 
-    Ray itself would wait forever, without a word, if the actors took every CPU.
+    Ray itself would wait forever, without a word, if the actors took every CPU, or if one needed
+    more than any machine has.
 
     Args:
-        resources: What the cluster has, as `ray.cluster_resources` gives it.
+        machines: The resources of each, as `machines_of` gives them.
         wanted: What the user wants.
 
     Raises:
         InputError: The cluster is too small; the message has the figures.
     """
-    cpus, all_gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    cpus, all_gpus = (sum(each.get(name, 0.0) for each in machines) for name in ("CPU", "GPU"))
     gpus = wanted.gpus if wanted.gpus is not None else float(all_gpus >= 1)
-    room = int((cpus - _FREE) // wanted.cpus)
-    if gpus:
-        room = min(room, int(all_gpus // gpus))
+    fitting = (_fitting(each, wanted.cpus, gpus) for each in machines)
+    room = max(0, min(sum(fitting), int((cpus - _FREE) // wanted.cpus)))
     count = wanted.count or max(room, 1)
     if count > room:
-        needed = f"{count * wanted.cpus + _FREE:g} CPUs" + (
-            f" and {count * gpus:g} GPUs" * bool(gpus)
-        )
         raise InputError(
-            f"The cluster has {cpus:g} CPUs and {all_gpus:g} GPUs, but {count} workers with "
-            f"{wanted.cpus} CPUs and {gpus:g} GPUs each, and one CPU for reading and writing, need "
-            f"{needed}. Use fewer workers (--ray-workers), fewer CPUs each (--ray-cpus), or a "
-            "larger cluster."
+            f"The cluster has {cpus:g} CPUs and {all_gpus:g} GPUs on {len(machines)} machines. "
+            f"With a CPU left for reading and writing, there is room for {room} workers of "
+            f"{wanted.cpus} CPUs and {gpus:g} GPUs, but not for {count}. Use fewer workers "
+            "(--ray-workers), fewer CPUs each (--ray-cpus), or a larger cluster."
         )
     return Workers(count, wanted.cpus, gpus, int(cpus - count * wanted.cpus))
+
+
+def _fitting(machine: Mapping[str, float], cpus: int, gpus: float) -> int:
+    """Return how many workers a machine has room for."""
+    room = int(machine.get("CPU", 0.0) // cpus)
+    return min(room, int(machine.get("GPU", 0.0) // gpus)) if gpus else room
 
 
 def spilled_bytes(ray: Any) -> int:

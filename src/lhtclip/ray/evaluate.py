@@ -16,7 +16,7 @@ from lhtclip.evaluation.merge import write_part
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.report import describe
 from lhtclip.evaluation.runner import evaluate
-from lhtclip.ray.cluster import WorkerSettings, connected, plan_workers
+from lhtclip.ray.cluster import WorkerSettings, connected, machines_of, plan_workers
 from lhtclip.ray.pipeline import settings_on_worker
 from lhtclip.ray.threads import use_threads
 from lhtclip.segmenter import Segmenter
@@ -77,7 +77,7 @@ def count_on_ray(
     """
     job = replace(job, out=Path(os.path.abspath(job.out)))
     with connected(address) as ray:
-        workers = plan_workers(ray.cluster_resources(), wanted or WorkerSettings())
+        workers = plan_workers(machines_of(ray), wanted or WorkerSettings())
         config, _ = settings_on_worker(ray, job.config, workers)
         data = ray.data
         data.DataContext.get_current().enable_progress_bars = False

@@ -28,6 +28,7 @@ from lhtclip.ray.cluster import (
     Workers,
     WorkerSettings,
     connected,
+    machines_of,
     plan_workers,
     spilled_bytes,
 )
@@ -229,7 +230,7 @@ def _joined(
 ) -> Generator[_Cluster, None, None]:
     """Join a cluster and load the model there once."""
     with connected(address) as ray:
-        workers = plan_workers(ray.cluster_resources(), wanted or WorkerSettings())
+        workers = plan_workers(machines_of(ray), wanted or WorkerSettings())
         config, settings = settings_on_worker(ray, config, workers)
         yield _Cluster(ray, workers, config, settings)
 
