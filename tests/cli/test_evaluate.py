@@ -161,14 +161,17 @@ def test_published_sets_have_published_words(run: Any, tmp_path: Path) -> None:
     assert "| logit scale | 65.0 | 40.0 |" in page
 
 
-def test_background_words_of_ones_own(run: Any, tmp_path: Path) -> None:
+def test_words_of_ones_own(run: Any, tmp_path: Path) -> None:
     root = voc_tree(tmp_path)
     arguments = ("voc20", "voc21", "--root", root, "--no-lht", "--no-check", "--limit", 1)
-    outcome = run(*arguments, "--out", "out", "--background", "background")
+    words = ("--background", "background", "--aliases", "common")
+    outcome = run(*arguments, "--out", "out", *words)
     assert outcome.code == 0, outcome.err
     told = document(tmp_path / "out", "voc21")
-    words = {"protocol": "published", "used": "background"}
-    assert told["deviations"]["background_words"] == words
+    changed = {"protocol": "published", "used": "background"}
+    assert told["deviations"]["background_words"] == changed
+    assert told["protocol"]["aliases"] == "common"
+    assert told["settings"]["decoding"]["aliases"]["tau"] == 4
     assert told["protocol"]["background_words"] == "background"
     assert "background_words" not in document(tmp_path / "out", "voc20")["deviations"]
     page = (tmp_path / "out/report.md").read_text()

@@ -59,6 +59,13 @@ def test_the_words_chosen_for_voc21_are_the_published_ones() -> None:
     assert plain.vocabulary().queries[:2] == ("background", "aeroplane")
 
 
+def test_aliases_are_added_to_the_published_words() -> None:
+    plain, further = PLAIN.vocabulary(), with_gains(PLAIN, ["aliases"]).vocabulary()
+    assert further.names == plain.names
+    assert set(plain.queries) < set(further.queries)
+    assert {"puppy", "aircraft"} < set(further.queries)
+
+
 def test_every_gain_has_a_row_of_its_own() -> None:
     alone = {row.gains[0] for row in STACK if len(row.gains) == 1}
     assert alone == set(GAINS)
