@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.soak.children import run_in_child
-from tests.soak.stages import images, seeds
+from tests.soak.stages import images
+from tests.soak.tally import seeds
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no forks")
 

@@ -40,7 +40,8 @@ def main() -> int:
             tally = STAGES[name](random.Random(options.seed), seconds, Path(folder, name))
             counts += tally.counts
             failures += tally.failures
-    print(f"`python -m tests.soak --minutes {options.minutes:g} --seed {options.seed}`")
+    stages = "" if options.stages == [*STAGES] else f" {' '.join(options.stages)}"
+    print(f"`python -m tests.soak{stages} --minutes {options.minutes:g} --seed {options.seed}`")
     print(
         f"\n| what, in {(time.monotonic() - start) / 60:.0f} minutes | how often |\n| --- | --- |"
     )

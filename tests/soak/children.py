@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,14 +26,19 @@ class Ended:
 
 
 def run_in_child(
-    work: Callable[[], int | None], *, seconds: float = 120, kill_after: float | None = None
+    work: Callable[[], int | None],
+    *,
+    seconds: float = 120,
+    kill_after: float | None = None,
+    by: signal.Signals = signal.SIGKILL,
 ) -> Ended:
     """Fork, work, and wait.
 
     Args:
         work: Returns the exit code; None is 0.
         seconds: After which a hanging child is ended by SIGALRM.
-        kill_after: Seconds after which the child is killed, if it still runs.
+        kill_after: Seconds after which the child gets a signal, if it still runs.
+        by: The signal.
     """
     with tempfile.TemporaryFile() as caught:
         child = os.fork()
@@ -41,20 +47,28 @@ def run_in_child(
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
             sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-            _work(work, seconds, kill_after)
+            _work(work, seconds)
+        if kill_after is not None and not _ends_within(child, kill_after):
+            os.kill(child, by)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         caught.seek(0)
         return Ended(code, caught.read().decode("utf-8", "replace"))
 
 
-def _work(work: Callable[[], int | None], seconds: float, kill_after: float | None) -> None:
+def _ends_within(child: int, seconds: float) -> bool:
+    """Wait, and leave the child's exit code to be asked for."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def _work(work: Callable[[], int | None], seconds: float) -> None:
     code = 70
     try:
-        if kill_after is None:
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-        else:
-            signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-            signal.setitimer(signal.ITIMER_REAL, kill_after)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         code = work() or 0
     except BaseException:
         traceback.print_exc()

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import random
 import resource
 import shutil
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+import signal
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 import numpy as np
 
-from lhtclip.batch.label_files import label_files
 from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.checkpoints.hub import BUNDLED_FOLDER
 from lhtclip.cli import COMMANDS, group, main
@@ -25,8 +21,10 @@ from lhtclip.errors import InputError, LhtClipError
 from lhtclip.image.pixels import read_image
 from lhtclip.image.windows import WindowSettings
 from lhtclip.segmenter import Segmenter
-from tests.soak.children import Ended, run_in_child
+from tests.soak.children import run_in_child
 from tests.soak.damage import FORMATS, damaged, whole_image
+from tests.soak.kills import kills
+from tests.soak.tally import Tally, last, seeds
 
 QUICK = ("--model", "bundled", "--templates", "plain", "--quiet")
 SIZES = ("--short-side", "64", "--window", "64", "--stride", "32")
@@ -48,27 +46,19 @@ NASTY = (
         "--",
     ),
 )
-NOT_FUZZED = ("serve", "demo")  # one never ends, the other has no input
-
-
-@dataclass
-class Tally:
-    """What a stage did, by name, and every failure with the seed that brings it back."""
-
-    counts: Counter[str] = field(default_factory=Counter[str])
-    failures: list[str] = field(default_factory=list[str])
-
-    def failed(self, what: str) -> None:
-        """Note a failure."""
-        self.failures.append(what)
-
-
-def seeds(chance: random.Random, seconds: float) -> Iterator[int]:
-    """Yield seeds until the time is over, one at least."""
-    end = time.monotonic() + seconds
-    yield chance.randrange(1 << 32)
-    while time.monotonic() < end:
-        yield chance.randrange(1 << 32)
+SCENE = "SCENE"
+LABEL = (SCENE, "--classes", "cat,dog", *QUICK, *SIZES)
+SOUND = {  # calls that work, before nonsense is added
+    "segment": LABEL,
+    "evaluate": ("scenes", "--limit", "1", *QUICK, *SIZES),
+    "raster": (SCENE, "--classes", "cat,dog", "--out", "map.tif", *QUICK),
+    "calibrate": ("--data", "scenes", "--limit", "2", "--model", "bundled", "--quiet"),
+    "verify": ("bundled",),
+    "demo": ("--limit", "1"),
+    "convert": ("lhtclip-out", "--to", "coco,voc,yolo"),
+    "serve": ("--model", "bundled", "--port", "0"),
+}
+ENDLESS = {"serve": 10, "demo": 30}  # seconds after which these are killed, which is no failure
 
 
 def images(chance: random.Random, seconds: float, folder: Path) -> Tally:
@@ -86,7 +76,7 @@ def images(chance: random.Random, seconds: float, folder: Path) -> Tally:
         ended = run_in_child(lambda: read(seed))  # noqa: B023
         tally.counts["damaged images"] += 100
         if ended.broken or "lhtclip" in ended.stderr:
-            tally.failed(f"images, seed {seed}: {_last(ended)}")
+            tally.failed(f"images, seed {seed}: {last(ended)}")
     return tally
 
 
@@ -108,34 +98,7 @@ def folders(chance: random.Random, seconds: float, folder: Path) -> Tally:
         tally.counts["images labelled or refused by the command"] += 20
         labelled = len(list((folder / "out").glob("*.overlay.jpg")))
         if ended.broken or labelled < 7:
-            tally.failed(f"folders, seed {seed}: {labelled} labelled, {_last(ended)}")
-    return tally
-
-
-def kills(chance: random.Random, seconds: float, folder: Path) -> Tally:
-    """Kill runs at random moments; restarted, they end as undisturbed ones."""
-    tally = Tally()
-    works = _works(folder)
-    expected: dict[str, dict[str, bytes]] = {}
-    spent: dict[str, float] = {}
-    for name, work in works.items():
-        start, out = time.monotonic(), folder / f"{name}-undisturbed"
-        ended = run_in_child(lambda: work(out), seconds=3600)  # noqa: B023
-        if ended.code:
-            tally.failed(f"kills, {name} undisturbed: {_last(ended)}")
-            continue
-        spent[name], expected[name] = time.monotonic() - start, _content(out)
-    for seed in seeds(chance, seconds):
-        draw = random.Random(seed)
-        name = draw.choice([*expected])
-        out, work = folder / f"{name}-killed", works[name]
-        shutil.rmtree(out, ignore_errors=True)
-        ended = run_in_child(lambda: work(out), kill_after=draw.uniform(0, spent[name]))  # noqa: B023
-        again = run_in_child(lambda: work(out), seconds=3600)  # noqa: B023
-        tally.counts[f"kills of {name}" if ended.code == -9 else "ended before the kill"] += 1
-        left = [path.name for path in out.rglob(".lhtclip-*")]
-        if again.code or left or _content(out) != expected[name]:
-            tally.failed(f"kills of {name}, seed {seed}: {left} {_last(again)}")
+            tally.failed(f"folders, seed {seed}: {labelled} labelled, {last(ended)}")
     return tally
 
 
@@ -143,16 +106,16 @@ def arguments(chance: random.Random, seconds: float, folder: Path) -> Tally:
     """Call every command with nonsense: one line, an exit code of 0, 1 or 2, no hang."""
     tally = Tally()
     folder.mkdir(parents=True, exist_ok=True)
-    names = [name for name in COMMANDS if name not in NOT_FUZZED]
     scene = str(bundled_scenes()[0].image)
     for seed in seeds(chance, seconds):
         draw = random.Random(seed)
-        name = draw.choice(names)
+        name = draw.choice([*COMMANDS])
         given = [name, *_nonsense(name, draw, scene)]
-        ended = run_in_child(lambda: main(given), seconds=300)  # noqa: B023
+        end = ENDLESS.get(name)
+        ended = run_in_child(lambda: main(given), seconds=300, kill_after=end)  # noqa: B023
         tally.counts["calls with nonsense"] += 1
-        if ended.broken:
-            tally.failed(f"arguments, seed {seed}: {given!r:.300}: {_last(ended)}")
+        if ended.broken and not (end and ended.code == -signal.SIGKILL):
+            tally.failed(f"arguments, seed {seed}: {given!r:.300}: {last(ended)}")
     return tally
 
 
@@ -179,7 +142,7 @@ def checkpoints(chance: random.Random, seconds: float, folder: Path) -> Tally:
         ended = run_in_child(load)
         tally.counts["damaged checkpoints"] += 1
         if ended.broken:
-            tally.failed(f"checkpoints, {victim.name}, seed {seed}: {_last(ended)}")
+            tally.failed(f"checkpoints, {victim.name}, seed {seed}: {last(ended)}")
     return tally
 
 
@@ -209,7 +172,7 @@ def memory(chance: random.Random, seconds: float, folder: Path) -> Tally:
         if ended.code == -14:
             tally.counts["images that took longer than ten minutes"] += 1
         elif ended.broken:
-            tally.failed(f"memory, seed {seed}: {height} x {width}, {windows}: {_last(ended)}")
+            tally.failed(f"memory, seed {seed}: {height} x {width}, {windows}: {last(ended)}")
     return tally
 
 
@@ -223,75 +186,25 @@ STAGES: dict[str, Callable[[random.Random, float, Path], Tally]] = {
 }
 
 
-def _works(folder: Path) -> dict[str, Callable[[Path], int | None]]:
-    """Return what is killed: each takes its output folder."""
-    photos = folder / "photos"
-    photos.mkdir(parents=True, exist_ok=True)
-    for number, scene in enumerate(bundled_scenes()[:6]):
-        shutil.copy(scene.image, photos / f"{number}.png")
-    segmenter = Segmenter.from_pretrained("bundled", templates="plain", text_cache=False)
-
-    def segment(out: Path) -> None:
-        label_files(
-            photos, ["cat", "dog"], out, segmenter=segmenter, formats=("labels", "overlay", "coco")
-        )
-
-    def evaluate(out: Path) -> int:
-        given = ["evaluate", "scenes", "--limit", "4", *QUICK, "--out", str(out), "--json"]
-        return main(given)
-
-    def export(out: Path) -> int:
-        return main(["export", "--model", "bundled", "--out", str(out / "graph.onnx"), "--quiet"])
-
-    def caches(out: Path) -> None:
-        words = [f"word {number}" for number in range(200)]
-        own = Segmenter.from_pretrained("bundled", text_cache=str(out))
-        own.texts.encode(words)
-
-    return {"segment": segment, "evaluate": evaluate, "export": export, "caches": caches}
-
-
-def _content(folder: Path) -> dict[str, bytes]:
-    """Return files by path, without what tells of time and place."""
-    found: dict[str, bytes] = {}
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.name == "lock":
-            continue
-        data = path.read_bytes()
-        if path.suffix == ".json":
-            with suppress(ValueError):
-                data = json.dumps(_timeless(json.loads(data)), sort_keys=True).encode()
-        if path.suffix in (".md", ".npz"):  # these hold seconds
-            data = b""
-        found[str(path.relative_to(folder))] = data
-    return found
-
-
-def _timeless(content: object) -> object:
-    if isinstance(content, dict):
-        return {
-            key: _timeless(value)
-            for key, value in content.items()
-            if not any(word in str(key) for word in ("second", "time", "speed", "date", "machine"))
-        }
-    return [_timeless(each) for each in content] if isinstance(content, list) else content
-
-
 def _nonsense(name: str, draw: random.Random, scene: str) -> Iterable[str]:
-    """Draw arguments and options of a command, some sensible, most not."""
-    command = group.get_command(click.Context(group), name)
+    """Draw arguments and options of a command: nonsense alone, or after a call that works."""
+    context = click.Context(group)
+    command, given = group.get_command(context, name), list[str]()
+    while isinstance(command, click.Group):
+        part = draw.choice(command.list_commands(context))
+        given.append(part)
+        command = command.get_command(context, part)
     assert command is not None
-    given: list[str] = []
+    sound = draw.random() < 0.6 and name in SOUND
+    given += [scene if each == SCENE else each for each in SOUND[name]] if sound else []
     for option in command.params:
         if isinstance(option, click.Argument):
-            given += [draw.choice((scene, draw.choice(NASTY))) for _ in range(draw.randrange(3))]
-        elif draw.random() < 0.2:
+            most = 0 if sound else 2
+            given += [
+                draw.choice((scene, draw.choice(NASTY))) for _ in range(draw.randrange(1 + most))
+            ]
+        elif draw.random() < (0.06 if sound else 0.2):
             given.append(draw.choice(option.opts))
             if not getattr(option, "is_flag", False):
                 given.append(draw.choice(NASTY))
     return given
-
-
-def _last(ended: Ended) -> str:
-    lines = ended.stderr.strip().splitlines()
-    return f"exit {ended.code}, {lines[-1][:200] if lines else 'no message'}"
