@@ -99,7 +99,9 @@ def test_no_such_classes_file(segment: Any, draw: Any) -> None:
     [
         (["--method", "slcip"], ["'slcip'", "Did you mean 'sclip'?"]),
         (["--format", "labels,overlya"], ["'overlya'", "Did you mean 'overlay'?"]),
-        (["--format", ""], ["format"]),
+        (["--format", ""], ["empty value after --format"]),
+        (["--out", ""], ["empty value after --out"]),
+        (["--preset="], ["empty value after --preset", "variable"]),
         (["--templates", "imagnet80"], ["Did you mean 'imagenet80'?"]),
         (["--dtype", "float61"], ["Did you mean 'float16'?"]),
         (["--device", "abacus"], ["'abacus'"]),

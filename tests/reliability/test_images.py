@@ -191,8 +191,17 @@ def test_what_a_folder_leaves_out_is_named(
     os.mkfifo(folder / "c.png")
     (folder / "d.png").symlink_to("gone")
     (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "done/.lhtclip").mkdir(parents=True)
+    (folder / "done/a.png").touch()
     assert find_images(folder) == [folder / "a.jpg"]
-    for word in (".heic (pip install", "1 .nef", "1 FIFO", "1 broken link", "1 linked folder"):
+    for word in (
+        ".heic (pip install",
+        "1 folder of results (done)",
+        "1 .nef",
+        "1 FIFO",
+        "1 broken link",
+        "1 linked folder",
+    ):
         assert word in told(caplog)
     assert "txt" not in told(caplog)
 

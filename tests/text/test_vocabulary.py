@@ -81,6 +81,7 @@ def test_parse_classes(classes: Any, expected: list[tuple[str, tuple[str, ...]]]
         ({"car", "road"}, "cannot be read from"),  # a set has no order
         (None, "cannot be read from None"),  # nothing
         (7, "cannot be read from 7"),  # number
+        (["c\x01r"], "Control characters"),  # which XML files of other programs cannot hold
         (["c\udce4r"], "not text"),  # surrogate from a wrongly decoded argument
     ],
 )

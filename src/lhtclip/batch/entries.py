@@ -18,8 +18,8 @@ from lhtclip.files import write_atomically
 from lhtclip.files.json_files import read_json
 from lhtclip.files.records import from_json
 from lhtclip.formats.sink import ImageName, Part, Sink
+from lhtclip.image.files import HIDDEN
 
-HIDDEN = ".lhtclip"  # in the folder of the results
 IMAGES = "images"  # inside it, for the entries
 _MOST_BYTES = 1 << 30  # polygons of a large image take more than other JSON
 

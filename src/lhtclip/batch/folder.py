@@ -9,7 +9,7 @@ from logging import getLogger
 from pathlib import Path
 
 from lhtclip.batch.chunks import Shard
-from lhtclip.batch.entries import HIDDEN, Entries, Entry
+from lhtclip.batch.entries import Entries, Entry
 from lhtclip.batch.plan import REMEDY, Job
 from lhtclip.batch.record import RECORD_FILE
 from lhtclip.batch.shards import (
@@ -24,6 +24,7 @@ from lhtclip.batch.shards import (
 from lhtclip.errors import InputError, OutputError
 from lhtclip.files import locks
 from lhtclip.files.temporaries import remove_all
+from lhtclip.image.files import HIDDEN
 
 _PATIENCE = 60.0  # seconds in which other shards may start
 _logger = getLogger("lhtclip")

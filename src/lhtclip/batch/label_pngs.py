@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lhtclip.batch.entries import HIDDEN, Entries
+from lhtclip.batch.entries import Entries
 from lhtclip.batch.record import RECORD_FILE, read_record
 from lhtclip.errors import InputError, check_kind
 from lhtclip.formats.sink import ImageName
-from lhtclip.image.files import find_images
+from lhtclip.image.files import HIDDEN, find_images
 from lhtclip.image.pixels import read_image
 from lhtclip.output.png_names import names_in
 from lhtclip.segmentation import Segmentation

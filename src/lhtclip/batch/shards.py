@@ -14,13 +14,13 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from lhtclip.batch.chunks import Shard
-from lhtclip.batch.entries import HIDDEN
 from lhtclip.batch.plan import REMEDY, Job
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.files.json_files import parse_json, read_json
 from lhtclip.files.records import from_json, to_json
 from lhtclip.formats.sink import ImageName, OutputOptions, Sink
+from lhtclip.image.files import HIDDEN
 from lhtclip.text.vocabulary import Vocabulary
 
 MANIFEST_FILE = "manifest.jsonl"  # of a merge

@@ -78,7 +78,7 @@ class Writer:
             InputError: It is one.
         """
         formats = [format for format, sink in self._sinks.items() if sink.names_inside]
-        if formats and printable(job.name.path) != str(job.name.path):
+        if formats and not _is_text(str(job.name.path)):
             raise InputError(
                 f"The name {printable(job.name.path)} has bytes that are not text, and files of "
                 f"the formats {listed(formats)} contain names: rename it, or leave these out."
@@ -131,6 +131,14 @@ def assemble(out: Path, sinks: Mapping[str, Sink]) -> Iterator[Path]:
             contents = sink.assemble(FormatParts(entries, format))
             for file, content in zip(files, contents, strict=True):
                 yield write_atomically(out / file, content)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def failed(job: Job, error: Exception) -> LabelledImage:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 
 import click
 from click.shell_completion import shell_complete
@@ -23,8 +24,9 @@ from lhtclip.cli.process import (
     refused,
     signals_stop,
 )
-from lhtclip.errors import LhtClipError, unknown
+from lhtclip.errors import InputError, LhtClipError, unknown
 
+_MAY_BE_EMPTY = ("--image-url", "--classes", "--background")  # the last two say more about it
 _COMPLETION = "_LHTCLIP_COMPLETE"  # where a shell that completes says what it wants
 
 # Each is in the module of its name. The help is here, so that it needs none of them.
@@ -92,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return shell_complete(group, {}, "lhtclip", _COMPLETION, instruction)
     with warnings_shown(), signals_stop():
         try:
+            _refuse_empty(arguments)
             with group.make_context("lhtclip", arguments) as context:
                 group.invoke(context)
         except click.exceptions.Exit as end:
@@ -107,6 +110,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             return refused(error)
     return 0
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuse empty values: an empty folder would be the current one, an empty preset none.
+
+    Raises:
+        InputError: There is one.
+    """
+    for before, argument in pairwise(["", *arguments]):
+        option = argument[:-1] if argument.startswith("--") and argument.endswith("=") else before
+        if (not argument or option != before) and option not in _MAY_BE_EMPTY:
+            where = f"after {option}" if option.startswith("-") else "among the arguments"
+            raise InputError(
+                f"There is an empty value {where}: leave it out, or set the variable it is from."
+            )
 
 
 def _usage(error: click.ClickException) -> str:

@@ -76,8 +76,9 @@ def open_standard_streams() -> None:
 def refused(error: OSError) -> int:
     """Say what the system refused, and return the exit code.
 
-    Errors of files have their names. Those without are of stdout, since writers of files raise
-    `LhtClipError`. Whoever reads a pipe may stop at any time, which is not worth a word.
+    Errors of files have their names. Those without are of the current folder or of stdout, since
+    writers of files raise `LhtClipError`. Whoever reads a pipe may stop at any time, which is not
+    worth a word.
 
     Raises:
         OSError: It has no name and cannot be of stdout.
@@ -85,6 +86,9 @@ def refused(error: OSError) -> int:
     if error.filename is not None:
         name = os.fsencode(error.filename).decode("utf-8", "backslashreplace")
         say(f"Cannot use {name}: {error.strerror or error}.")
+        return 2
+    if error.errno == errno.ENOENT:
+        say("The current folder has been removed: change to one that exists.")
         return 2
     if error.errno not in _OF_A_STREAM:
         raise error

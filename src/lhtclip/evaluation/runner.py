@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lhtclip.batch.chunks import Shard
-from lhtclip.batch.entries import HIDDEN
 from lhtclip.datasets.dataset import Dataset, Sample, Truth
 from lhtclip.datasets.samples import check_vocabulary, choose_samples, labels_of_set
 from lhtclip.errors import InputError
@@ -27,6 +26,7 @@ from lhtclip.evaluation.state import Counts, Tally
 from lhtclip.evaluation.streaming import count_samples
 from lhtclip.evaluation.trimap import in_band
 from lhtclip.files import write_atomically
+from lhtclip.image.files import HIDDEN
 from lhtclip.output.palette import class_colours
 from lhtclip.output.png import encode_labels
 from lhtclip.segmentation import Segmentation, ignored_label, label_dtype

@@ -22,6 +22,7 @@ _NOT_READ = (
     *(".raf", ".raw", ".rw2", ".sgi", ".svg", ".tga", ".vrt", ".wdp", ".xcf", ".dcm", ".dicom"),
     *(".nii", ".npy", ".jp2k", ".img", ".heics", ".heifs", ".qoi", ".cur", ".icns"),
 )
+HIDDEN = ".lhtclip"  # in every folder of results
 _logger = logging.getLogger("lhtclip")
 
 
@@ -34,7 +35,7 @@ def find_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """List the image files that the paths refer to, without duplicates, in the order of the paths.
 
     Other entries of a folder that look like images (an unsupported format, a linked folder, a FIFO)
-    are skipped with a warning.
+    and folders of results are skipped with a warning.
 
     Args:
         paths: Files with any suffix; folders, which are searched recursively for the known
@@ -79,8 +80,11 @@ def _below(folder: Path, left_out: Counter[str]) -> list[Path]:
 
     for place, folders, files in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in folders:
-            if os.path.islink(os.path.join(place, name)):
+        for name in list(folders):
+            if os.path.isdir(os.path.join(place, name, HIDDEN)):
+                folders.remove(name)
+                left_out[f"folder of results ({printable(name)})"] += 1
+            elif os.path.islink(os.path.join(place, name)):
                 left_out["linked folder: pass its path to include it"] += 1
         for name in files:
             if name.startswith("."):

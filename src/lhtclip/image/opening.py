@@ -39,6 +39,7 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b
 
 _PILLOW_LIMIT = 89_478_485  # above this many pixels Pillow warns, at opening and at loading
 _COUNTED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # a JPEG's further frames are gain maps, previews
+_LONGEST = 400  # characters of a path in a message
 _OVERVIEW = 254  # the tag of a TIFF's page that says it is a smaller copy
 _limit_lock = fork_safe_lock()
 _logger = logging.getLogger("lhtclip")
@@ -166,8 +167,13 @@ def too_large(name: str, max_pixels: int) -> InputError:
 
 
 def printable(path: str | os.PathLike[str]) -> str:
-    """Return a path as text that any stream can write, with undecodable bytes escaped."""
-    return os.fspath(path).encode("utf-8", "backslashreplace").decode()
+    """Return a path as text that any stream can write: bytes that are not text are escaped.
+
+    The middle of a very long path is left out.
+    """
+    text = os.fspath(path).encode("utf-8", "backslashreplace").decode()
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]}...{text[-half:]}"
 
 
 def _installed(formats: Sequence[str]) -> list[str]:

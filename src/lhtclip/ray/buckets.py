@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from lhtclip.batch.chunks import Chunk
-from lhtclip.batch.entries import HIDDEN, IMAGES, Entries, entry_file
+from lhtclip.batch.entries import IMAGES, Entries, entry_file
 from lhtclip.batch.plan import Job
 from lhtclip.batch.record import (
     RECORD_FILE,
@@ -28,6 +28,7 @@ from lhtclip.batch.record import (
 from lhtclip.errors import InputError, OutputError
 from lhtclip.extras import import_extra
 from lhtclip.formats.sink import OutputOptions
+from lhtclip.image.files import HIDDEN
 from lhtclip.ray.results import FolderResults, Labelled, Outcome
 from lhtclip.ray.units import Read
 from lhtclip.text.vocabulary import Vocabulary

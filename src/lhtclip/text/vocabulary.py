@@ -19,6 +19,7 @@ from lhtclip.text.class_lists import plain_lines
 
 BACKGROUND = "background"
 _MOST_BYTES = 64 << 20  # of a classes file
+_NO_TEXT = ("Cc", "Cs")  # control characters, which XML cannot hold; undecodable bytes
 _LONGEST = 10_000  # characters of a prompt
 MOST_CLASSES = 65534  # labels are at most uint16, and 65535 means "ignored"
 
@@ -243,8 +244,10 @@ def _words(given: object, where: str) -> tuple[str, ...]:
                     f"A prompt of {len(word)} characters in {where}: at most {_LONGEST} are taken, "
                     "and models read about 300. Put one class on a line."
                 )
-            if any(unicodedata.category(character) == "Cs" for character in word):
-                raise InputError(f"Bytes that are not text in {where}: type the name again.")
+            if any(unicodedata.category(character) in _NO_TEXT for character in word):
+                raise InputError(
+                    f"Control characters or bytes that are not text in {where}: type it again."
+                )
             words.setdefault(folded(word), word)
     return tuple(words.values())
 
