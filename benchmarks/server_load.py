@@ -1,8 +1,9 @@
 """Measure the server under load: clients over HTTP, memory, a kill and a stop in the middle.
 
 `python -m benchmarks.server_load [--seconds 60] [--requests 2000]` starts servers of its own on
-the loopback address, in float32. Clients send their next image when the last one is answered, and
-100 ms after a refusal. It needs Linux: memory and processor time are read from /proc.
+the loopback address, in the dtype that `--dtype auto` chooses. Clients send their next image when
+the last one is answered, and 100 ms after a refusal. It needs Linux: memory and processor time are
+read from /proc.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.harness import read_options
-from benchmarks.results import Results
+from benchmarks.results import Results, dtype_name
 from benchmarks.served import Connection, Served, serve
 from lhtclip import Segmenter, label_files
 from lhtclip.datasets.scene_files import Scene, bundled_scenes
@@ -35,7 +36,7 @@ from lhtclip.datasets.scene_files import Scene, bundled_scenes
 CLIENTS = (1, 4, 16, 64)
 QUEUE = 16
 BUDGET = 600.0  # seconds
-SERVER = ("--model", "bundled", "--dtype", "float32", "--queue", str(QUEUE))
+Server = Sequence[str]  # options of `lhtclip serve`
 _AGAIN = 0.1  # seconds after a refusal
 
 
@@ -80,16 +81,17 @@ def main(given: list[str] | None = None) -> Results:
 
     options, found = read_options(__doc__, budget=BUDGET, dtypes="auto", given=given, more=more)
     results = Results("server_load", options)
+    dtype = dtype_name(options.fastest)
+    server = ("--model", "bundled", "--dtype", dtype, "--queue", str(QUEUE))
+    results.note(f"`lhtclip serve {' '.join(server)}`")
     scenes = bundled_scenes()
-    segmenter = Segmenter.from_pretrained(
-        "bundled", device="cpu", dtype="float32", text_cache=False
-    )
+    segmenter = Segmenter.from_pretrained("bundled", device="cpu", dtype=dtype, text_cache=False)
     questions = [_question(segmenter, scene) for scene in scenes]
-    _load(results, questions, 2 if options.quick else found.seconds)
-    _memory(results, questions, 20 if options.quick else found.requests)
-    _kill(results, questions)
-    _stop(results, questions)
-    _throughput(results, segmenter, scenes, questions, rounds=1 if options.quick else 3)
+    _load(results, server, questions, 2 if options.quick else found.seconds)
+    _memory(results, server, questions, 20 if options.quick else found.requests)
+    _kill(results, server, questions)
+    _stop(results, server, questions)
+    _throughput(results, server, segmenter, scenes, questions, rounds=1 if options.quick else 3)
     results.save()
     return results
 
@@ -105,9 +107,9 @@ def _hash(labels: np.ndarray) -> str:
     return hashlib.sha256(labels.tobytes()).hexdigest()
 
 
-def _load(results: Results, questions: Sequence[Question], seconds: float) -> None:
+def _load(results: Results, server: Server, questions: Sequence[Question], seconds: float) -> None:
     rows: list[Sequence[str]] = []
-    with serve(*SERVER) as served:
+    with serve(*server) as served:
         asyncio.run(_ask(served.port, questions, 2, most=len(questions)))  # warms up
         for clients in CLIENTS:
             cpu = served.cpu
@@ -134,11 +136,11 @@ def _load(results: Results, questions: Sequence[Question], seconds: float) -> No
     results.goal("errors but 503, and wrong labels", "0", str(faults), reached=faults == 0)
 
 
-def _memory(results: Results, questions: Sequence[Question], requests: int) -> None:
+def _memory(results: Results, server: Server, questions: Sequence[Question], requests: int) -> None:
     with Image.open(io.BytesIO(questions[0].body)) as picture, io.BytesIO() as file:
         picture.resize((64, 64)).save(file, format="PNG")
         small = file.getvalue()
-    with serve(*SERVER, "--cache", "16") as served:
+    with serve(*server, "--cache", "16") as served:
         readings: list[float] = []
         for _ in range(5):
             asyncio.run(_mixed(served.port, small, requests // 5))
@@ -167,7 +169,7 @@ async def _mixed(port: int, image: bytes, requests: int) -> None:
     connection.close()
 
 
-def _kill(results: Results, questions: Sequence[Question]) -> None:
+def _kill(results: Results, server: Server, questions: Sequence[Question]) -> None:
     """Kill the server under load; another on the same port answers as before."""
 
     async def killed(served: Served) -> Tally:
@@ -178,10 +180,10 @@ def _kill(results: Results, questions: Sequence[Question]) -> None:
         tally, _ = await asyncio.gather(_ask(served.port, questions, 4, seconds=4), kill())
         return tally
 
-    with serve(*SERVER) as served:
+    with serve(*server) as served:
         before = asyncio.run(killed(served))
         port = served.port
-    with serve(*SERVER, port=port) as served:
+    with serve(*server, port=port) as served:
         after = asyncio.run(_ask(served.port, questions, 4, most=len(questions)))
     seen = {0: "a broken connection", 200: "labels", 503: "busy"}
     said = ", ".join(f"{seen.get(s, s)}: {n}" for s, n in sorted(before.statuses.items()))
@@ -190,7 +192,7 @@ def _kill(results: Results, questions: Sequence[Question]) -> None:
     results.goal("wrong answers around a kill", "0", str(wrong + missing), reached=not wrong)
 
 
-def _stop(results: Results, questions: Sequence[Question]) -> None:
+def _stop(results: Results, server: Server, questions: Sequence[Question]) -> None:
     """Stop the server under load; what it accepted is answered or refused."""
 
     async def stopped(served: Served) -> Tally:
@@ -201,7 +203,7 @@ def _stop(results: Results, questions: Sequence[Question]) -> None:
         tally, _ = await asyncio.gather(_ask(served.port, questions, 8, most=10_000), stop())
         return tally
 
-    with serve(*SERVER) as served:
+    with serve(*server) as served:
         tally = asyncio.run(stopped(served))
         code = served.process.wait(60)
     counts = dict(sorted(tally.statuses.items()))
@@ -212,6 +214,7 @@ def _stop(results: Results, questions: Sequence[Question]) -> None:
 
 def _throughput(
     results: Results,
+    server: Server,
     segmenter: Segmenter,
     scenes: Sequence[Scene],
     questions: Sequence[Question],
@@ -225,7 +228,7 @@ def _throughput(
     same = [Question(path, each.body, "") for each in questions]
     clock: list[float] = []
     work: list[float] = []
-    with serve(*SERVER) as served, tempfile.TemporaryDirectory() as folder:
+    with serve(*server) as served, tempfile.TemporaryDirectory() as folder:
         for number in range(rounds + 1):
             started, cpu = time.perf_counter(), time.process_time()
             out = Path(folder, str(number))

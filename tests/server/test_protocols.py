@@ -1,4 +1,4 @@
-"""Requests as Label Studio 1.23, X-AnyLabeling 4.2 and clients of samgeo-api send them."""
+"""Requests as Label Studio 1.23 and X-AnyLabeling 4.2 send them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-import numpy as np
 import pytest
 
 from lhtclip import Segmenter
@@ -88,7 +87,7 @@ def test_label_studio_s_images_are_fetched_with_its_tokens(
     assert len(results) == 2
     assert len(seen) == (3 if token == PERSONAL else 2)  # an access token had expired
     assert {each["type"] for each in results[0]["result"]} == {"brushlabels"}
-    assert client.get("/health").json()["status"] == "UP"
+    assert client.get("/health").status_code == 200
     version = client.post("/setup", json={"project": "1.2"}).json()["model_version"]
     assert results[0]["model_version"] == version
 
@@ -168,22 +167,3 @@ def test_x_anylabeling(start: Start, segmenter: Segmenter) -> None:
     answer = client.post("/v1/predict", json=asked, headers=token)
     assert answer.status_code == 422
     assert "prompt" in answer.json()["detail"]
-
-
-def test_samgeo_api(start: Start, segmenter: Segmenter) -> None:
-    client = start()
-    prompt = ", ".join(NAMES)
-    form = {"prompt": prompt, "confidence_threshold": "0.5", "output_format": "geojson"}
-    answer = client.post("/segment/text", data=form, files={"file": ("a.png", PNG)})
-    features = answer.json()["features"]
-    wanted = segmenter.segment(SCENE.image, prompt, threshold=0.5)
-    area = sum(each["properties"]["area"] for each in features)
-    assert area == int(np.count_nonzero(wanted.labels))  # the background is no feature
-    for form, said in (
-        ({}, "prompt"),
-        ({"prompt": "a", "output_format": "tiff"}, "geojson"),
-        ({"prompt": "a", "confidence_threshold": "much"}, "0 to 1"),
-    ):
-        answer = client.post("/segment/text", data=form, files={"file": ("a.png", PNG)})
-        assert answer.status_code == 422
-        assert said in answer.json()["detail"]

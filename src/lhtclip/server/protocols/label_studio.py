@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 
+from lhtclip import __version__
 from lhtclip.server.problems import Problem
 from lhtclip.server.protocols.label_studio_files import files_of
 from lhtclip.server.requests import service_of, unless_gone
@@ -58,10 +59,10 @@ class Control:
     labels: tuple[str, ...]
 
 
-@router.get("/health", operation_id="label_studio_health", summary="Label Studio: alive?")
+@router.get("/health", operation_id="backend_health", summary="Label Studio, samgeo-api: alive?")
 async def health() -> dict[str, str]:
-    """Report that the backend is alive."""
-    return {"status": "UP", "model_class": "lhtclip"}
+    """Report that the backend is alive: samgeo-api's clients want "ok", Label Studio any answer."""
+    return {"status": "ok", "version": __version__, "model_class": "lhtclip"}
 
 
 @router.post("/setup", operation_id="label_studio_setup", summary="Label Studio: introduce")
