@@ -7,6 +7,7 @@ import functools
 import io
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,9 @@ def segmenter() -> Segmenter:
     return Segmenter.from_pretrained("bundled", device="cpu", dtype="float32", text_cache=False)
 
 
-@pytest.fixture(scope="module")
-def site(segmenter: Segmenter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Export the page and hand it out below a path, as project pages of web hosts do."""
-    runtime = npm_package("onnxruntime-web")
-    root = tmp_path_factory.mktemp("host")
-    export_page(segmenter, root / "project" / "demo", runtime=runtime, compare=False)
+@contextmanager
+def hosted(root: Path) -> Iterator[str]:
+    """Hand out the page in `project/demo`, below a path, as project pages of web hosts do."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *args: Any) -> None:
@@ -53,8 +51,18 @@ def site(segmenter: Segmenter, tmp_path_factory: pytest.TempPathFactory) -> Iter
     server.server_close()
 
 
-@pytest.fixture
-def page(browser: Any, site: str) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def site(segmenter: Segmenter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Export the page and hand it out."""
+    runtime = npm_package("onnxruntime-web")
+    root = tmp_path_factory.mktemp("host")
+    export_page(segmenter, root / "project" / "demo", runtime=runtime, compare=False)
+    with hosted(root) as address:
+        yield address
+
+
+@contextmanager
+def opened(browser: Any, site: str) -> Iterator[Any]:
     """Open the page; afterwards nothing may have failed or gone to another host."""
     own = browser.new_page(viewport={"width": 1280, "height": 900})
     troubles: list[str] = []
@@ -66,6 +74,12 @@ def page(browser: Any, site: str) -> Iterator[Any]:
     yield own
     own.close()
     assert not troubles
+
+
+@pytest.fixture
+def page(browser: Any, site: str) -> Iterator[Any]:
+    with opened(browser, site) as own:
+        yield own
 
 
 def _labels(page: Any, data: bytes, question: dict[str, Any], kind: str = "image/png") -> Any:
@@ -121,3 +135,21 @@ def test_errors_are_said_in_words(page: Any) -> None:
     page.fill("#words", "cat|dog, dog,")
     page.wait_for_selector("#error:not([hidden])", timeout=60_000)
     assert "prompt of both" in page.inner_text("#error")
+
+
+def test_an_int8_page_labels_nearly_alike(
+    browser: Any, segmenter: Segmenter, tmp_path: Path
+) -> None:
+    """Its graphs are a third as large; its labels are those of float32 but for a few pixels."""
+    folder = tmp_path / "project" / "demo"
+    runtime = npm_package("onnxruntime-web")
+    export_page(segmenter, folder, runtime=runtime, int8=True, compare=False)
+    weights = sum(each.nbytes for each in segmenter.checkpoint.model.state_dict().values())
+    assert sum(each.stat().st_size for each in (folder / "model").glob("*.onnx")) < weights / 2
+    with hosted(tmp_path) as address, opened(browser, address) as page:
+        assert "(int8)" in page.inner_text("#model")
+        for scene in bundled_scenes()[1:4]:
+            question = {"classes": [list(names) for names in scene.classes], "background": None}
+            found = _labels(page, scene.image.read_bytes(), question)
+            wanted = segmenter.segment(scene.image, question["classes"]).labels
+            assert np.mean(found == wanted) > 0.95, scene.name
