@@ -1,4 +1,4 @@
-"""Every family can be calibrated, with labels and without, and labels an image by its preset."""
+"""Families with an image tower of their own are calibrated, with labels and without, and used."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ from lhtclip.datasets import open_dataset
 from lhtclip.datasets.samples import choose_samples
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.techniques.presets import PRESET_FILE
+from tests.clip.bert_models import save_biomed
+from tests.clip.eva_models import save_eva
 from tests.clip.pe_models import TINY, save_pe
 from tests.clip.tips_models import save_tips
 
 FAMILIES: dict[str, Callable[[Path], Any]] = {
+    "biomed": save_biomed,
+    "eva02": save_eva,
     "pe-core": save_pe,
     "tipsv2": save_tips,
 }

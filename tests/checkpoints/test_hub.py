@@ -107,6 +107,12 @@ def test_bare_weights(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert canonical_name("RS5M_ViT-B-32.pt") == "RS5M_ViT-B-32.pt"
 
 
+def test_a_list_of_words_is_a_tokenizer(cache: Path) -> None:
+    files = ("config.json", "vocab.txt", "pytorch_model.bin")
+    folder = fill(cache, "OFA-Sys/chinese-clip-vit-base-patch16", files)
+    assert resolve("ViT-B-16-chinese") == folder
+
+
 def test_limits_are_not_said_of_what_is_here(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     fill(cache, SHORT_NAMES["ViT-B-16-dfn2b"], COMPLETE)
     resolve("ViT-B-16-dfn2b")

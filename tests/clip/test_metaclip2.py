@@ -10,62 +10,29 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import MetaClip2Config, MetaClip2Model
+from transformers import MetaClip2Model
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lhtclip.errors import CheckpointError
+from tests.clip.metaclip2_models import TOKENIZER, save_metaclip2
 from tests.clip.openai_clip import openai_names
-from tests.clip.published import random_clip, tower
 from tests.clip.theirs import assert_close, assert_streams_close, features, noise
 
 PROMPTS = ["a photo of a Katze", "собака", "一只猫", ""]
-PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁a", "▁photo", "▁of", "Katze", "собака", "猫"]
-
-
-def build_tokenizer() -> Tokenizer:
-    """A unigram model with XLM-V's special tokens in XLM-V's places; upper case stays."""
-    pieces = [*PIECES, "一只", *map(chr, range(33, 127))]
-    tokenizer = Tokenizer(
-        models.Unigram([(piece, -float(index)) for index, piece in enumerate(pieces)], unk_id=3)
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
-    )
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    return tokenizer
-
-
-TOKENIZER = build_tokenizer()
-SHAPE: dict[str, Any] = {
-    "projection_dim": 24,
-    "vision_config": tower(64, 4) | {"image_size": 32, "patch_size": 8},
-    "text_config": tower(48, 3)
-    | {"vocab_size": TOKENIZER.get_vocab_size(), "bos_token_id": 0, "eos_token_id": 2},
-}
 
 
 @pytest.fixture(scope="module")
-def theirs() -> MetaClip2Model:
-    """CLIP's random weights, which have the names and shapes of MetaCLIP 2's."""
-    config = MetaClip2Config(**SHAPE)
-    model = MetaClip2Model(config).eval()
-    model.load_state_dict(random_clip(SHAPE).state_dict())
-    return model
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("metaclip2")
 
 
 @pytest.fixture(scope="module")
-def folder(theirs: MetaClip2Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("metaclip2")
-    theirs.save_pretrained(folder)
-    TOKENIZER.save(str(folder / "tokenizer.json"))
-    return folder
+def theirs(folder: Path) -> MetaClip2Model:
+    return save_metaclip2(folder)
 
 
 @pytest.fixture(scope="module")
-def ours(folder: Path) -> Checkpoint:
+def ours(folder: Path, theirs: MetaClip2Model) -> Checkpoint:
     return load_checkpoint(folder)
 
 
@@ -117,7 +84,8 @@ def test_what_we_save_transformers_loads(folder: Path, ours: Checkpoint, tmp_pat
     again = load_checkpoint(tmp_path)
     assert again.model.config == ours.model.config
     assert again.fingerprint == ours.fingerprint
-    _, report = MetaClip2Model.from_pretrained(tmp_path, output_loading_info=True)
+    report: Any = MetaClip2Model.from_pretrained(tmp_path, output_loading_info=True)
+    report = report[1]
     assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
 
 
