@@ -76,15 +76,10 @@ class Variants:
         base = self.base if model is None else self.models.get(model)
         if base is None:
             raise unknown("model", str(model), self.models)
-        own, windows = base.encoder, base.windows
-        switches = _switches(lht)
+        windows, switches = base.windows, _switches(lht)
         return Variant(
-            method if method != own.method.name else None,
-            frozenset(
-                (name, on)
-                for name, on in switches.items()
-                if isinstance(on, str) or on is not (getattr(own.lht, name) is not None)
-            ),
+            method if method != base.encoder.method.name else None,
+            frozenset((name, on) for name, on in switches.items() if _changes(base, name, on)),
             frozenset(
                 (name, value)
                 for name, value in window_changes(gains).items()
@@ -129,6 +124,14 @@ def remake(base: Segmenter, variant: Variant) -> Segmenter:
     if variant.windows:
         changes["windows"] = replace(base.windows, **dict(variant.windows))
     return base.replace(**changes)
+
+
+def _changes(base: Segmenter, name: str, on: bool | str) -> bool:
+    """Whether a technique switched on or off, or ATR with a name, is not as the server has it."""
+    own = getattr(base.encoder.lht, name)
+    if on is True:
+        return own is None and getattr(base.checkpoint.preset, name) is not None
+    return isinstance(on, str) or own is not None
 
 
 def _switches(lht: bool | Techniques | None) -> dict[str, bool | str]:
