@@ -1,13 +1,15 @@
 """Measure the server's micro-batches: requests per second by number of concurrent clients.
 
 `python -m benchmarks.server` uses the server's scheduler without HTTP: each client sends its next
-image when the last one is labelled.
+image when the last one is labelled. Images of one window show what batches gain: on a CPU, six
+windows of one image fill a batch by themselves.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +33,7 @@ CLIENTS = (1, 8, 32)
 REQUESTS = {"cpu": 8}  # by device type
 REQUESTS_ELSEWHERE = 64
 DIRECT = "one image after the other, no server"
+ALONE, TOGETHER = "8 clients, images one by one", "8 clients, images in batches"
 
 Images = Sequence[NDArray[np.uint8]]
 
@@ -59,7 +62,7 @@ def _measure(options: Options, results: Results, folder: Path) -> None:
     works: dict[str, Work] = {DIRECT: partial(_directly, segmenter, vocabulary, images)}
     for each in clients:
         works[f"clients: {each}"] = partial(_serve, segmenter, vocabulary, images, each)
-    times = measure(works, budget=options.clock.left, device=options.device)
+    times = measure(works, budget=options.clock.left / 2, device=options.device)
     dtype = dtype_name(options.fastest)
     results.table(
         f"{options.model}, {dtype}, {count} images of {SIZE[0]} × {SIZE[1]} pixels",
@@ -74,6 +77,7 @@ def _measure(options: Options, results: Results, folder: Path) -> None:
             for name, each in times.items()
         ],
     )
+    _measure_batches(options, results, segmenter, vocabulary)
     factor = ratio(times[DIRECT], times[f"clients: {clients[-1]}"])
     results.goal(
         f"server, {clients[-1]} clients against one image after the other, {dtype}",
@@ -83,17 +87,45 @@ def _measure(options: Options, results: Results, folder: Path) -> None:
     )
 
 
+def _measure_batches(
+    options: Options, results: Results, segmenter: Segmenter, vocabulary: Vocabulary
+) -> None:
+    """Compare batches with images one by one, where each image is one window."""
+    side = segmenter.windows.window
+    small = segmenter.replace(windows=replace(segmenter.windows, short_side=side))
+    images = [photo(side, side, seed=seed) for seed in range(4 if options.quick else 32)]
+    works: dict[str, Work] = {
+        ALONE: partial(_serve, small, vocabulary, images, 8, batch=1),
+        TOGETHER: partial(_serve, small, vocabulary, images, 8),
+    }
+    times = measure(works, budget=options.clock.left, device=options.device)
+    gain = times_as_fast(ratio(times[ALONE], times[TOGETHER]))
+    results.table(
+        f"{options.model}, {dtype_name(options.fastest)}, {len(images)} images of one window",
+        ("", "time", "images/s"),
+        [(name, spread(each), f"{len(images) / each.median:.1f}") for name, each in times.items()],
+    )
+    results.note(f"Batches of images of one window: {gain} as fast as one by one.")
+
+
 def _directly(segmenter: Segmenter, vocabulary: Vocabulary, images: Images) -> None:
     for image in images:
         segmenter.segment(image, vocabulary)
 
 
-def _serve(segmenter: Segmenter, vocabulary: Vocabulary, images: Images, clients: int) -> None:
+def _serve(
+    segmenter: Segmenter,
+    vocabulary: Vocabulary,
+    images: Images,
+    clients: int,
+    *,
+    batch: int | None = None,
+) -> None:
     """Start a scheduler as the server does, and distribute the images over the clients."""
     settings = ServerSettings()
     scheduler = Scheduler(
         limit=max(settings.queue, clients),
-        batch=settings.batch_images,
+        batch=batch or settings.batch_images,
         delay=settings.batch_delay,
         timeout=settings.timeout,
         metrics=Metrics(),

@@ -49,6 +49,8 @@ def test_a_container_copies_what_there_is_and_is_no_root(path: Path) -> None:
         *sources, _ = line.split()
         assert all((ROOT / each).exists() for each in sources)
     assert text.index("\nUSER lhtclip\n") < text.index("\nENTRYPOINT")
+    (volume,) = re.findall(r"^VOLUME (.*)$", text, re.M)
+    assert f"install -d -o lhtclip {volume}" in text  # a volume starts with its owner
     assert "HEALTHCHECK" in text
 
 
@@ -61,3 +63,12 @@ def test_a_space_describes_itself(name: str) -> None:
     if name == "space":
         docker = (DEPLOY / name / "Dockerfile").read_text(encoding="utf-8")
         assert f'"--port", "{entries["app_port"]}"' in docker
+
+
+def test_the_build_sends_what_is_copied_and_no_more() -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    texts = [path.read_text(encoding="utf-8") for path in DEPLOY.glob("Dockerfile*")]
+    lines = [line for text in texts for line in re.findall(r"^COPY (.*)$", text, re.M)]
+    copied = {source for line in lines for source in line.split()[:-1]}
+    assert "*" in ignored
+    assert {line[1:] for line in ignored if line.startswith("!")} == copied
