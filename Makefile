@@ -6,7 +6,7 @@ export PYTHON
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak audit test-browser test-ray docs bench setup clean
+.PHONY: help demo test soak audit test-browser test-readers test-ray docs bench setup clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -52,9 +52,16 @@ test-readers: .venv/dev .venv-readers/done  ## set up, then open our files with 
 	.venv-readers/bin/pip install -q -r tests/readers/requirements.txt
 	touch $@
 
-test-ray: .venv/dev  ## set up, install Ray, then run the tests that start a cluster on this machine
-	scripts/setup '.[dev,ray]'
-	.venv/bin/python -m pytest tests/ray
+test-ray: .venv/dev .venv-ray/done  ## set up, install Ray, then run the tests that start a cluster on this machine
+	.venv-ray/bin/python -m pytest tests/ray
+
+# On top of .venv, in which `make test` would run these tests too and take much longer.
+.venv-ray/done: tests/ray/requirements.txt .venv/dev
+	.venv/bin/python -m venv --clear .venv-ray
+	.venv/bin/python -c 'import sysconfig as s; print("import site; site.addsitedir(%r)" % s.get_path("purelib"))' \
+		> "$$(.venv-ray/bin/python -c 'import sysconfig as s; print(s.get_path("purelib"))')/development.pth"
+	.venv-ray/bin/python -m pip install -q -r tests/ray/requirements.txt
+	touch $@
 
 docs: .venv/dev  ## set up, then build the documentation site into site/
 	.venv/bin/python -m docs.generated
@@ -66,7 +73,7 @@ bench: .venv/dev  ## set up, then measure speed and memory into runs/bench/
 setup: .venv/dev  ## set up for development
 
 clean:  ## remove everything that these targets made
-	rm -rf .venv .venv-audit .venv-readers demo dist site .cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-audit .venv-ray .venv-readers demo dist site .cache .pytest_cache .ruff_cache .hypothesis
 	find src tests training experiments -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps of what is installed; `dev` includes `core`.

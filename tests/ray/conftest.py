@@ -55,9 +55,13 @@ def _start() -> Any:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
-    """A cluster of one node, joined by this process."""
+    """A cluster of one node, joined by this process; all of it looks for S3 on this machine."""
     ray = pytest.importorskip("ray", reason="needs Ray: make test-ray")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{_free_port()}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
         patch.setenv("OMP_NUM_THREADS", "1")
@@ -108,3 +112,16 @@ def files_of(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and ".lhtclip" not in path.parts and path.name != "manifest.jsonl"
     }
+
+
+def actors(title: str) -> list[int]:
+    """The process ids of the actors of a stage."""
+    found: list[int] = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (place / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if command.startswith(b"ray::") and title.encode() in command:
+            found.append(int(place.name))
+    return found
