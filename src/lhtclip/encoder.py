@@ -129,7 +129,7 @@ class DenseEncoder:
                 projections = block.attention.projections(heads)
                 contributions.append(Contributions(outputs, projections))  # X_{l,h}
             x = reweight(x, block.attention.merge(head_outputs), alpha)
-            x = reweight(x, block.mlp(block.norm2(x)), alpha)
+            x = block.closed(reweight(x, block.mlp(block.norm2(x)), alpha))
             x = self.method.mended(x, entered)  # X^l
         restore = partial(self._restore, contributions=contributions, grid=grid)
         x = torch.cat([x[:, :prefix], restore(x[:, prefix:])], dim=1)

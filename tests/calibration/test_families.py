@@ -19,6 +19,7 @@ from lhtclip.datasets.samples import choose_samples
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.techniques.presets import PRESET_FILE
 from tests.clip.bert_models import save_biomed
+from tests.clip.dinotxt_models import save_dino_txt
 from tests.clip.eva_models import save_eva
 from tests.clip.pe_models import TINY, save_pe
 from tests.clip.tips_models import save_tips
@@ -26,6 +27,7 @@ from tests.clip.tips_models import save_tips
 FAMILIES: dict[str, Callable[[Path], Any]] = {
     "biomed": save_biomed,
     "eva02": save_eva,
+    "dino.txt": save_dino_txt,
     "pe-core": save_pe,
     "tipsv2": save_tips,
 }

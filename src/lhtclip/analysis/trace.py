@@ -75,7 +75,7 @@ def trace(
         entering = x
         head_outputs = block.attention.head_outputs(block.norm1(x))
         x = reweight(x, block.attention.merge(head_outputs), alpha)
-        x = reweight(x, block.mlp(block.norm2(x)), alpha)
+        x = block.closed(reweight(x, block.mlp(block.norm2(x)), alpha))
         settled = block.attention.settled(head_outputs)
         yield LayerTrace(layer, block, entering, settled, x, vision.class_tokens)
 

@@ -168,7 +168,7 @@ def _read_folder(directory: Path) -> _Stored:
     weights = weight_files(directory, layout)
     if not weights:
         raise _absent(directory, layout, *layout.weight_files)
-    tensors = read_weights(*weights, instead=layout.weight_files[0])
+    tensors = family.prepare(read_weights(*weights, instead=layout.weight_files[0]))
     names = family.names_in(tensors, model.state_dict())
     return _Stored(model, pixels, names, tensors, tokenizer, tokenizer_file, layout.config_file)
 

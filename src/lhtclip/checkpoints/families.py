@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from lhtclip.clip.bert.biomed import BIOMED
 from lhtclip.clip.bert.chinese import CHINESE
+from lhtclip.clip.dinotxt import DINO_TXT
 from lhtclip.clip.eva import EVA
 from lhtclip.clip.family import Family
 from lhtclip.clip.metaclip2 import METACLIP2
@@ -21,6 +22,7 @@ from lhtclip.errors import CheckpointError
 FAMILIES: dict[str, Family] = {
     "chinese_clip": CHINESE,
     "clip": CLIP,
+    "dino_txt": DINO_TXT,
     "metaclip_2": METACLIP2,
     "siglip": SIGLIP,
     "tipsv2": TIPS,

@@ -36,6 +36,8 @@ _logger = logging.getLogger("lhtclip")
 def weight_files(directory: Path, layout: Layout) -> list[Path]:
     """Return the file with the weights, or the files with a part each; empty if there are none.
 
+    Other files, `*.pth`, count as parts where there is no file of the layout.
+
     Raises:
         CheckpointNotFoundError: Some parts are missing.
     """
@@ -48,7 +50,7 @@ def weight_files(directory: Path, layout: Layout) -> list[Path]:
             parts = sorted(directory.glob(f"{stem}{variant}-*-of-*.{suffix}"))
             if parts:
                 return _complete(parts)
-    return []
+    return sorted(directory.glob("*.pth"))
 
 
 def read_weights(*paths: Path, instead: str) -> dict[str, Tensor]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from lhtclip.clip.config import PixelConfig
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.clip.towers import ImageTextModel
@@ -58,6 +60,7 @@ class Family:
         pixels: How pixels are normalised if the checkpoint does not say.
         tensors: What the layout calls the tensors.
         others: Other names of the same tensors, as some files have them.
+        prepare: Changes the tensors of a file before they are looked up by name.
     """
 
     build: Callable[[Mapping[str, Any]], ImageTextModel]
@@ -65,6 +68,7 @@ class Family:
     pixels: PixelConfig
     tensors: TensorNames
     others: tuple[TensorNames, ...] = ()
+    prepare: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict[str, Tensor]
 
     def names_in(self, tensors: Container[str], ours: Iterable[str]) -> TensorNames:
         """Return the names by which most tensors are in a file.

@@ -222,30 +222,46 @@ class GatedMlp(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block, of an attention and an MLP of any kind."""
+    """A pre-norm transformer block, of an attention and an MLP of any kind.
+
+    Attributes:
+        closing: A norm of the residual stream after the block, where a tower has one on its way.
+    """
 
     def __init__(
-        self, attention: AnyAttention, mlp: Mlp | GatedMlp, *, width: int, epsilon: float
+        self,
+        attention: AnyAttention,
+        mlp: Mlp | GatedMlp,
+        *,
+        width: int,
+        epsilon: float,
+        closing: bool = False,
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=epsilon)
         self.attention = attention
         self.norm2 = nn.LayerNorm(width, eps=epsilon)
         self.mlp = mlp
+        self.closing = nn.LayerNorm(width, eps=epsilon) if closing else None
 
     def forward(self, x: Tensor, *, bias: Tensor | None = None, causal: bool = False) -> Tensor:
         """Return the residual stream after this block."""
         x = x + self.attention(self.norm1(x), bias=bias, causal=causal)
-        return x + self.mlp(self.norm2(x))
+        return self.closed(x + self.mlp(self.norm2(x)))
+
+    def closed(self, x: Tensor) -> Tensor:
+        """Return the residual stream as it leaves the block, from the sum of all updates."""
+        return x if self.closing is None else self.closing(x)
 
     def with_attention(self, attention: AnyAttention) -> Block:
         """Return a block of the same norms and MLP, not copies of them, with another attention."""
         other = Block.__new__(Block)
         nn.Module.__init__(other)
-        other.norm1, other.attention, other.norm2, other.mlp = (
+        other.norm1, other.attention, other.norm2, other.mlp, other.closing = (
             self.norm1,
             attention,
             self.norm2,
             self.mlp,
+            self.closing,
         )
         return other

@@ -31,14 +31,17 @@ class Turns:
     sines: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Turn neighbouring pairs of channels of (..., tokens, head width).
+        """Turn pairs of channels of (..., tokens, head width); neighbours, as a rule.
 
         A method may leave out tokens before the patches; those given are the last ones.
         """
-        first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
-        across = torch.stack([-second, first], dim=-1).flatten(-2)
         start = len(self.cosines) - x.shape[-2]
-        return x * self.cosines[start:] + across * self.sines[start:]
+        return x * self.cosines[start:] + self.across(x) * self.sines[start:]
+
+    def across(self, x: Tensor) -> Tensor:
+        """Return each channel's partner in its pair, with the sign that a turn gives it."""
+        first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
+        return torch.stack([-second, first], dim=-1).flatten(-2)
 
 
 def turns_at(places: Tensor, head_width: int, *, before: int, dtype: torch.dtype) -> Turns:
