@@ -44,7 +44,7 @@ test-readers: .venv/dev .venv-readers/done  ## set up, then open our files with 
 	.venv/bin/lhtclip segment .venv-readers/photos --classes "dog, pizza, grass" --background "sky|water" \
 		--model bundled --quiet --out .venv-readers/files --format \
 		labels,margin,csv,parquet,coco,panoptic,cvat,fiftyone,hf,label-studio,labelme,voc,yolo,yolo-semantic
-	LHTCLIP_READER_FILES=.venv-readers/files PYTHONPATH=. .venv-readers/bin/python -m pytest \
+	LHTCLIP_READER_FILES=.venv-readers/files PYTHONPATH=.:src .venv-readers/bin/python -m pytest \
 		-c /dev/null --rootdir . --confcutdir tests/readers --import-mode importlib -p no:cacheprovider tests/readers
 
 .venv-readers/done: tests/readers/requirements.txt

@@ -176,6 +176,25 @@ def test_a_run_that_is_stopped_goes_on_and_ends_the_same(
     assert out.read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
 
+def test_a_run_that_is_stopped_between_its_files_goes_on(
+    segmenter: Segmenter, write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = write_raster(), tmp_path / "map.tif"
+
+    def stop(*_: object) -> Path:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lhtclip.maps.label.write_areas", stop)
+        with pytest.raises(KeyboardInterrupt):
+            label_raster(segmenter, path, WORDS, out)
+    assert out.exists()
+    summary = label_raster(segmenter, path, WORDS, out)
+    assert all(file.exists() for file in summary.files)
+    with pytest.raises(InputError, match="exists already"):
+        label_raster(segmenter, path, WORDS, out)
+
+
 def test_probabilities_agree_with_labels_and_scores(
     segmenter: Segmenter, write_raster: WriteRaster, tmp_path: Path
 ) -> None:

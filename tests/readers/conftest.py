@@ -1,7 +1,7 @@
 """Files of one run in all formats, and the labels that they were made of.
 
 `make test-readers` writes them and runs this folder in an environment of its own, which holds the
-programs but not lhtclip's dependencies. Anywhere else these tests are skipped.
+programs but not torch. Anywhere else these tests are skipped.
 """
 
 from __future__ import annotations

@@ -51,6 +51,24 @@ def test_supervision_reads_coco(out: Path, labels: Labels) -> None:
         np.testing.assert_array_equal(drawn, objects(own))
 
 
+def test_supervision_draws_detections(out: Path, labels: Labels) -> None:
+    supervision = pytest.importorskip("supervision")
+    from lhtclip.output.annotations.classes import ClassList
+    from lhtclip.output.annotations.supervision import detections
+    from lhtclip.regions.instances import instances_of
+
+    own = labels["a"]
+    found = detections(instances_of(own, skipped=(0,)), ClassList(NAMES, 0))
+    drawn = np.zeros_like(own)
+    for mask, number, name in zip(found.mask, found.class_id, found["class_name"], strict=True):
+        drawn[mask] = number
+        assert name == NAMES[number]
+    np.testing.assert_array_equal(drawn, objects(own))
+    paper = np.zeros((*own.shape, 3), np.uint8)
+    picture = supervision.MaskAnnotator(opacity=1).annotate(paper, found)
+    np.testing.assert_array_equal(picture.any(axis=2), drawn > 0)
+
+
 def test_supervision_reads_yolo_but_for_borders(out: Path, labels: Labels) -> None:
     """It rounds outlines to whole pixels and fills their right and lower borders too."""
     supervision = pytest.importorskip("supervision")

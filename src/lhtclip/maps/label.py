@@ -19,7 +19,7 @@ from lhtclip.extras import import_extra
 from lhtclip.maps.decode import decode_rows
 from lhtclip.maps.geotiff import write_map
 from lhtclip.maps.job import Job, translation
-from lhtclip.maps.parts import Parts, locked
+from lhtclip.maps.parts import Parts, locked, was_interrupted
 from lhtclip.maps.settings import VECTOR_DRIVERS, MapSettings
 from lhtclip.maps.source import Source
 from lhtclip.maps.tables import write_areas
@@ -228,7 +228,7 @@ def _check_outputs(out: Path, vector: str | Path | None, overwrite: bool) -> Non
     if vector is not None and Path(vector).suffix.lower() not in VECTOR_DRIVERS:
         raise InputError(f"Vector files end with {', '.join(VECTOR_DRIVERS)}; got {str(vector)!r}.")
     for path in (out, *([Path(vector)] if vector else [])):
-        if path.exists() and not overwrite:
+        if path.exists() and not overwrite and not was_interrupted(out):
             raise InputError(f"{path} exists already. Choose another --out, or pass --overwrite.")
 
 

@@ -53,6 +53,11 @@ def locked(out: Path) -> Generator[None, None, None]:
         yield
 
 
+def was_interrupted(out: Path) -> bool:
+    """Whether a run has begun to make a map and has not ended: its files may be half there."""
+    return (_folder_of(out) / _RECORD).is_file()
+
+
 class Parts:
     """The folder that holds the strips of one map until they are assembled."""
 
@@ -103,7 +108,9 @@ class Parts:
             yield _read(path)
 
     def remove(self) -> None:
-        """Remove the folder once the map is written."""
+        """Remove the folder once the map is written; the record goes last."""
+        for each in (*self._strips(), self.folder / _RECORD):
+            each.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _strips(self) -> list[Path]:
