@@ -55,7 +55,8 @@ def kills(chance: random.Random, seconds: float, folder: Path) -> Tally:
         out = folder / f"{name}-killed"
         shutil.rmtree(out, ignore_errors=True)
         by = draw.choice(SIGNALS)
-        ended = run_in_child(lambda: work(out), kill_after=draw.uniform(0.02, spent[name]), by=by)  # noqa: B023
+        moment = draw.uniform(0.02, spent[name])
+        ended = run_in_child(lambda: work(out), seconds=3600, kill_after=moment, by=by)  # noqa: B023
         killed = ended.code == ENDS[by]
         tally.counts[f"kills of {name}" if killed else "ended before the kill"] += 1
         if ended.code not in (0, ENDS[by]) or "Traceback" in ended.stderr:
