@@ -71,6 +71,7 @@ def browser() -> Iterator[Any]:
 def page(browser: Any, address: str) -> Iterator[Any]:
     """Open the page; afterwards nothing may have failed or gone to another host."""
     own = browser.new_page(viewport={"width": 1280, "height": 900})
+    own.set_default_timeout(120_000)  # milliseconds; machines may be busy
     troubles: list[str] = []
     own.on("pageerror", lambda error: troubles.append(str(error)))
     own.on(

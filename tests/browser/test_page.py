@@ -24,7 +24,7 @@ WORDS = ", ".join(CLASSES)
 def loaded(page: Any) -> Any:
     """The page with a scene and all of its classes."""
     drop(page, "scene.png", SCENE.image.read_bytes())
-    page.wait_for_selector("#left:not([hidden])", timeout=30_000)
+    page.wait_for_selector("#left:not([hidden])")
     ask(page, WORDS)
     return page
 
@@ -162,5 +162,5 @@ def test_the_folder_view_labels_and_filters(page: Any) -> None:
     page.wait_for_selector("#thumbnails li")
     assert "images" in page.inner_text("#folder-status")
     page.locator("#thumbnails button").first.click()
-    page.wait_for_selector("#left:not([hidden])", timeout=30_000)
+    page.wait_for_selector("#left:not([hidden])")
     answered(page)

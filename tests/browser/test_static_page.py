@@ -65,12 +65,13 @@ def site(segmenter: Segmenter, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def opened(browser: Any, site: str) -> Iterator[Any]:
     """Open the page; afterwards nothing may have failed or gone to another host."""
     own = browser.new_page(viewport={"width": 1280, "height": 900})
+    own.set_default_timeout(120_000)  # milliseconds; machines may be busy
     troubles: list[str] = []
     own.on("pageerror", lambda error: troubles.append(str(error)))
     own.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
     own.on("request", lambda r: r.url.startswith((site, "blob:")) or troubles.append(r.url))
     own.goto(site)
-    own.wait_for_selector("#left-method", timeout=60_000)
+    own.wait_for_selector("#left-method")
     yield own
     own.close()
     assert not troubles
@@ -109,7 +110,7 @@ def test_a_visitor_s_way_through(page: Any, segmenter: Segmenter) -> None:
     scene = bundled_scenes()[1]
     words = ", ".join("|".join(names) for names in scene.classes)
     drop(page, "scene.png", scene.image.read_bytes())
-    page.wait_for_selector("#left:not([hidden])", timeout=60_000)
+    page.wait_for_selector("#left:not([hidden])")
     ask(page, words)
     result = segmenter.segment(scene.image, words)
     labels = np.array(Image.open(io.BytesIO(download(page, "labels"))))
@@ -133,7 +134,7 @@ def test_errors_are_said_in_words(page: Any) -> None:
     page.click("#example")
     answered(page)
     page.fill("#words", "cat|dog, dog,")
-    page.wait_for_selector("#error:not([hidden])", timeout=60_000)
+    page.wait_for_selector("#error:not([hidden])")
     assert "prompt of both" in page.inner_text("#error")
 
 
