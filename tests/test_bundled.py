@@ -64,9 +64,9 @@ def test_methods_and_techniques_are_worth_their_while(segmenter: Segmenter) -> N
     clip = mean_iou(with_encoder(segmenter, method="clip"))
     sclip = mean_iou(with_encoder(segmenter, method="sclip", residual=False, mlp=False))
     lht = mean_iou(segmenter)
-    assert sclip > clip + 6  # measured: 19.3, 27.5 and 36.3
-    assert lht > sclip + 6
-    assert lht > 34
+    assert sclip > clip + 12  # measured: 17.0, 34.1 and 38.6
+    assert lht > sclip + 3
+    assert lht > 36
 
 
 def test_bfloat16_agrees_with_float32(segmenter: Segmenter) -> None:

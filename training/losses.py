@@ -5,6 +5,7 @@ The words of a caption count in addition to the caption, as in GroupViT (arXiv 2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PATCH_WEIGHT, CAPTION_WEIGHT = 2.0, 0.5  # words of class tokens: 1
-FOUND_IN = 4  # patches at least show what a caption mentions
+FOUND_SHARE = 0.2  # of the patches show what a caption mentions, about the size of a thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ def patch_loss(
 
     Every patch has to show one of the allowed words, and every mentioned word has to be shown by
     some patches: the mean of -log P(allowed) over patches, plus the mean over mentioned words of
-    -log of the mean of the `FOUND_IN` highest probabilities.
+    -log of the mean of its highest probabilities, those of a share `FOUND_SHARE` of the patches. A
+    smaller share lets the rest of a thing's patches show the material, which is allowed everywhere.
 
     Args:
         patches: unit length, (batch, N, E).
@@ -104,7 +106,8 @@ def patch_loss(
     barred = ~allowed[:, None]
     shown = log_probabilities.masked_fill(barred, -torch.inf).logsumexp(dim=-1)
     image, word = mentioned.nonzero(as_tuple=True)
-    best = log_probabilities.transpose(1, 2)[image, word].topk(FOUND_IN, dim=-1).values
-    found = best.logsumexp(dim=-1) - torch.tensor(float(FOUND_IN)).log()
+    count = max(1, round(FOUND_SHARE * patches.shape[1]))
+    best = log_probabilities.transpose(1, 2)[image, word].topk(count, dim=-1).values
+    found = best.logsumexp(dim=-1) - math.log(count)
     weight = 1 / mentioned.sum(dim=1)[image]
     return -shown.mean() - (weight * found).sum() / len(mentioned)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from training.losses import FOUND_IN, caption_loss, patch_loss, word_loss
+from training.losses import FOUND_SHARE, caption_loss, patch_loss, word_loss
 
 
 def unit(*shape: int) -> torch.Tensor:
@@ -44,13 +44,14 @@ def test_words_on_which_a_caption_is_silent_do_not_compete() -> None:
 
 
 def test_patches_share_out_the_words_of_a_caption() -> None:
-    patches, words = unit(2, 6, 8), unit(5, 8)
+    patches, words = unit(2, 20, 8), unit(5, 8)
+    best_of = round(FOUND_SHARE * 20)
     expected = 0.0
     for image, mentioned, allowed in zip(patches, MENTIONED, ALLOWED, strict=True):
         likely = (7 * image @ words.T).softmax(dim=-1)
         expected -= float(likely[:, allowed].sum(dim=1).log().mean()) / 2
         for word in mentioned.nonzero().flatten().tolist():
-            best = likely[:, word].sort(descending=True).values[:FOUND_IN]
+            best = likely[:, word].sort(descending=True).values[:best_of]
             expected -= float(best.mean().log()) / int(mentioned.sum()) / 2
     found = patch_loss(patches, words, SCALE, MENTIONED, ALLOWED)
     assert float(found) == pytest.approx(expected, rel=1e-5)

@@ -25,13 +25,13 @@ class Grid:
     Attributes:
         alphas: α of SSR; SSR switched off is tried as well.
         more_layers: Change in the number of layers that SSR acts in, counted back from the last
-            block.
+            block. Always against the first number, so that no earlier step narrows the choice.
         heads: k of SHE; all heads if there are fewer.
         betas: β of SHE, with the plain cosine and with the mean removed.
     """
 
     alphas: tuple[float, ...] = (0.1, 0.05, 0.2, 0.3, 0.4, 0.5)
-    more_layers: tuple[int, ...] = (0, -1, 1)
+    more_layers: tuple[int, ...] = (0, -1, 1, -2, 2, -3)
     heads: tuple[int, ...] = (10, 3, 5, 20, 30)
     betas: tuple[float, ...] = (0.4, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -129,8 +129,7 @@ def _atr(findings: Findings, current: LhtSettings) -> list[LhtSettings]:
 
 
 def _ssr(findings: Findings, current: LhtSettings) -> list[LhtSettings]:
-    before = len(current.ssr.layers) if current.ssr else findings.layers
-    counts = [before + more for more in findings.grid.more_layers]
+    counts = [findings.layers + more for more in findings.grid.more_layers]
     return [replace(current, ssr=None)] + [
         replace(current, ssr=SsrSettings(tuple(range(findings.depth - count, findings.depth)), a))
         for count in counts
