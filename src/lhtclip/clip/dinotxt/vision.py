@@ -25,13 +25,12 @@ class DinoVisionTower(ImageTower):
     closes the last of them.
     """
 
-    config: DinoVisionConfig
-
     def __init__(self, config: DinoVisionConfig) -> None:
         super().__init__()
         width = config.hidden_size
         self.config = config
         self.class_tokens = 1 + config.registers
+        self.own_blocks = config.num_hidden_layers - config.head_layers
         self.patch_embedding = nn.Linear(3 * config.patch_size**2, width)
         self.class_embedding = nn.Parameter(torch.zeros(1, 1, width))
         self.registers = nn.Parameter(torch.zeros(1, config.registers, width))
@@ -47,12 +46,11 @@ class DinoVisionTower(ImageTower):
             before=self.class_tokens,
             like=weight,
         )
-        count = self.config.num_hidden_layers - self.config.head_layers
         turned = (
             block.with_attention(TurnedAttention(block.attention, turns))
-            for block in self.blocks[:count]
+            for block in self.blocks[: self.own_blocks]
         )
-        return [*turned, *self.blocks[count:]]
+        return [*turned, *self.blocks[self.own_blocks :]]
 
     def embed(self, pixels: Tensor, *, positions: str = BICUBIC) -> Tensor:
         """Return the residual stream that enters the first block.
