@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,8 @@ class DinoVisionTower(ImageTower):
     Only DINOv3's own blocks know where a token is: their queries and keys turn. Its final norm
     closes the last of them.
     """
+
+    exportable: ClassVar[bool] = False  # not yet: its turns must fit every grid
 
     def __init__(self, config: DinoVisionConfig) -> None:
         super().__init__()
