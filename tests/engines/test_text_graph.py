@@ -37,6 +37,6 @@ def test_only_clip(tmp_path: Path) -> None:
     config = SiglipTextConfig(
         vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2
     )
-    with pytest.raises(InputError, match="SigLIP"):
+    with pytest.raises(InputError, match="SiglipTextTower"):
         export_text_tower(SiglipTextTower(config, 8), tmp_path / "text.onnx")
     assert not any(tmp_path.iterdir())

@@ -48,8 +48,9 @@ def test_regions_are_those_of_the_library(client: TestClient, segmenter: Segment
     assert area == int(np.count_nonzero(wanted.labels))  # the background is no feature
     png = ask(client, output_format="png")
     np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(png.content))), wanted.labels)
-    found = ask(client, output_format="json", min_size="100", max_size="5000").json()
-    sized = [each for each in features if 100 <= each["properties"]["area"] <= 5000]
+    least, most = area // 100, max(each["properties"]["area"] for each in features) - 1
+    found = ask(client, output_format="json", min_size=str(least), max_size=str(most)).json()
+    sized = [each for each in features if least <= each["properties"]["area"] <= most]
     assert 0 < found["num_detections"] == len(sized) < len(features)
     boxes = [each["properties"]["bbox_pixel"] for each in sized]
     assert [each["bbox"] for each in found["detections"]] == boxes

@@ -55,7 +55,9 @@ def export_text_tower(tower: PromptTower, path: Path, *, int8: bool = False) -> 
     for package in ("onnx", "onnxscript", "onnxruntime"):
         import_extra(package, purpose="Graphs")
     if not isinstance(tower, TextTower):
-        raise InputError("Only the text towers of CLIP can become a graph, no others.")
+        raise InputError(
+            f"Only CLIP's text tower can become a graph, not a {type(tower).__name__}."
+        )
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as place:
         example = (torch.tensor([_sentence(tower, 5), _sentence(tower, 7)]),)
         most = tower.config.max_position_embeddings
