@@ -13,7 +13,7 @@ import logging
 import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.clip.tokenizer import Tokenizer
-from lhtclip.clip.towers import PromptTower, TablePromptTower
+from lhtclip.clip.towers import PromptTower
 from lhtclip.errors import CheckpointError, check_kind
 from lhtclip.text.cache import open_text_cache
 from lhtclip.text.languages import is_english, warning_about
@@ -79,8 +79,8 @@ def encode_queries(
         batch_tokens = BATCH_TOKENS.get(first.device.type, BATCH_TOKENS_ELSEWHERE)
     prompts = [fill(template, query) for query in queries for template in templates]
     token_ids = tokenizer(prompts)
-    if text_tower.causal and isinstance(text_tower, TablePromptTower):
-        token_ids, lengths = _padded(token_ids, context=len(text_tower.positions))
+    if text_tower.causal:
+        token_ids, lengths = _padded(token_ids, context=len(cast("Tensor", text_tower.positions)))
     else:
         lengths = torch.full((len(prompts),), token_ids.shape[1])
     features: Tensor | None = None
