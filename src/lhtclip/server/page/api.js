@@ -31,7 +31,10 @@ async function call(path, options = {}) {
 }
 
 function bytes(base64) {
-  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const letters = atob(base64);
+  const content = new Uint8Array(letters.length);
+  for (let i = 0; i < content.length; i++) content[i] = letters.charCodeAt(i);
+  return content;
 }
 
 // Class indices from their PNG.
@@ -44,7 +47,9 @@ async function indices(png) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   const pixels = new Uint32Array(context.getImageData(0, 0, bitmap.width, bitmap.height).data.buffer);
-  return Uint8Array.from(pixels, (pixel) => pixel & 255);
+  const labels = new Uint8Array(pixels.length);
+  for (let i = 0; i < labels.length; i++) labels[i] = pixels[i]; // keeps red, the lowest byte
+  return labels;
 }
 
 async function json(path, body, signal) {

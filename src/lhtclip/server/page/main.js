@@ -13,7 +13,8 @@ import { Words } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 
-// A question waits until no key was pressed for a third of the time that the last answer took.
+// While an answer is under way, the next question waits until no key was pressed for a third of
+// the time that the last answer took.
 const LONGEST_PAUSE = 250; // milliseconds
 const MOST_CLASSES = 254; // labels are bytes on the page
 
@@ -48,7 +49,7 @@ function shown() {
 }
 
 function pause() {
-  return Math.min(state.took / 3, LONGEST_PAUSE);
+  return state.stop ? Math.min(state.took / 3, LONGEST_PAUSE) : 0;
 }
 
 let timer = 0;
@@ -62,7 +63,7 @@ function ask(milliseconds = 0) {
 async function answer() {
   if (!state.id) return;
   state.stop?.abort();
-  const stop = (state.stop = new AbortController());
+  state.stop = null;
   const turn = ++state.turn;
   if (!words.all.length) {
     for (const pane of state.panes) pane.result = null;
@@ -74,6 +75,7 @@ async function answer() {
     return;
   }
   const started = performance.now();
+  const stop = (state.stop = new AbortController());
   try {
     const answers = await Promise.all(
       shown().map((pane) => server.segment(state.id, question(pane), stop.signal)),
@@ -88,6 +90,8 @@ async function answer() {
   } catch (error) {
     if (error.name === "AbortError" || turn !== state.turn) return;
     fail(error);
+  } finally {
+    if (turn === state.turn) state.stop = null;
   }
 }
 
