@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
+import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 
 _FREE = 1.0  # CPUs that reading and writing need in addition to the workers
+_PATIENCE = 5.0  # seconds for a cluster's port to answer; Ray itself waits for minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +81,13 @@ def connected(address: str | None) -> Generator[Any, None, None]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # it describes its plans otherwise
     already = ray.is_initialized()
     if not already:
+        found = _address_of(address)
         try:
-            given = None if address in (None, "", "auto") else address
-            ray.init(address=given, log_to_driver=False, logging_level="ERROR")
+            _knock(found)
+            ray.init(address=found, log_to_driver=False, logging_level="ERROR")
         except Exception as error:  # Ray raises errors of many kinds
             raise InputError(
-                f"Cannot join a Ray cluster at {address or 'this machine'}: {error} Give its "
+                f"Cannot join a Ray cluster at {found}: {error} Give its "
                 "address (--ray HOST:6379), or start one with `ray start --head`."
             ) from error
     try:
@@ -89,6 +95,37 @@ def connected(address: str | None) -> Generator[Any, None, None]:
     finally:
         if not already:
             ray.shutdown()
+
+
+def _address_of(given: str | None) -> str:
+    """Return the cluster that a user means; "local" starts a new one."""
+    if given not in (None, "", "auto"):
+        return str(given)
+    if (named := os.environ.get("RAY_ADDRESS")) not in (None, "", "auto"):
+        return str(named)
+    return _running_here() or "local"
+
+
+def _running_here() -> str | None:
+    """Return the cluster that `ray start` noted on this machine, unless it has gone since."""
+    folder = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
+    try:
+        noted = (folder / "ray" / "ray_current_cluster").read_text(encoding="utf-8").strip()
+        _knock(noted)
+    except (OSError, ValueError):
+        return None
+    return noted or None
+
+
+def _knock(address: str) -> None:
+    """Connect to HOST:PORT or ray://HOST:PORT once; leave other addresses to Ray.
+
+    Raises:
+        OSError: Nothing answers.
+    """
+    if found := re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d{1,5})", address):
+        with socket.create_connection((found[1], int(found[2])), timeout=_PATIENCE):
+            pass
 
 
 def machines_of(ray: Any) -> list[Mapping[str, float]]:
