@@ -17,6 +17,7 @@ from lhtclip.regions.runs import Integers, Labels
 
 _SIZES = np.array([3, 4, 8, 16])  # bits of a run's length
 _LONGEST = 1 << 16
+_HEADER = (32, 5, 4, 4, 4, 4)  # bits of its numbers
 
 
 def brushes_of_labels(labels: Labels) -> dict[int, NDArray[np.uint8]]:
@@ -41,13 +42,22 @@ def _brush(counts: Integers, pixels: int) -> NDArray[np.uint8]:
     kind = np.searchsorted(1 << _SIZES, length)
     size = _SIZES[kind]
     code = (((4 | kind) << size | (length - 1)) << 8) | value
-    header = np.array([4 * pixels, 7, *(_SIZES - 1)])
-    widths = np.concatenate([[32, 5, 4, 4, 4, 4], 3 + size + 8])
-    return _pack(np.concatenate([header, code]), widths)
+    return _pack(np.array([4 * pixels, 7, *(_SIZES - 1)]), code, 3 + size + 8)
 
 
-def _pack(codes: Integers, widths: Integers) -> NDArray[np.uint8]:
-    """Pack numbers with the given bit lengths into bytes, high bits first."""
-    ends = np.cumsum(widths)
-    shift = np.repeat(ends, widths) - 1 - np.arange(int(ends[-1]))
-    return np.packbits((np.repeat(codes, widths) >> shift & 1).astype(np.uint8))
+def _pack(header: Integers, codes: Integers, widths: Integers) -> NDArray[np.uint8]:
+    """Pack the header, and numbers of 14 to 27 bits with the given widths, high bits first.
+
+    The code is put where it belongs among the five bytes that it can touch. The next code begins
+    at least a byte later, so each of the five goes to other places for every code.
+    """
+    head = "".join(f"{value:0{width}b}" for value, width in zip(header, _HEADER, strict=True))
+    ends = len(head) + np.cumsum(widths)
+    packed = np.zeros(int(ends[-1]) // 8 + 6, dtype=np.uint8)
+    first = np.packbits(np.array([*head], dtype=np.uint8))
+    packed[: len(first)] = first
+    place, offset = np.divmod(ends - widths, 8)
+    placed = codes << (40 - offset - widths)
+    for byte in range(5):
+        packed[place + byte] |= (placed >> (32 - 8 * byte) & 255).astype(np.uint8)
+    return packed[: -(-int(ends[-1]) // 8)]
