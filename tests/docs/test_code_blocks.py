@@ -11,7 +11,7 @@ import re
 import shlex
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from lhtclip.cli import group, main
+from tests.code_blocks import ROOT, Block, blocks_of
 
-ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SCENES = ROOT / "src" / "lhtclip" / "data" / "scenes"
 REASONS = {
@@ -29,40 +29,20 @@ REASONS = {
     "a shell": "other programs than lhtclip",
     "the network": "downloads a checkpoint",
     "data sets": "reads published data sets or what was measured on them",
+    "another program": "needs the program that the page is about; `make test-readers` runs it",
+    "a database": "needs MongoDB; `make test-readers` runs the importer that is below it",
     "slow": "takes longer than a few seconds; other tests run the commands",
 }
 STAND_INS = re.compile(r"ViT-[BL]-1[64](?![-\w.])")
-BLOCK = re.compile(
-    r"^(?:<!-- not run: (?P<reason>[^>]*) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$",
-    re.DOTALL | re.MULTILINE,
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A code block of a page; `reason` is empty where it runs."""
-
-    language: str
-    code: str
-    reason: str
-    line: int
-
-
-def blocks_of(page: Path) -> list[Block]:
-    text = page.read_text(encoding="utf-8")
-    return [
-        Block(
-            found["language"],
-            STAND_INS.sub("bundled", found["code"]),
-            found["reason"] or "",
-            text.count("\n", 0, found.start("code")),
-        )
-        for found in BLOCK.finditer(text)
-    ]
+def blocks_on(page: Path) -> list[Block]:
+    """Return the blocks of a page, with the bundled model for those that would be downloaded."""
+    return [replace(block, code=STAND_INS.sub("bundled", block.code)) for block in blocks_of(page)]
 
 
 RUNNABLE = {
-    page: [block for block in blocks_of(page) if block.language in ("python", "sh")]
+    page: [block for block in blocks_on(page) if block.language in ("python", "sh")]
     for page in PAGES
 }
 
