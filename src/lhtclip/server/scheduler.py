@@ -84,6 +84,18 @@ class Scheduler:
         """
         return await self._submit(self._long, key=key, item=item, work=work)
 
+    def check_room(self) -> None:
+        """Refuse at once what would not fit into the queue, before work is spent on it.
+
+        Raises:
+            Problem: The queue is full, or the server is shutting down.
+        """
+        if not self._open:
+            raise busy("The server is shutting down. Try another one.", after=5)
+        if self.waiting >= self._limit:
+            self._metrics.rejected.labels("queue_full").inc()
+            raise busy(f"{self._limit} requests are waiting already. Try again later.")
+
     def close(self) -> None:
         """Refuse waiting and new jobs; the running batch is finished."""
         with self._changed:
@@ -112,11 +124,10 @@ class Scheduler:
         deadline = time.monotonic() + self._timeout
         job = _Job(key, item, work, loop.create_future(), loop, deadline, begun)
         with self._changed:
-            if self._stopped or not (self._open or begun):
+            if self._stopped:
                 raise busy("The server is shutting down. Try another one.", after=5)
-            if self.waiting >= self._limit and not begun:
-                self._metrics.rejected.labels("queue_full").inc()
-                raise busy(f"{self._limit} requests are waiting already. Try again later.")
+            if not begun:
+                self.check_room()
             queue.append(job)
             self._metrics.queue.set(self.waiting)
             self._changed.notify_all()

@@ -78,9 +78,11 @@ class Service:
 
         Raises:
             InputError: It cannot be read as an image, or is too large.
+            Problem: The queue is full; a refusal costs no decoding.
         """
         if not data:
             raise InputError("The upload is empty. Send the bytes of an image file.")
+        self._scheduler.check_room()
         with self.metrics.stages.labels("decode_image").time():
             return await self.aside(lambda: read_image(data, max_pixels=self.settings.max_pixels))
 
