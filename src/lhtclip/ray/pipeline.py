@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+from lhtclip.checkpoints.known_models import BARE_WEIGHTS, BUNDLED, SHORT_NAMES
 from lhtclip.config import SegmenterConfig
 from lhtclip.errors import LhtClipError, OutputError
 from lhtclip.ray.cluster import Workers
@@ -69,10 +72,19 @@ def settings_on_worker(
         LhtClipError: The model cannot be loaded there.
     """
     task = ray.remote(num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=1)(_settings)
-    found = ray.get(task.remote(config))
+    found = ray.get(task.remote(_anywhere(config)))
     if isinstance(found, Exception):
         raise found
     return found
+
+
+def _anywhere(config: SegmenterConfig) -> SegmenterConfig:
+    """Name local files so that workers find them, whatever their working directory is."""
+    names = (BUNDLED, *SHORT_NAMES, *BARE_WEIGHTS)  # of models, even if a folder is called so
+    model, graph = config.model, config.graph
+    if model not in names and os.path.exists(model):
+        model = os.path.abspath(model)
+    return replace(config, model=model, graph=graph and os.path.abspath(graph))
 
 
 def _settings(config: SegmenterConfig) -> tuple[SegmenterConfig, dict[str, Any]] | Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,8 @@ def command(**given: Any) -> None:
     if given["ray"] is not None:
         from lhtclip.cli.evaluate.on_ray import evaluate_on_ray
 
-        evaluate_on_ray(plan_tasks(given), given)
+        root = given["root"] and os.path.abspath(given["root"])  # workers have folders of their own
+        evaluate_on_ray(plan_tasks(given | {"root": root}), given)
         return
     run = RunOptions(out, shard=shard, **{name: given[name] for name in _OF_THE_RUN})
     evaluate_all(plan_tasks(given), run)
