@@ -35,7 +35,7 @@ class Turns:
 
         A method may leave out tokens before the patches; those given are the last ones.
         """
-        start = len(self.cosines) - x.shape[-2]
+        start = self.cosines.shape[0] - x.shape[-2]
         return x * self.cosines[start:] + self.across(x) * self.sines[start:]
 
     def across(self, x: Tensor) -> Tensor:
@@ -61,9 +61,17 @@ def turns_at(places: Tensor, head_width: int, *, before: int, dtype: torch.dtype
     return Turns(angles.cos().to(dtype), angles.sin().to(dtype))
 
 
-def places_on(grid: tuple[int, int], device: torch.device) -> Tensor:
-    """Return row and column of each patch, counted from 0: (rows * columns, 2) float32."""
+def places_on(grid: tuple[int, int], device: torch.device, *, side: int | None = None) -> Tensor:
+    """Return row and column of each patch, counted from 0: (rows * columns, 2) float32.
+
+    Args:
+        grid: Rows and columns of patches.
+        device: Where they are computed.
+        side: Scale them to this many patches along each side, whatever the grid.
+    """
     rows, columns = (torch.arange(length, device=device).float() for length in grid)
+    if side is not None:  # lengths as tensors, since a graph is made for any grid
+        rows, columns = (each * (side / torch.ones_like(each).sum()) for each in (rows, columns))
     return torch.cartesian_prod(rows, columns)
 
 

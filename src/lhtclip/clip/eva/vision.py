@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
-
 from lhtclip.clip.config import VisionConfig
 from lhtclip.clip.eva.layers import EvaAttention, EvaMlp
 from lhtclip.clip.layers import Block
@@ -66,9 +64,8 @@ class EvaVisionTower(TimmVisionTower):
         larger images.
         """
         weight = self.patch_embedding.weight
-        sides = torch.tensor(grid, device=weight.device)
         turns = turns_at(
-            places_on(grid, weight.device) * (_TRAINED_SIDE / sides),
+            places_on(grid, weight.device, side=_TRAINED_SIDE),
             self.blocks[0].attention.head_width,
             before=self.class_tokens,
             dtype=weight.dtype,
