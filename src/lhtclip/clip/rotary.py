@@ -61,16 +61,19 @@ def turns_at(places: Tensor, head_width: int, *, before: int, dtype: torch.dtype
     return Turns(angles.cos().to(dtype), angles.sin().to(dtype))
 
 
-def places_on(grid: tuple[int, int], device: torch.device, *, side: int | None = None) -> Tensor:
+def places_on(
+    grid: tuple[int, int], device: torch.device, *, side: int | None = None, offset: float = 0.0
+) -> Tensor:
     """Return row and column of each patch, counted from 0: (rows * columns, 2) float32.
 
     Args:
         grid: Rows and columns of patches.
         device: Where they are computed.
-        side: Scale them to this many patches along each side, whatever the grid.
+        side: Scale each side of the grid to this length.
+        offset: Added to each count before it is scaled: 0.5 for the centres of patches.
     """
-    rows, columns = (torch.arange(length, device=device).float() for length in grid)
-    if side is not None:  # lengths as tensors, since a graph is made for any grid
+    rows, columns = (torch.arange(length, device=device) + offset for length in grid)
+    if side is not None:  # by lengths as tensors, since a graph is made for any grid
         rows, columns = (each * (side / torch.ones_like(each).sum()) for each in (rows, columns))
     return torch.cartesian_prod(rows, columns)
 

@@ -27,10 +27,8 @@ class ImageTower(nn.Module, ABC):
         class_tokens: Number of tokens before the patches: class tokens, the one that stands for
             the image first, and registers.
         blocks: The blocks as they are stored.
-        exportable: Whether it can become an ONNX graph.
     """
 
-    exportable: ClassVar[bool] = True
     class_tokens: int
     config: VisionConfig
     patch_embedding: nn.Linear

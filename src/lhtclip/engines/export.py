@@ -114,19 +114,13 @@ def check_exportable(encoder: DenseEncoder) -> None:
     """Refuse encoders that cannot become a graph.
 
     Raises:
-        InputError: The method or the image tower is not exportable, or the weights are not float32
-            on the CPU.
+        InputError: The method is not exportable, or the weights are not float32 on the CPU.
     """
     method, vision = encoder.method, encoder.model.vision
     if not method.exportable:
         raise InputError(
             f"The method {method.name!r} cannot become a graph: use another method, or the engine "
             "'torch'."
-        )
-    if not vision.exportable:
-        raise InputError(
-            f"An image tower with rotary positions ({type(vision).__name__}) cannot become a "
-            "graph: use another model, or the engine 'torch'."
         )
     if (vision.dtype, vision.device.type) != (torch.float32, "cpu"):
         raise InputError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from lhtclip.clip.dinotxt.config import DinoVisionConfig
 from lhtclip.clip.layers import Attention, Block, GatedMlp, Mlp
 from lhtclip.clip.positions import BICUBIC
-from lhtclip.clip.rotary import TurnedAttention, Turns
+from lhtclip.clip.rotary import TurnedAttention, Turns, places_on
 from lhtclip.clip.towers import ImageTower, module_list
 
 _BASE = 100.0
@@ -25,8 +24,6 @@ class DinoVisionTower(ImageTower):
     Only DINOv3's own blocks know where a token is: their queries and keys turn. Its final norm
     closes the last of them.
     """
-
-    exportable: ClassVar[bool] = False  # not yet: its turns must fit every grid
 
     def __init__(self, config: DinoVisionConfig) -> None:
         super().__init__()
@@ -100,8 +97,7 @@ def half_turns(grid: tuple[int, int], head_width: int, *, before: int, like: Ten
         before: How many tokens that do not turn stand before the patches.
         like: Of the device and dtype of queries and keys.
     """
-    sides = [(torch.arange(n, device=like.device) + 0.5) * (2 / n) - 1 for n in grid]
-    places = torch.cartesian_prod(*sides)
+    places = places_on(grid, like.device, side=2, offset=0.5) - 1
     bands = head_width // 4
     rates = 2 * math.pi * _BASE ** -(torch.arange(bands, device=like.device) / bands)
     angles = (places[..., None] * rates).flatten(1).repeat(1, 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from lhtclip.clip.config import VisionConfig
 from lhtclip.clip.eva.layers import EvaAttention, EvaMlp
@@ -50,8 +49,6 @@ TOWERS: dict[str, VisionConfig] = {
 
 class EvaVisionTower(TimmVisionTower):
     """A tower of timm's whose queries and keys turn by the places of their patches."""
-
-    exportable: ClassVar[bool] = False  # not yet: its turns must fit every grid
 
     def __init__(self, config: VisionConfig, projection_dim: int) -> None:
         blocks = (_block(config) for _ in range(config.num_hidden_layers))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +23,6 @@ class PeVisionTower(ImageTower):
     The class token, which the largest tower does not have, is one of these tokens and has no
     feature of its own.
     """
-
-    exportable: ClassVar[bool] = False  # not yet: its turns must fit every grid
 
     def __init__(self, config: PeVisionConfig, projection_dim: int) -> None:
         super().__init__()
