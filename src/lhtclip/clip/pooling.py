@@ -34,7 +34,7 @@ class PoolingHead(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Pool the tokens of each image: (batch, tokens, width) -> (batch, width)."""
         attention = self.attention
-        queries = attention.queries(self.probe.expand(len(tokens), -1, -1))
+        queries = attention.queries(self.probe.expand(tokens.shape[0], -1, -1))
         mixed = attention.mix(queries, attention.keys(tokens), attention.values(tokens))
         return self._finish(attention.merge(mixed)).squeeze(1)
 

@@ -54,7 +54,7 @@ class TimmVisionTower(ImageTower):
             (batch, 1 + rows * columns, width), the class token first.
         """
         patches = self.patch_tokens(pixels)
-        class_token = self.class_embedding.expand(len(patches), -1, -1)
+        class_token = self.class_embedding.expand(patches.shape[0], -1, -1)
         table = positions_for_grid(self.positions[0], self.grid(pixels), rule=positions)
         return torch.cat([class_token, patches], dim=1) + table
 

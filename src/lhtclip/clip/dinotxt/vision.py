@@ -63,7 +63,7 @@ class DinoVisionTower(ImageTower):
             (batch, 1 + registers + rows * columns, width).
         """
         before = torch.cat([self.class_embedding, self.registers], dim=1)
-        return torch.cat([before.expand(len(pixels), -1, -1), self.patch_tokens(pixels)], dim=1)
+        return torch.cat([before.expand(pixels.shape[0], -1, -1), self.patch_tokens(pixels)], dim=1)
 
     def project(self, tokens: Tensor) -> Tensor:
         """Apply the head's norm: (..., tokens, width) -> (..., tokens, width)."""

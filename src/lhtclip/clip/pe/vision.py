@@ -79,7 +79,7 @@ class PeVisionTower(ImageTower):
         """
         x = self.patch_tokens(pixels)
         if self.class_tokens:
-            x = torch.cat([self.class_embedding.expand(len(x), -1, -1), x], dim=1)
+            x = torch.cat([self.class_embedding.expand(x.shape[0], -1, -1), x], dim=1)
         table = positions_for_grid(
             self.positions[0], self.grid(pixels), class_tokens=self.class_tokens, rule=_POSITIONS
         )

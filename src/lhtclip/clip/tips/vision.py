@@ -51,7 +51,7 @@ class TipsVisionTower(ImageTower):
         """
         grid = self.grid(pixels)
         table = positions_for_grid(self.positions[0], grid, rule=_POSITIONS)
-        batch = len(pixels)
+        batch = pixels.shape[0]
         return torch.cat(
             [
                 (self.class_embedding + table[:1]).expand(batch, -1, -1),
