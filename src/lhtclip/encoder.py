@@ -121,7 +121,8 @@ class DenseEncoder:
             if layer - 1 in self.reads:
                 streams[layer - 1] = x
             alpha = lht.ssr.alpha if lht.ssr and layer in lht.ssr.layers else 0.0
-            entered = BlockInput(block.attention, x, block.norm1(x), grid, prefix)
+            added = layer > len(blocks) - vision.added_blocks
+            entered = BlockInput(block.attention, x, block.norm1(x), grid, prefix, added=added)
             head_outputs = self.method.attended(entered)
             if lht.she and (heads := lht.she.heads_of(layer)):
                 settled = block.attention.settled(head_outputs)

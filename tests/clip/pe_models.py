@@ -40,8 +40,8 @@ def open_clip_config(tower: str = "vit_pe_core_nano") -> dict[str, Any]:
             "text_cfg": {
                 "context_length": 12,
                 "vocab_size": 523,
-                "width": 24,
-                "heads": 3,
+                "width": 128,
+                "heads": 2,
                 "layers": 2,
             },
             "custom_text": True,
@@ -61,3 +61,45 @@ def save_pe(directory: Path) -> dict[str, Tensor]:
     (directory / "open_clip_config.json").write_text(json.dumps(open_clip_config()))
     build_tokenizer(end_first=False).save(str(directory / "tokenizer.json"))
     return tensors
+
+
+def meta_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a PE-Core in OpenCLIP's layout by the names of Meta's own files."""
+    pool = "visual.trunk.attn_pool"
+    found = {
+        f"visual.attn_pool.attn.in_proj_{kind}": torch.cat(
+            [tensors[f"{pool}.{part}.{kind}"] for part in ("q", "kv")]
+        )
+        for kind in ("weight", "bias")
+    }
+    for name, tensor in tensors.items():
+        if name.startswith((f"{pool}.q.", f"{pool}.kv.")) or name == "visual.trunk.head.bias":
+            continue
+        for theirs, metas in _META.items():
+            name = name.replace(theirs, metas)
+        found[name] = tensor.T if name == "visual.proj" else tensor
+    found["visual.positional_embedding"] = found["visual.positional_embedding"][0]
+    found["visual.class_embedding"] = found["visual.class_embedding"].flatten()
+    return found
+
+
+_META = {
+    "visual.trunk.attn_pool.proj": "visual.attn_pool.attn.out_proj",
+    "attn_pool.latent": "attn_pool.probe",
+    "attn_pool.norm": "attn_pool.layernorm",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+    "visual.trunk.blocks": "visual.transformer.resblocks",
+    "attn.qkv.": "attn.in_proj_",
+    "attn.proj": "attn.out_proj",
+    "norm1": "ln_1",
+    "norm2": "ln_2",
+    "visual.trunk.norm_pre": "visual.ln_pre",
+    "visual.trunk.norm": "visual.ln_post",
+    "patch_embed.proj": "conv1",
+    "cls_token": "class_embedding",
+    "pos_embed": "positional_embedding",
+    "head.weight": "proj",
+    "visual.trunk.": "visual.",
+    "text.": "",
+}

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import DINOv3ViTModel
 
-from lhtclip.checkpoints.checkpoint import load_checkpoint
+from lhtclip.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from lhtclip.clip.dinotxt import DINO_TXT, DinoTxt
 from lhtclip.encoder import DenseEncoder
-from lhtclip.errors import CheckpointError
+from lhtclip.errors import CheckpointError, InputError
 from lhtclip.methods import METHODS
 from lhtclip.techniques.presets import preset_by_depth
 from lhtclip.techniques.she import SheSettings
@@ -41,7 +41,9 @@ def model(folder: Path, theirs: object) -> DinoTxt:
     return loaded
 
 
-def literal_block(x: Tensor, tensors: dict[str, Tensor], name: str, heads: int) -> Tensor:
+def literal_block(
+    x: Tensor, tensors: dict[str, Tensor], name: str, heads: int, *, sclip: bool = False
+) -> Tensor:
     """One block of the head, which knows no places, or of the text tower, which is causal."""
     text = name.startswith("text")
     attention, mlp = ("attention", "feed_forward") if text else ("attn", "mlp")
@@ -59,10 +61,13 @@ def literal_block(x: Tensor, tensors: dict[str, Tensor], name: str, heads: int) 
 
     qkv = linear(norm(x, norms[0]), f"{attention}.qkv").chunk(3, dim=-1)
     q, k, v = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in qkv)
-    scores = q @ k.mT / q.shape[-1] ** 0.5
-    if text:
-        scores += torch.full(scores.shape[-2:], -torch.inf).triu(1)
-    mixed = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+    weights = torch.zeros(())
+    for left, right in ((q, q), (k, k)) if sclip else ((q, k),):
+        scores = left @ right.mT / q.shape[-1] ** 0.5
+        if text:
+            scores += torch.full(scores.shape[-2:], -torch.inf).triu(1)
+        weights = weights + scores.softmax(-1)
+    mixed = (weights @ v).transpose(1, 2).flatten(2)
     x = x + scaled(linear(mixed, f"{attention}.proj"), "ls1")
     y = norm(x, norms[1])
     if text:
@@ -134,6 +139,18 @@ def test_every_method_with_every_technique(model: DinoTxt, method: str) -> None:
 
 
 @torch.no_grad()
+def test_sclip_acts_in_both_blocks_of_the_head(
+    model: DinoTxt, theirs: tuple[DINOv3ViTModel, dict[str, Tensor]]
+) -> None:
+    pixels, (backbone, head) = noise(32, 48), theirs
+    x = backbone(pixels).last_hidden_state
+    for number in range(2):
+        x = literal_block(x, head, f"visual_model.head.blocks.{number}", HEADS, sclip=True)
+    expected = F.normalize(model.vision.project(x[:, 5:]), dim=-1).unflatten(1, (4, 6))
+    assert_close(DenseEncoder(model, method="sclip")(pixels), expected)
+
+
+@torch.no_grad()
 def test_its_own_last_block(model: DinoTxt) -> None:
     pixels, tower = noise(32, 48), model.vision
     x = tower.embed(pixels)
@@ -141,6 +158,11 @@ def test_its_own_last_block(model: DinoTxt) -> None:
         x = block(x)
     expected = F.normalize(tower.project(x[:, 5:]), dim=-1).unflatten(1, (4, 6))
     assert_close(DenseEncoder(model, method="clip")(pixels), expected)
+
+
+def test_it_is_only_read(model: DinoTxt, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\(dino_txt\) cannot be saved"):
+        save_checkpoint(model, tmp_path, dtype=torch.float32)
 
 
 def test_both_files_are_needed(tmp_path: Path) -> None:

@@ -13,19 +13,20 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lhtclip.checkpoints.checkpoint import load_checkpoint
+from lhtclip.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from lhtclip.checkpoints.state_dict import scatter
 from lhtclip.clip.open_clip import timm_clip_config
 from lhtclip.clip.pe import PE_CORE, PE_TENSORS
 from lhtclip.clip.pe.config import POOL_HEADS, TOWERS, PeConfig, PeVisionConfig
 from lhtclip.clip.pe.model import PeCore
 from lhtclip.encoder import DenseEncoder
-from lhtclip.errors import CheckpointError
+from lhtclip.errors import CheckpointError, InputError
 from lhtclip.methods import METHODS
 from lhtclip.techniques.presets import preset_by_depth
 from lhtclip.techniques.she import SheSettings
-from tests.clip.pe_models import TINY, open_clip_config, save_pe
+from tests.clip.pe_models import TINY, meta_names, open_clip_config, save_pe
 from tests.clip.theirs import assert_close, noise
+from tests.conftest import build_tokenizer
 
 SIZES = [(32, 32), (40, 24), (64, 80)]  # the trained grid, and others
 
@@ -186,6 +187,39 @@ def test_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = theirs.pool(theirs.norm(theirs.streams(pixels)[-1], "norm")).squeeze(1)
     with torch.no_grad():
         assert_close(loaded.model.vision(pixels), expected)
+
+
+def test_metas_own_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TOWERS, "vit_pe_core_nano", TINY)
+    tensors = save_pe(tmp_path)
+    tensors["visual.trunk.head.bias"].zero_()
+    save_file(tensors, tmp_path / "open_clip_model.safetensors")
+    torch.save(meta_names(tensors), tmp_path / "PE-Core-nano.pt")
+    metas, ours = (load_checkpoint(path) for path in (tmp_path / "PE-Core-nano.pt", tmp_path))
+    assert metas.model.config.vision == TINY
+    assert metas.pixels == ours.pixels
+    for name, tensor in ours.model.state_dict().items():
+        assert torch.equal(metas.model.state_dict()[name], tensor), name
+    assert torch.equal(metas.tokenizer(["a cat"]), ours.tokenizer(["a cat"]))
+
+
+def test_it_is_only_read(model: PeCore, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\(pe_core\) cannot be saved.* chinese_clip, clip, "):
+        save_checkpoint(model, tmp_path / "copy", dtype=torch.float32)
+    assert not (tmp_path / "copy").exists()
+
+
+def test_unpublished_shapes_of_metas_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "other.pt"
+    shapes = {
+        "visual.attn_pool.probe": (1, 1, 32),
+        "visual.conv1.weight": (32, 3, 8, 8),
+        "visual.positional_embedding": (17, 32),
+    }
+    torch.save({name: torch.zeros(shape) for name, shape in shapes.items()}, file)
+    build_tokenizer(end_first=False).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(CheckpointError, match=r"none of the published PE-Cores: .* of width 32"):
+        load_checkpoint(file)
 
 
 def test_misshapen_parts_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

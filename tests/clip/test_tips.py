@@ -306,3 +306,13 @@ def test_missing_tensors_are_named(tmp_path: Path) -> None:
     change_weights(tmp_path, lambda tensors: tensors.pop("vision_encoder.register_tokens"))
     with pytest.raises(CheckpointError, match=r"Missing: vision_encoder\.register_tokens\.$"):
         load_checkpoint(tmp_path)
+
+
+def test_open_clips_layout_is_refused(tmp_path: Path) -> None:
+    save_tips(tmp_path)
+    (tmp_path / "config.json").unlink()
+    vision = {"timm_model_name": "vit_base_patch14_reg1_tipsv2", "timm_pool": "token"}
+    content = {"model_cfg": {"embed_dim": 768, "vision_cfg": vision, "text_cfg": {}}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=r"reg1_tipsv2\), .* google/tipsv2-b14"):
+        load_checkpoint(tmp_path)

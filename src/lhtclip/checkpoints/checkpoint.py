@@ -7,6 +7,7 @@ import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lhtclip.checkpoints.device import choose_device, choose_dtype
-from lhtclip.checkpoints.families import FAMILIES, family_of, open_clip_family_of
+from lhtclip.checkpoints.families import family_of, family_to_save, open_clip_family_of
 from lhtclip.checkpoints.hub import canonical_name, resolve, tokenizer_of
 from lhtclip.checkpoints.known_models import stated_activation
 from lhtclip.checkpoints.layout import (
@@ -30,6 +31,12 @@ from lhtclip.checkpoints.layout import (
 )
 from lhtclip.checkpoints.long_clip import one_position_table
 from lhtclip.checkpoints.openai_archive import openai_config
+from lhtclip.checkpoints.pe_archive import (
+    PE_ARCHIVE_TENSORS,
+    as_modules,
+    is_pe_archive,
+    pe_archive_config,
+)
 from lhtclip.checkpoints.pixel_files import read_pixels
 from lhtclip.checkpoints.state_dict import gather, scatter
 from lhtclip.checkpoints.weights import read_weights, unreadable, weight_files
@@ -39,6 +46,8 @@ from lhtclip.clip.config import PixelConfig, PromptConfig
 from lhtclip.clip.family import Family, TensorNames
 from lhtclip.clip.model import CLIP, Clip
 from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, pixel_config
+from lhtclip.clip.pe import PE_CORE
+from lhtclip.clip.pe.model import PeCore
 from lhtclip.clip.tips.sentencepiece import SENTENCEPIECE_FILE
 from lhtclip.clip.tokenizer import Tokenizer
 from lhtclip.clip.towers import ImageTextModel
@@ -106,8 +115,8 @@ def load_checkpoint(
 
     Args:
         model: A short name ("ViT-B-16"), an id on the hub, "bundled", a folder in the layout of
-            `transformers` or OpenCLIP, or an archive of OpenAI's (`.pt`), which has only
-            weights; its tokenizer is that of `lhtclip.checkpoints.hub.tokenizer_of`.
+            `transformers` or OpenCLIP, or an archive of OpenAI's or of PE-Core's authors (`.pt`),
+            which has only weights; its tokenizer is that of `lhtclip.checkpoints.hub.tokenizer_of`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         dtype: "auto", "float32", "bfloat16" or "float16".
 
@@ -136,11 +145,15 @@ def load_checkpoint(
 
 
 def save_checkpoint(model: ImageTextModel, directory: Path, *, dtype: torch.dtype) -> None:
-    """Write `config.json` and `model.safetensors`, whole or not at all."""
+    """Write `config.json` and `model.safetensors`, whole or not at all.
+
+    Raises:
+        InputError: Models of this kind are only read.
+    """
     content = model.config.to_json()
     tensors = {
         name: tensor.detach().to("cpu", dtype)
-        for name, tensor in scatter(model, FAMILIES[content["model_type"]].tensors).items()
+        for name, tensor in scatter(model, family_to_save(content).tensors).items()
     }
     config_file, weight_file = TRANSFORMERS.config_file, TRANSFORMERS.weight_files[0]
     write_atomically(directory / weight_file, save(tensors, metadata={"format": "pt"}))
@@ -174,16 +187,19 @@ def _read_folder(directory: Path) -> _Stored:
 
 
 def _read_archive(path: Path) -> _Stored:
-    stored = read_weights(path, instead="the archive that OpenAI published")
-    tensors = one_position_table(stored)
-    config = openai_config(tensors, path=path, activation=stated_activation(path))
-    tokenizer_file = tokenizer_of(path)
-    tokenizer = CLIP.read_tokenizer(tokenizer_file, config, path.name)
+    tensors = one_position_table(read_weights(path, instead="the archive that OpenAI published"))
+    if is_pe_archive(tensors):
+        family, names = PE_CORE, PE_ARCHIVE_TENSORS
+        build = partial(PeCore, pe_archive_config(tensors, path=path))
+        tensors = as_modules(tensors)
+    else:
+        family, names = CLIP, OPEN_CLIP_TENSORS
+        build = partial(Clip, openai_config(tensors, path=path, activation=stated_activation(path)))
     with _without_weights():
-        model = Clip(config)
-    return _Stored(
-        model, CLIP.pixels, OPEN_CLIP_TENSORS, tensors, tokenizer, tokenizer_file, path.name
-    )
+        model = build()
+    tokenizer_file = tokenizer_of(path)
+    tokenizer = family.read_tokenizer(tokenizer_file, model.config, path.name)
+    return _Stored(model, family.pixels, names, tensors, tokenizer, tokenizer_file, path.name)
 
 
 def _layout(directory: Path) -> Layout:

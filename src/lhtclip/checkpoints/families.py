@@ -16,7 +16,7 @@ from lhtclip.clip.open_clip import OPEN_CLIP_CLIP
 from lhtclip.clip.pe import PE_CORE
 from lhtclip.clip.siglip import SIGLIP
 from lhtclip.clip.tips import TIPS
-from lhtclip.errors import CheckpointError
+from lhtclip.errors import CheckpointError, InputError
 
 # In the layout of `transformers`, by the `model_type` of a `config.json`.
 FAMILIES: dict[str, Family] = {
@@ -39,6 +39,10 @@ _NOT_IMPLEMENTED = {
 }
 
 
+_ONLY_READ = frozenset({"dino_txt"})  # from the files of its authors, of which parts are left out
+_TIPS_TOWER = "_tipsv2"  # how timm's names of its towers end
+
+
 def family_of(content: Mapping[str, Any]) -> Family:
     """Look up the family of a `config.json`; without a model type it is CLIP.
 
@@ -55,11 +59,36 @@ def family_of(content: Mapping[str, Any]) -> Family:
     return FAMILIES[kind]
 
 
+def family_to_save(content: Mapping[str, Any]) -> Family:
+    """Look up the family of a `config.json` that is to be written.
+
+    Raises:
+        InputError: Models of its kind are only read.
+    """
+    kind = str(content.get("model_type"))
+    if kind not in FAMILIES or kind in _ONLY_READ:
+        known = sorted(FAMILIES.keys() - _ONLY_READ)
+        raise InputError(
+            f"A model of this kind ({kind}) cannot be saved, only read. Those that can be saved: "
+            f"{', '.join(known)}. Copy the files that it was loaded from."
+        )
+    return FAMILIES[kind]
+
+
 def open_clip_family_of(content: Mapping[str, Any]) -> Family:
-    """Look up the family of an `open_clip_config.json`; others than those of timm are CLIPs."""
+    """Look up the family of an `open_clip_config.json`; others than those of timm are CLIPs.
+
+    Raises:
+        CheckpointError: It is a TIPSv2, whose authors' files are read instead.
+    """
     inner: Any = content
     for key in ("model_cfg", "vision_cfg", "timm_model_name"):
         inner = cast("Mapping[str, Any]", inner).get(key) if isinstance(inner, Mapping) else None
     name = str(inner)
+    if name.endswith(_TIPS_TOWER):
+        raise CheckpointError(
+            f"open_clip_config.json describes a TIPSv2 ({name}), which is not read in OpenCLIP's "
+            "layout; use its authors' files of the same weights, such as google/tipsv2-b14."
+        )
     found = (family for start, family in OPEN_CLIP_FAMILIES.items() if name.startswith(start))
     return next(found, OPEN_CLIP_CLIP)

@@ -17,12 +17,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from lhtclip.clip.config import ClipConfig, TextConfig, VisionConfig
+from lhtclip.checkpoints.shapes import HEAD_WIDTH, Shapes
+from lhtclip.clip.config import ClipConfig, VisionConfig
 from lhtclip.errors import CheckpointError
 
 # Buffers of OpenAI's archives. The shapes say the same, but their presence identifies the file.
 OPENAI_MARKS = frozenset({"input_resolution", "context_length", "vocab_size"})
-_HEAD_WIDTH = 64
 # Image towers of OpenCLIP with heads of another width: ViT-SO400M, H, g, bigG and e.
 _HEAD_WIDTH_OF = {1152: 72, 1280: 80, 1408: 88, 1664: 104, 1792: 112}
 _logger = logging.getLogger("lhtclip")
@@ -73,34 +73,23 @@ def openai_config(tensors: Mapping[str, Tensor], *, path: Path, activation: str 
             f"{path} is a CLIP with a ResNet; only those with a vision transformer can be read: "
             "ViT-B-32.pt, ViT-B-16.pt, ViT-L-14.pt and ViT-L-14-336px.pt."
         )
-    shapes = _Shapes(tensors, path)
+    shapes = Shapes(tensors, path, kind="one of OpenAI's CLIPs")
     width, _, _, patch = shapes.of("visual.conv1.weight", 4)
     grid = math.isqrt(shapes.of("visual.positional_embedding", 2)[0] - 1)
-    context, text_width = shapes.of("positional_embedding", 2)
-    vocabulary, _ = shapes.of("token_embedding.weight", 2)
-    vision_blocks, text_blocks = "visual.transformer.resblocks.", "transformer.resblocks."
+    blocks = "visual.transformer.resblocks."
     stated = bool(activation)
     activation = activation or ("gelu" if width in _HEAD_WIDTH_OF else "quick_gelu")
     config = ClipConfig(
         vision=VisionConfig(
             hidden_size=width,
-            intermediate_size=shapes.of(f"{vision_blocks}0.mlp.c_fc.weight", 2)[0],
-            num_hidden_layers=_count(tensors, vision_blocks),
-            num_attention_heads=shapes.heads(width, _HEAD_WIDTH_OF.get(width, _HEAD_WIDTH)),
+            intermediate_size=shapes.of(f"{blocks}0.mlp.c_fc.weight", 2)[0],
+            num_hidden_layers=shapes.count(blocks),
+            num_attention_heads=shapes.heads(width, _HEAD_WIDTH_OF.get(width, HEAD_WIDTH)),
             image_size=grid * patch,
             patch_size=patch,
             hidden_act=activation,
         ),
-        text=TextConfig(
-            vocab_size=vocabulary,
-            hidden_size=text_width,
-            intermediate_size=shapes.of(f"{text_blocks}0.mlp.c_fc.weight", 2)[0],
-            num_hidden_layers=_count(tensors, text_blocks),
-            num_attention_heads=shapes.heads(text_width, _HEAD_WIDTH),
-            max_position_embeddings=context,
-            hidden_act=activation,
-            eos_token_id=vocabulary - 1,  # read out at the largest id, as in OpenCLIP
-        ),
+        text=shapes.text(activation),
         projection_dim=shapes.of("text_projection", 2)[1],
     )
     if not (stated or OPENAI_MARKS & tensors.keys()):
@@ -113,38 +102,6 @@ def openai_config(tensors: Mapping[str, Tensor], *, path: Path, activation: str 
             "OpenCLIP's of this width" if width in _HEAD_WIDTH_OF else "all of OpenAI's",
         )
     return config
-
-
-class _Shapes:
-    """The shapes of tensors, which a CLIP must have."""
-
-    def __init__(self, tensors: Mapping[str, Tensor], path: Path) -> None:
-        self._tensors, self._path = tensors, path
-
-    def of(self, name: str, dimensions: int) -> tuple[int, ...]:
-        if name not in self._tensors:
-            raise CheckpointError(
-                f"{self._path} is not one of OpenAI's CLIPs: it has no tensor {name}."
-            )
-        shape = tuple(self._tensors[name].shape)
-        if len(shape) != dimensions or 0 in shape:
-            raise CheckpointError(
-                f"{self._path} is not one of OpenAI's CLIPs: its tensor {name} has shape {shape}."
-            )
-        return shape
-
-    def heads(self, width: int, of_each: int) -> int:
-        if width % of_each:
-            raise CheckpointError(
-                f"{self._path} is not one of OpenAI's CLIPs: its width {width} cannot be divided "
-                "into "
-                f"heads of {of_each}."
-            )
-        return width // of_each
-
-
-def _count(tensors: Iterable[str], prefix: str) -> int:
-    return len({name[len(prefix) :].split(".")[0] for name in tensors if name.startswith(prefix)})
 
 
 # The names that the pickle may use. Their replacements have no attributes that a pickle could set,

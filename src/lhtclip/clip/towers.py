@@ -27,9 +27,11 @@ class ImageTower(nn.Module, ABC):
         class_tokens: Number of tokens before the patches: class tokens, the one that stands for
             the image first, and registers.
         blocks: The blocks as they are stored.
+        added_blocks: How many of the last ones were trained with texts on a frozen tower.
     """
 
     class_tokens: int
+    added_blocks: int = 0
     config: VisionConfig
     patch_embedding: nn.Linear
     blocks: Sequence[Block]

@@ -8,7 +8,7 @@ feed-forward network. These two are the published defaults, and both can be over
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -88,6 +88,8 @@ class BlockInput:
         normed: LN1(x), the same shape.
         grid: Rows and columns of patches.
         class_tokens: How many tokens stand before the patches, registers included.
+        added: Whether the block was trained with texts on a frozen tower, as those of dino.txt's
+            head.
     """
 
     attention: LastAttention
@@ -95,6 +97,7 @@ class BlockInput:
     normed: Tensor
     grid: tuple[int, int]
     class_tokens: int
+    added: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

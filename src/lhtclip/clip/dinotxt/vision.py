@@ -30,6 +30,7 @@ class DinoVisionTower(ImageTower):
         width = config.hidden_size
         self.config = config
         self.class_tokens = 1 + config.registers
+        self.added_blocks = config.head_layers
         self.own_blocks = config.num_hidden_layers - config.head_layers
         self.patch_embedding = nn.Linear(3 * config.patch_size**2, width)
         self.class_embedding = nn.Parameter(torch.zeros(1, 1, width))
