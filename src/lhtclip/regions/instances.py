@@ -62,11 +62,16 @@ class Instances:
     def __iter__(self) -> Iterator[Instance]:
         """Iterate in the column-major order of first pixels."""
         numbers = self.components.runs.columns(self.components.of_run.astype(np.int32))
-        for index, score in zip(self.chosen.tolist(), self.scores.tolist(), strict=True):
-            x, y, width, height = box = tuple(self.components.box[index].tolist())
+        columns = (
+            self.chosen.tolist(),
+            self.components.label[self.chosen].tolist(),
+            self.components.area[self.chosen].tolist(),
+            self.components.box[self.chosen].tolist(),
+            self.scores.tolist(),
+        )
+        for index, label, area, (x, y, width, height), score in zip(*columns, strict=True):
             mask = (numbers[x : x + width, y : y + height] == index).T
-            label, area = self.components.label[index], self.components.area[index]
-            yield Instance(int(label), int(area), box, score, mask)
+            yield Instance(label, area, (x, y, width, height), score, mask)
 
     def texts(self) -> list[str]:
         """Return COCO's compressed run lengths of each instance."""
