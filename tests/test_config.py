@@ -141,6 +141,13 @@ def segmenter() -> Segmenter:
     )
 
 
+def test_another_method_shares_the_weights_and_the_words(segmenter: Segmenter) -> None:
+    other = segmenter.with_method("naclip", lht=False)
+    assert (other.config.method, other.config.lht) == ("naclip", False)
+    assert other.checkpoint is segmenter.checkpoint
+    assert other.texts is segmenter.texts
+
+
 def test_replace_shares_the_weights_and_the_words(segmenter: Segmenter) -> None:
     plain = segmenter.replace(method="clip", lht=False)
     assert plain.checkpoint is segmenter.checkpoint

@@ -28,7 +28,7 @@ from lhtclip.files import write_atomically
 from lhtclip.files.paths import as_path
 from lhtclip.output.annotations.classes import unshifted
 from lhtclip.output.forms import Forms
-from lhtclip.output.notebook import plot, small
+from lhtclip.output.notebook import plot, show, small
 from lhtclip.output.overlay import draw_labels
 from lhtclip.output.palette import class_colours
 from lhtclip.output.png import decode_labels, encode_labels, encode_picture
@@ -274,8 +274,12 @@ class Segmentation(Forms):
         return plot(picture, shares, self.colours, beside=image, legend=legend, ax=ax)
 
     def show(self) -> None:
-        """Open the overlay in the desktop's image viewer."""
-        self._picture().show()
+        """Open the overlay in the desktop's image viewer.
+
+        Raises:
+            OutputError: There is none, as on a server.
+        """
+        show(self._picture())
 
     def __repr__(self) -> str:
         """Show the size and the largest classes."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageShow
 
-from lhtclip.errors import InputError, MissingDependencyError
+from lhtclip.errors import InputError, MissingDependencyError, OutputError
 from lhtclip.output.png import encode_labels
 from lhtclip.output.png_names import names_in, with_names
 from lhtclip.segmentation import Segmentation
@@ -120,3 +120,9 @@ def test_plots_have_a_legend_with_shares() -> None:
     np.testing.assert_array_equal(left.images[0].get_array(), IMAGE)
     assert right is ax
     mpl.pyplot.close(ax.figure)
+
+
+def test_without_a_viewer_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageShow, "_viewers", [])
+    with pytest.raises(OutputError, match=r"no image viewer.*overlay\(\)\.save"):
+        RESULT.show()

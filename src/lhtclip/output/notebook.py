@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageShow
 
-from lhtclip.errors import InputError, shown
+from lhtclip.errors import InputError, OutputError, shown
 from lhtclip.extras import import_extra
 
 LONGEST_SIDE = 1024  # longer side of the image stored in a notebook, pixels
@@ -80,3 +80,16 @@ def _can_draw(ax: Any, count: int) -> bool:
         return len(axes) == count and all(hasattr(each, "imshow") for each in axes)
     except TypeError:
         return False
+
+
+def show(picture: Image.Image) -> None:
+    """Open a picture in the desktop's image viewer.
+
+    Raises:
+        OutputError: There is none, as on a server.
+    """
+    if not ImageShow.show(picture):
+        raise OutputError(
+            "There is no image viewer here. Save the picture instead: "
+            'result.overlay().save("overlay.png").'
+        )

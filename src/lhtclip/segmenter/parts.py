@@ -22,7 +22,7 @@ from lhtclip.files.json_files import plain_json
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.settings import PLAIN, ReadingSettings
 from lhtclip.image.windows import WindowSettings
-from lhtclip.methods import method_of
+from lhtclip.methods import Method, method_of
 from lhtclip.segmenter.mirroring import MirroredEncoder
 from lhtclip.text.embeddings import TextEncoder
 from lhtclip.text.templates import template_name
@@ -149,6 +149,10 @@ class SegmenterParts:
             runner=self._runner,
             config=config,
         )
+
+    def with_method(self, method: str | Method, **changes: Any) -> Self:
+        """Return a segmenter with another method, as `replace(method=method, **changes)` does."""
+        return self.replace(method=method, **changes)
 
     def settings(self) -> dict[str, Any]:
         """Return everything that labels depend on, except image and classes, in JSON types.
