@@ -152,6 +152,24 @@ def test_a_signal_is_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals between processes")
+@pytest.mark.parametrize("error", ["CheckpointError('cannot be read')", "ValueError('a type')"])
+def test_a_signal_that_a_library_turned_into_an_error(
+    error: str, environment: dict[str, str]
+) -> None:
+    code = (
+        "import lhtclip.cli.models as m, lhtclip.cli as c, os, signal, sys\n"
+        "from lhtclip.errors import CheckpointError\n"
+        "def fail(**_):\n"
+        "    try: os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"    except BaseException: raise {error}\n"
+        "m.command.callback = fail\n"
+        "sys.exit(c.main(['models']))"
+    )
+    outcome = python("-c", code, environment=environment)
+    assert (outcome.returncode, outcome.stderr) == (143, "lhtclip: Terminated.\n")
+
+
 def test_an_error_of_ours_keeps_its_traceback(environment: dict[str, str]) -> None:
     code = (
         "import lhtclip.cli.models as m, lhtclip.cli as c, sys\n"

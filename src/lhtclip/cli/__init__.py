@@ -23,6 +23,7 @@ from lhtclip.cli.process import (
     open_standard_streams,
     refused,
     signals_stop,
+    signals_win,
 )
 from lhtclip.errors import InputError, LhtClipError, unknown
 
@@ -92,10 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_standard_streams()
     if instruction := os.environ.get(_COMPLETION):
         return shell_complete(group, {}, "lhtclip", _COMPLETION, instruction)
-    with warnings_shown(), signals_stop():
+    with warnings_shown(), signals_stop() as received:
         try:
             _refuse_empty(arguments)
-            with group.make_context("lhtclip", arguments) as context:
+            with signals_win(received), group.make_context("lhtclip", arguments) as context:
                 group.invoke(context)
         except click.exceptions.Exit as end:
             return end.exit_code

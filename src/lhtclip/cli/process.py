@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
@@ -31,24 +31,48 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def signals_stop() -> Generator[None, None, None]:
+def signals_stop() -> Generator[list[int], None, None]:
     """Turn signals into `Stopped`; a second one ends the process at once, without leftovers.
 
-    Signals that the caller ignores, as `nohup` does, stay ignored.
+    Signals that the caller ignores, as `nohup` does, stay ignored. Yields the signals received so
+    far.
     """
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield received
         return
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        received.append(number)
+        for each in before:
+            signal.signal(each, _stop_at_once)
+        raise Stopped(number)
+
     usual = (signal.SIG_DFL, signal.default_int_handler)
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     before = {number: handler for number, handler in before.items() if handler in usual}
     for number in before:
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def signals_win(received: Sequence[int]) -> Generator[None, None, None]:
+    """Turn errors after a signal into `Stopped`: libraries in C turn ours into some of their own.
+
+    Raises:
+        Stopped: There was a signal.
+    """
+    try:
+        yield
+    except Exception as error:
+        if received:
+            raise Stopped(received[0]) from error
+        raise
 
 
 def ended(error: BaseException) -> int:
@@ -97,13 +121,6 @@ def refused(error: OSError) -> int:
         return _OF_A_SIGNAL + _PIPE
     say(f"Cannot write to stdout: {error.strerror}.")
     return 2
-
-
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    for each in _SIGNALS:
-        if signal.getsignal(each) is _stop:
-            signal.signal(each, _stop_at_once)
-    raise Stopped(number)
 
 
 def _stop_at_once(number: int, frame: FrameType | None) -> NoReturn:
