@@ -55,7 +55,9 @@ def unknown(kind: str, given: object, allowed: Iterable[str]) -> UnknownNameErro
         allowed: All known names.
     """
     names = list(allowed)
-    near = difflib.get_close_matches(str(given).lower(), [name.lower() for name in names], n=1)
+    typed = str(given).lower()
+    longer = [name.lower() for name in names if typed and name.lower().startswith(typed)]
+    near = longer or difflib.get_close_matches(typed, [name.lower() for name in names], n=1)
     guess = next((name for name in names if near and name.lower() == near[0]), None)
     hint = f" Did you mean {guess!r}?" if guess else ""
     return UnknownNameError(f"Unknown {kind} {shown(given)}.{hint} Available: {', '.join(names)}.")

@@ -99,6 +99,23 @@ def test_bad_input_is_told(
         convert_files(**given)
 
 
+def test_a_bad_file_does_not_cost_the_others(masks: Path, tmp_path: Path) -> None:
+    (masks / "bad.png").write_bytes(b"\x89PNG")
+    failed: list[Path] = []
+    written = convert_files(
+        masks, tmp_path / "out", "labels", on_error=lambda path, _: failed.append(path)
+    )
+    assert failed == [masks / "bad.png"]
+    assert [path.name for path in written] == ["one.png", "zwei ü.png"]
+
+
+def test_masks_of_0_and_255_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.array([[0, 255]], np.uint8)).save(tmp_path / "masks/a.png")
+    with pytest.raises(InputError, match=r"0 and 255.*Write 1"):
+        convert_files(tmp_path / "masks", tmp_path / "out", "coco", names=NAMES)
+
+
 def test_an_image_that_is_missing_or_of_another_size_is_told(
     masks: Path, photos: Path, tmp_path: Path
 ) -> None:

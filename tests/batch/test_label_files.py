@@ -224,6 +224,19 @@ def test_an_image_that_cannot_be_written_ends_nothing(
     assert len((out / "all/shares.json").read_text().splitlines()) == 2
 
 
+def test_a_name_without_room_for_a_suffix_ends_nothing(
+    segmenter: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (48, 32), "grey").save(photos / f"{'n' * 245}.png")
+    formats = ("labels", "overlay", "binary")
+    summary = label_files(
+        photos, "dog, sky", tmp_path / "out", segmenter=segmenter, formats=formats
+    )
+    (failure,) = summary.failures
+    assert "too long" in str(failure.error)
+    assert len(summary.images) > 1
+
+
 def test_two_runs_cannot_share_a_folder(segmenter: Segmenter, photos: Path, tmp_path: Path) -> None:
     with locked(tmp_path / "out"), pytest.raises(OutputError, match="Another run is writing"):
         label_files(photos, "dog, sky", tmp_path / "out", segmenter=segmenter)

@@ -33,6 +33,18 @@ def test_paths_are_printed_and_options_followed(
         assert picture.mode == "L"
 
 
+def test_files_that_fail_are_listed(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (masks / "bad.png").write_bytes(b"")
+    given = ["convert", str(masks), "--classes", "a, b, c", "--to", "labels"]
+    assert main([*given, "--out", str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == f"{tmp_path / 'out/a.png'}\n"
+    assert "1 label files" in captured.err
+    assert "bad.png is empty" in captured.err
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

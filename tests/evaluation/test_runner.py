@@ -352,6 +352,21 @@ def test_counts_of_other_settings_are_not_continued(
     np.testing.assert_array_equal(fresh.confusion.matrix, again.confusion.matrix)
 
 
+@pytest.mark.parametrize("file", ["image", "labels"])
+def test_counts_of_other_files_are_not_continued(tmp_path: Path, file: str) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=3)
+    labels = tmp_path / "labels.png"
+    labels.touch()
+    first, *others = dataset.samples
+    dataset = replace(dataset, samples=(replace(first, labels=labels), *others))
+    evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path)
+    evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path)
+    changed = first.image if file == "image" else labels
+    changed.write_bytes(dataset.samples[1].image.read_bytes())
+    with pytest.raises(InputError, match=f"{first.key} has changed.*--overwrite"):
+        evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path)
+
+
 def test_overwriting_drops_old_predictions(tmp_path: Path) -> None:
     dataset = drawn_dataset(tmp_path / "in", images=5)
     options = {"folder": tmp_path / "out"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -44,6 +45,12 @@ def test_stac_items_give_their_assets_under_the_id(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{}")
     with pytest.raises(InputError, match=r"broken\.json as a STAC item"):
         find_scenes([str(tmp_path / "broken.json")])
+
+
+def test_a_stac_item_that_is_a_fifo_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "item.json")
+    with pytest.raises(InputError, match="FIFO"):
+        find_scenes([str(tmp_path / "item.json")])
 
 
 def test_a_data_array_keeps_its_coordinates(

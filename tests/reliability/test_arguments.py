@@ -184,6 +184,12 @@ def test_numbers_of_numpy_are_numbers(encoded: EncodedImage, result: Segmentatio
     assert len(result.components(least_area=np.int32(4))) == len(result.components(least_area=4))  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize("item", [1, "ab", (), ("key",), ("key", "a.png", 3), None])
+def test_an_item_is_a_pair(segmenter: Segmenter, item: Any) -> None:
+    with pytest.raises(InputError, match=r"pair \(key, image\)"):
+        list(segmenter.encode_items([item], on_error=lambda key, error: None))
+
+
 def test_one_image_is_not_several(segmenter: Segmenter) -> None:
     with pytest.raises(InputError, match=r"several images; use encode for 'photo\.jpg'"):
         segmenter.encode_many("photo.jpg")  # pyright: ignore[reportArgumentType]

@@ -67,6 +67,12 @@ LEFT_BY_TRAINING: dict[str, Callable[[Path, dict[str, Tensor]], None]] = {
     "averaged": pickled(lambda t: prefixed("module.")(t) | {"n_averaged": torch.tensor(9)}),
     "_orig_mod.module.": pickled(prefixed("_orig_mod.module.")),
     "safetensors, model.": lambda f, t: save_file(prefixed("model.")(t), f / WEIGHTS),
+    "wrappers inside": pickled(
+        lambda t: {
+            f"_fsdp_wrapped_module.{n.replace('encoder.', 'encoder._orig_mod.', 1)}": each
+            for n, each in t.items()
+        }
+    ),
     "logit_scale (1,)": lambda f, t: save_file(
         t | {"logit_scale": t["logit_scale"].reshape(1)}, f / WEIGHTS
     ),
@@ -113,6 +119,44 @@ def test_quantised_weights_are_refused(folder: Path, tensors: dict[str, Tensor])
         load_checkpoint(folder)
 
 
+def test_weights_that_are_not_finite_are_refused(folder: Path, tensors: dict[str, Tensor]) -> None:
+    name = "vision_model.encoder.layers.3.mlp.fc1.weight"
+    save_file(tensors | {name: tensors[name] * float("nan")}, folder / WEIGHTS)
+    with pytest.raises(CheckpointError, match=rf"{name} holds values that are not finite"):
+        load_checkpoint(folder)
+
+
+def test_a_second_set_of_weights_is_said(
+    folder: Path, tensors: dict[str, Tensor], caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / WEIGHTS).unlink()
+    torch.save({"model": tensors, "model_ema": tensors}, folder / "pytorch_model.bin")
+    load_checkpoint(folder)
+    assert "'model' is read, and model_ema left out" in caplog.text
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, "tokenizer.json", "config.json"])
+def test_pointers_of_git_lfs_are_called_so(folder: Path, file: str) -> None:
+    (folder / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(CheckpointError, match=rf"{file}.*git lfs pull"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "remedy"),
+    [
+        ("adapter_config.json", "merge_and_unload"),
+        ("flax_model.msgpack", "from_flax"),
+        ("0_CLIPModel/config.json", r"give .*0_CLIPModel"),
+    ],
+)
+def test_folders_of_other_programs_say_what_to_do(tmp_path: Path, file: str, remedy: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    with pytest.raises(CheckpointNotFoundError, match=remedy):
+        load_checkpoint(tmp_path)
+
+
 HALF, THIRD = [0.5] * 3, [1 / 3] * 3
 
 
@@ -122,6 +166,7 @@ HALF, THIRD = [0.5] * 3, [1 / 3] * 3
         ({"image_processor": {"image_mean": HALF}}, None, HALF),
         ({"image_processor": {"image_mean": HALF}}, {"image_mean": THIRD}, HALF),
         ({"processor_class": "CLIPProcessor"}, {"image_mean": THIRD}, THIRD),
+        ({"image_mean": HALF}, None, HALF),
         (None, {"image_mean": THIRD}, THIRD),
         (None, {"image_mean": HALF, "do_normalize": False}, [0, 0, 0]),
         (None, {"image_mean": HALF, "rescale_factor": 2 / 255}, [0.25] * 3),
@@ -342,6 +387,9 @@ def test_what_was_left_out_of_a_wrapper_can_be_seen(
     ("typed", "meant"),
     [
         ("ViT-B/16", "openai/clip-vit-base-patch16"),
+        ("ViT-B/16 ", "openai/clip-vit-base-patch16"),
+        ("ViT-B-16/openai", "openai/clip-vit-base-patch16"),
+        ("openai/ViT-B-16", "openai/clip-vit-base-patch16"),
         ("ViT-L/14@336px", "openai/clip-vit-large-patch14-336"),
         ("vit-b-32-quickgelu", "openai/clip-vit-base-patch32"),
         ("clip-vit-large-patch14", "openai/clip-vit-large-patch14"),
@@ -353,6 +401,12 @@ def test_what_was_left_out_of_a_wrapper_can_be_seen(
 )
 def test_names_as_people_type_them(typed: str, meant: str) -> None:
     assert canonical_name(typed) == meant
+
+
+@pytest.mark.parametrize("typed", ["ViT-B-16/laion2b_s34b_b88k", "ViT-B-16:laion2b_s34b_b88k"])
+def test_pairs_of_open_clip_lead_to_the_nearest_name(typed: str) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'ViT-B-16-laion2b'"):
+        load_checkpoint(typed)
 
 
 @pytest.mark.parametrize("typed", ["RN50", "openai/RN50x64", "rn101-quickgelu"])

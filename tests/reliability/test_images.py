@@ -228,6 +228,19 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
                 read_image(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("image", "remedy"),
+    [
+        (np.ones((4, 4), bool), r"astype\(np\.uint8\) \* 255"),
+        (np.ones((4, 4), complex), "convert them first"),
+        (np.ma.masked_array(np.ones((4, 4), np.uint8), mask=np.eye(4)), "filled"),
+    ],
+)
+def test_arrays_of_other_kinds_say_what_helps(image: Any, remedy: str) -> None:
+    with pytest.raises(InputError, match=remedy):
+        read_image(image)
+
+
 def test_open_files_and_path_likes(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(saved(Image.new("RGB", (4, 3), "red"), "PNG"))

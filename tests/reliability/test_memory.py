@@ -15,6 +15,7 @@ from lhtclip.errors import InputError
 from lhtclip.image import pixels
 from lhtclip.image.pixels import to_pixels
 from lhtclip.image.windows import WindowSettings
+from lhtclip.segmenter.memory import check_strip
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,12 @@ def test_settings_beyond_the_limit_are_refused_with_the_figure(
     with pytest.raises(InputError, match=r"\d GB of memory; at most 2 GB") as caught:
         large.encode(image(64, 64))
     assert named in str(caught.value)
+
+
+def test_strips_of_rasters_beyond_the_limit_are_refused_with_the_figure() -> None:
+    check_strip(30_000, 224)
+    with pytest.raises(InputError, match=r"30\.1 GB .*at most 8 GB.*--scale"):
+        check_strip(2_240_000, 224)
 
 
 def test_prompts_beyond_the_limit_are_refused_with_the_figure(

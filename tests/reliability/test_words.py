@@ -42,6 +42,18 @@ YOLO = "path: ../data\nnc: 2\nnames:\n  0: car\n  1: road\nval: images\n"
         ('["car", "road"]', ["car", "road"]),
         ('{"0": "car", "1": "road"}', ["car", "road"]),
         ('{"id2label": {"0": "car"}}', ["car"]),
+        ('{"classes": [{"index": 0, "name": "car"}]}', ["car"]),
+        ('{"categories": [{"id": 1, "name": "car"}, {"id": 2, "name": "road"}]}', ["car", "road"]),
+        ('[{"name": "car", "attributes": []}]', ["car"]),
+        ('{"road": 1, "car": 0}', ["car", "road"]),
+        ("names: {0: car, 1: road}\n", ["car", "road"]),
+        ("names:\n  0: car  # red\n  1: road\n", ["car", "road"]),
+        ("item {\n id: 1\n name: 'car'\n}\nitem {\n id: 2\n name: 'road'\n}\n", ["car", "road"]),
+        ("0 car\n1 road\n", ["car", "road"]),
+        ("car 0\nroad 1\n", ["car", "road"]),
+        ("car\t0\nroad\t1\n", ["car", "road"]),
+        ("(0) car\n(1) road\n", ["car", "road"]),
+        ("* car\n* road\n", ["car", "road"]),
     ],
 )
 def test_known_lists_are_read_and_said(
@@ -55,8 +67,9 @@ def test_known_lists_are_read_and_said(
 
 def test_plain_lists_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "classes.txt"
-    path.write_text("# mine\n3 people\ncar|auto\n747\nratio 3:1\n")
-    assert read_classes_file(path) == [("3 people",), ("car", "auto"), ("747",), ("ratio 3:1",)]
+    path.write_text("# mine\n3 people\ncar|auto\n747\nratio 3:1\nphase 1\n")
+    names = [("3 people",), ("car", "auto"), ("747",), ("ratio 3:1",), ("phase 1",)]
+    assert read_classes_file(path) == names
     assert caplog.text == ""
 
 
@@ -65,7 +78,11 @@ def test_plain_lists_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFix
     [
         ("7: road\n11: sky\n", "7, 11"),
         ('{"7": "road"}', "7"),
-        ('{"car": "x"}', "not numbers"),
+        ('{"car": "x"}', "other things than names"),
+        ("id\tname\n3\tcar\n", "columns"),
+        ("car; auto\nroad; street\n", "several names"),
+        ("0 0 0 car\n255 0 0 road\n", "numbers before the name"),
+        ("<Label value='car'/>\n", "markup"),
         ('["a", 3]', "other things than names"),
     ],
 )

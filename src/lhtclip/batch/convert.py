@@ -9,11 +9,17 @@ from typing import Any
 
 from lhtclip.batch.entries import Digest, Entries, Entry
 from lhtclip.batch.folder import locked, remove_results, sweep
-from lhtclip.batch.label_pngs import LabelFile, find_label_files, load_labels, vocabulary_of
+from lhtclip.batch.label_pngs import (
+    LabelFile,
+    check_not_binary,
+    find_label_files,
+    load_labels,
+    vocabulary_of,
+)
 from lhtclip.batch.plan import REMEDY, Job, check_folder
 from lhtclip.batch.record import check_record, describe, read_record, write_record
 from lhtclip.batch.writing import Writer, assemble
-from lhtclip.errors import InputError, check_choice, check_kind
+from lhtclip.errors import InputError, OutputError, check_callback, check_choice, check_kind
 from lhtclip.files.paths import as_path
 from lhtclip.formats import open_sinks
 from lhtclip.formats.sink import OutputOptions, Sink
@@ -31,6 +37,7 @@ def convert_files(
     options: OutputOptions | None = None,
     overwrite: bool = False,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
+    on_error: Callable[[Path, InputError], object] | None = None,
 ) -> list[Path]:
     """Write label PNGs in other formats; call it again to continue an interrupted conversion.
 
@@ -52,6 +59,8 @@ def convert_files(
         options: How files are wanted.
         overwrite: Drop what was converted into the folder before.
         on_progress: Called with the number of label files done, and the total.
+        on_error: Called with a label file that cannot be converted and the reason, instead of
+            raising it; the others are converted.
 
     Returns:
         The files of all label files, and those about the whole run.
@@ -66,11 +75,14 @@ def convert_files(
     check_kind("names", names, Sequence, type(None))
     check_choice("first_index", first_index, (0, 1))
     check_kind("overwrite", overwrite, bool)
+    check_callback("on_error", on_error)
     check_folder(target)
     if os.path.abspath(folder) == os.path.abspath(target):
         raise InputError(f"The labels and the files made of them would share {out}. {REMEDY}.")
     files = find_label_files(folder, images=pictures)
     vocabulary = vocabulary_of(folder, files, names, background)
+    if names is not None and len(names) > 1:
+        check_not_binary(folder, files)
     sinks = open_sinks(formats, vocabulary, options)
     record = describe(vocabulary, {"labels_from": first_index}, sinks)
     writer = Writer(target, sinks)
@@ -81,16 +93,24 @@ def convert_files(
         for count, (file, digest, picture, entry) in enumerate(_states(files, target)):
             job = Job(file.path, file.name)
             if not (entry and entry.has(file.name, sinks) and entry.is_whole(target)):
-                result = load_labels(file, vocabulary, first_index)
-                recorded = recorded or bool(write_record(target, record))
-                # Nothing was labelled in chunks here: the image's digest takes that place.
-                seen = picture or (entry.chunk if entry else "")
-                outcome = writer.write(job, digest, seen, result)
-                if outcome.error is not None:
-                    raise InputError(outcome.error)
+                try:
+                    result = load_labels(file, vocabulary, first_index)
+                    recorded = recorded or bool(write_record(target, record))
+                    # Nothing was labelled in chunks here: the image's digest takes that place.
+                    seen = picture or (entry.chunk if entry else "")
+                    outcome = writer.write(job, digest, seen, result)
+                    if outcome.error is not None:
+                        raise InputError(outcome.error)
+                except OutputError:
+                    raise
+                except InputError as error:
+                    if on_error is None:
+                        raise
+                    on_error(file.path, error)
+                    continue
             written += [path for paths in writer.files_of(job).values() for path in paths]
             on_progress(count + 1, len(files))
-        return written + list(assemble(target, sinks))
+        return written + list(assemble(target, sinks)) if written else []
 
 
 def _prepare(

@@ -8,14 +8,16 @@ from pathlib import Path, PurePosixPath
 
 from lhtclip.batch.entries import Entries
 from lhtclip.batch.record import RECORD_FILE, read_record
+from lhtclip.datasets.label_maps import is_binary
 from lhtclip.errors import InputError, check_kind
 from lhtclip.formats.sink import ImageName
 from lhtclip.image.files import HIDDEN, find_images
 from lhtclip.image.pixels import read_image
-from lhtclip.output.png_names import names_in
+from lhtclip.output.png_names import Meaning, names_in
 from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Vocabulary
 
+_IGNORED = 255
 _OURS = (
     ".mask.png",
     ".overlay.png",
@@ -94,7 +96,7 @@ def vocabulary_of(
         names = [each["name"] for each in classes]
         place = next((each["index"] for each in classes if each["background"]), None)
     elif names is None:
-        meaning = names_in(files[0].path)
+        meaning = next(filter(None, map(_meaning, files)), None)
         if meaning is None:
             raise InputError(
                 f"{files[0].path} holds no class names, and there is no {RECORD_FILE}: give them "
@@ -109,6 +111,27 @@ def vocabulary_of(
             )
         place = list(names).index(background)
     return Vocabulary(tuple(names), tuple(names), tuple(range(len(names))), place)
+
+
+def check_not_binary(folder: Path, files: Sequence[LabelFile]) -> None:
+    """Refuse masks of 0 and 255, of which nothing would be converted.
+
+    Raises:
+        InputError: They are of this kind.
+    """
+    if is_binary((file.path for file in files), _IGNORED):
+        raise InputError(
+            f"The label PNGs in {folder} have no values but 0 and {_IGNORED}, and {_IGNORED} marks "
+            "pixels of no class: what they show would be left out. Write 1, the index of the "
+            f"second class, in place of {_IGNORED}."
+        )
+
+
+def _meaning(file: LabelFile) -> Meaning | None:
+    try:
+        return names_in(file.path)
+    except InputError:  # said when it is converted
+        return None
 
 
 def load_labels(file: LabelFile, vocabulary: Vocabulary, first_index: int) -> Segmentation:

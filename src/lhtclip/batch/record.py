@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -105,7 +106,7 @@ def check_record(out: Path, now: Mapping[str, Any], files: Iterable[Path]) -> No
     before = read_record(out)
     if before is None:
         for file in files:
-            if file.exists():
+            if os.path.lexists(file):  # False for a name that is too long
                 raise InputError(f"{file} is there already, but no {RECORD_FILE}. {_REMEDY}")
     else:
         compare_records(out, before, now)

@@ -11,6 +11,7 @@ from lhtclip.errors import UnknownNameError
 _BEFORE = re.compile(r"^(hf[-_]hub:|hf://(models/)?|(https?://)?(www\.)?huggingface\.co/)", re.I)
 _BEHIND = re.compile(r"/(tree|blob|resolve)/.*$|/+$")
 _RESNET = re.compile(r"^(openai/)?RN\d+(x\d+)?(-quickgelu)?$", re.I)
+_ARCHITECTURE = re.compile(r"^(ViT|EVA02|PE-Core)[-_][^/]*/[^/]*$", re.I)
 _NAMES = {  # names of OpenAI's models by OpenAI, OpenCLIP and the hub, in lower case
     f"{before}{name}": ours
     for before in ("", "openai/", "openai:", "clip-")
@@ -23,7 +24,7 @@ _NAMES = {  # names of OpenAI's models by OpenAI, OpenCLIP and the hub, in lower
             *("vit-l-14-336-quickgelu", "vit-large-patch14-336", "vit-l/14-336"),
         ),
     }.items()
-    for name in names
+    for name in (*names, ours.lower())
 }
 
 
@@ -35,6 +36,7 @@ def known_as(name: str) -> str:
     """
     if os.path.exists(name):
         return name
+    name = name.strip()
     if _RESNET.match(name):
         raise UnknownNameError(
             f"{name} is a CLIP with a ResNet, which has no patch tokens; choose one with a vision "
@@ -42,4 +44,6 @@ def known_as(name: str) -> str:
         )
     if before := _BEFORE.match(name):
         name = _BEHIND.sub("", name[before.end() :])
-    return _NAMES.get(name.lower(), name)
+    found = _NAMES.get(name.lower().removesuffix("/openai"), name)
+    # OpenCLIP's pair of architecture and weights is no hub id: as one name, its nearest is found.
+    return found.replace("/", "-") if _ARCHITECTURE.match(found) else found

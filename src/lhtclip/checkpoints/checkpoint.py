@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lhtclip.checkpoints.device import choose_device, choose_dtype
 from lhtclip.checkpoints.families import family_of, family_to_save, open_clip_family_of
+from lhtclip.checkpoints.foreign import remedy_for
 from lhtclip.checkpoints.hub import canonical_name, resolve, tokenizer_of
 from lhtclip.checkpoints.known_models import stated_activation
 from lhtclip.checkpoints.layout import (
@@ -227,8 +228,11 @@ def _existing(directory: Path, layout: Layout, *candidates: str) -> Path:
 
 def _absent(directory: Path, layout: Layout, *candidates: str) -> CheckpointNotFoundError:
     return CheckpointNotFoundError(
-        f"The checkpoint folder {directory} has no {' or '.join(candidates)}. It needs "
-        f"{layout.config_file}, {layout.weight_files[0]} and {TOKENIZER_FILE}."
+        f"The checkpoint folder {directory} has no {' or '.join(candidates)}. "
+        + (
+            remedy_for(directory)
+            or f"It needs {layout.config_file}, {layout.weight_files[0]} and {TOKENIZER_FILE}."
+        )
     )
 
 

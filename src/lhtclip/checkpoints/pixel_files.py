@@ -27,7 +27,8 @@ def read_pixels(
     """
     processor = directory / PROCESSOR_FILE
     if processor.is_file():
-        nested = read(processor).get("image_processor")
+        whole = read(processor)
+        nested = whole.get("image_processor", whole if "image_mean" in whole else None)
         if isinstance(nested, Mapping):
             content = cast("Mapping[str, Any]", nested)
             return PixelConfig.from_json(content, default, file=PROCESSOR_FILE)

@@ -19,15 +19,17 @@ from torch import Tensor
 
 from lhtclip.checkpoints.layout import Layout
 from lhtclip.checkpoints.openai_archive import is_torchscript, read_torchscript
-from lhtclip.errors import CheckpointError, CheckpointNotFoundError
+from lhtclip.errors import CheckpointError, CheckpointNotFoundError, listed
 from lhtclip.files.regular_files import open_regular
 
 VARIANTS = ("", ".fp16", ".bf16")  # the hub's marks of lower precision
 _PART = re.compile(r"-(\d+)-of-(\d+)$")
 # Where training scripts put the weights, next to an epoch, an optimiser and the like.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
-# What wrappers of modules put before each name: parallel, compiled, inside another.
-_PREFIXES = ("module.", "_orig_mod.", "model.", "clip.", "clip_model.", "net.")
+# What wrappers put before the names of the modules inside them: compiled, sharded, checkpointed.
+_MARKS = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+# What wrappers of whole models put before each name: parallel, inside another.
+_PREFIXES = ("module.", "model.", "clip.", "clip_model.", "net.")
 _COUNTERS = frozenset({"n_averaged"})  # of torch.optim.swa_utils.AveragedModel
 _MOST_UNPACKED = 2.0  # times the size of the file
 _logger = logging.getLogger("lhtclip")
@@ -143,6 +145,11 @@ def _check_stored(name: str, tensor: Tensor, path: Path) -> None:
             f"{path}: the tensor {name} claims the shape {tuple(tensor.shape)}, but the file holds "
             f"{stored} bytes of it."
         )
+    if tensor.is_floating_point() and not tensor.sum(dtype=torch.float32).isfinite():
+        raise CheckpointError(
+            f"{path}: the tensor {name} holds values that are not finite: the training failed, or "
+            "the file is damaged. Use an earlier checkpoint."
+        )
 
 
 def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
@@ -157,6 +164,15 @@ def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
         others = [str(key) for key in entries if key != inner[0]]
         if others:
             _logger.info("%s: the weights are %r; left out: %s.", path, inner[0], others)
+        if weights := [key for key in others if key != inner[0] and _holds_tensors(entries[key])]:
+            _logger.warning(
+                "%s holds several sets of weights: %r is read, and %s left out. To use another "
+                "one, save it alone: torch.save(checkpoint[%r], ...).",
+                path,
+                inner[0],
+                listed(weights),
+                weights[0],
+            )
         content = entries[inner[0]]
     keys = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
     raise CheckpointError(
@@ -164,8 +180,15 @@ def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
     )
 
 
+def _holds_tensors(value: object) -> bool:
+    entries = cast("dict[Any, Any]", value) if isinstance(value, dict) else {}
+    return bool(entries) and all(isinstance(each, Tensor) for each in entries.values())
+
+
 def _plain_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    plain = {name: tensor for name, tensor in tensors.items() if name not in _COUNTERS}
+    plain = {
+        _MARKS.sub("", name): tensor for name, tensor in tensors.items() if name not in _COUNTERS
+    }
     while prefix := _shared_prefix(plain):
         plain = {name.removeprefix(prefix): tensor for name, tensor in plain.items()}
     return plain

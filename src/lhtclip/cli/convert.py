@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lhtclip.cli.console import Progress, print_path
+from lhtclip.cli.console import Progress, print_path, say
 from lhtclip.cli.options import FORMATS, QUIET, output_options, with_options
 from lhtclip.errors import InputError
 from lhtclip.formats import SINKS
@@ -45,7 +45,9 @@ from lhtclip.text.vocabulary import parse_classes, read_classes_file
     "--overwrite", is_flag=True, help="Drop what was converted into the output folder before."
 )
 @with_options((QUIET,), FORMATS)
+@click.pass_context
 def command(
+    context: click.Context,
     results: str,
     formats: str,
     out: str,
@@ -63,6 +65,9 @@ def command(
     RESULTS is an --out folder of `lhtclip segment`, or any folder of palette or greyscale PNGs
     whose values are class indices. Such files have no scores; all scores count as 1. Run an
     interrupted command again to continue: files that are done are skipped.
+
+    Files that cannot be converted are listed at the end, and the exit code is 1; it is 2 if none
+    can be.
     """
     if classes is not None and classes_file is not None:
         raise InputError("Give either --classes or --classes-file, not both.")
@@ -73,6 +78,7 @@ def command(
 
     from lhtclip.batch.convert import convert_files  # imports torch, which is slow
 
+    failures: list[InputError] = []
     with Progress("label files", quiet=quiet) as progress:
         written = convert_files(
             results,
@@ -85,6 +91,14 @@ def command(
             options=output_options(given),
             overwrite=overwrite,
             on_progress=progress,
+            on_error=lambda _, error: failures.append(error),
         )
+    if failures and not written:
+        raise failures[0]
     for path in written:
         print_path(path)
+    if failures:
+        say(f"{len(failures)} label files could not be converted:")
+        for error in failures:
+            say(str(error))
+        context.exit(1)

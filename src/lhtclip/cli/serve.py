@@ -18,8 +18,10 @@ from lhtclip.cli.options import (
 )
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
+from lhtclip.files.regular_files import read_regular
 from lhtclip.server.settings import ServerSettings
 
+_MOST_BYTES = 4096  # of a token
 _TOKEN = "LHTCLIP_TOKEN"
 _LABEL_STUDIO_TOKEN = "LABEL_STUDIO_API_KEY"
 _DEFAULT = ServerSettings()
@@ -126,6 +128,7 @@ def _token(file: str | None) -> str | None:
     if file is None:
         return os.environ.get(_TOKEN)
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read the token in {file}: {error}.") from error
+        return read_regular(file, most=_MOST_BYTES).decode("utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"Cannot read the token in {file}: {reason}.") from error

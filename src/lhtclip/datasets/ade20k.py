@@ -28,7 +28,9 @@ def read_ade20k(root: Path) -> Dataset:
         files_by_name([ade / _LABELS], ".png"),
     )
     truth = partial(read_truth, classes=zero_ignored(150), expected=_EXPECTED)
-    samples = tuple(Sample(name, image, partial(truth, labels)) for name, image, labels in pairs)
+    samples = tuple(
+        Sample(name, image, partial(truth, labels), labels=labels) for name, image, labels in pairs
+    )
     return Dataset("ade20k", published_names("ade20k"), samples, published=2000)
 
 

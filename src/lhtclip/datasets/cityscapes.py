@@ -44,7 +44,7 @@ def read_cityscapes(root: Path) -> Dataset:
             if images and labels:
                 truth = partial(read_truth, classes=classes, expected=expected)
                 samples = tuple(
-                    Sample(name, image, partial(truth, path))
+                    Sample(name, image, partial(truth, path), labels=path)
                     for name, image, path in pair(f"Cityscapes in {root / place}", images, labels)
                 )
                 names = published_names("cityscapes")

@@ -81,7 +81,8 @@ def samples_of(title: str, root: Path, kinds: Sequence[PixelMaps]) -> tuple[Samp
             if images and labels:
                 pairs = pair(f"{title} in {place}", images, labels)
                 return tuple(
-                    Sample(name, image, partial(truth, path)) for name, image, path in pairs
+                    Sample(name, image, partial(truth, path), labels=path)
+                    for name, image, path in pairs
                 )
     return ()
 

@@ -59,7 +59,7 @@ def samples_of_instances(root: Path) -> tuple[Sample, ...]:
             listed = _read(path)
             pairs = pair(f"COCO-Object of {path}", images, dict.fromkeys(listed, path))
             return tuple(
-                Sample(name, image, partial(draw_instances, path, *listed[name]))
+                Sample(name, image, partial(draw_instances, path, *listed[name]), labels=path)
                 for name, image, _ in pairs
             )
     return ()

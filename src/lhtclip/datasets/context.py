@@ -62,7 +62,9 @@ def _read(root: Path, name: str, *, background: int | None) -> Dataset:
         raise not_found(f"The validation list of {_TITLE}", voc, (), " or ".join(_LISTS))
     images = files_by_name([voc / _IMAGES], ".jpg")
     pairs = pair(f"{_TITLE} in {voc}", images, labels, names=read_list(path))
-    samples = tuple(Sample(key, image, partial(truth, file)) for key, image, file in pairs)
+    samples = tuple(
+        Sample(key, image, partial(truth, file), labels=file) for key, image, file in pairs
+    )
     published = _LISTS[path.relative_to(voc).as_posix()]
     return Dataset(name, published_names(name), samples, published=published)
 

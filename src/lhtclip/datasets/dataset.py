@@ -26,12 +26,14 @@ class Sample:
         truth: Reads the ground truth at the image's own size. Raises InputError, which names the
             file, if it has ids that cannot occur.
         candidates: The classes that the image may be labelled with; None for all.
+        labels: The file that `truth` reads, which ties counts to it; None if there is none.
     """
 
     key: str
     image: Path
     truth: Callable[[], Truth]
     candidates: tuple[int, ...] | None = None
+    labels: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

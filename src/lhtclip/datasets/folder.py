@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from lhtclip.datasets.dataset import Dataset, DatasetSpec, Sample
-from lhtclip.datasets.label_maps import as_they_are, read_ids, read_truth
+from lhtclip.datasets.label_maps import as_they_are, is_binary, read_truth
 from lhtclip.datasets.layout import files_by_name, locate, pair
 from lhtclip.errors import InputError
 from lhtclip.image.files import SUFFIXES
@@ -49,7 +49,9 @@ def read_folder(root: Path) -> Dataset:
     )
     masks = files_by_name([folder / _MASKS], ".png")
     pairs = list(pair(str(folder), _pictures(folder / _IMAGES), masks))
-    samples = tuple(Sample(name, image, partial(truth, mask)) for name, image, mask in pairs)
+    samples = tuple(
+        Sample(name, image, partial(truth, mask), labels=mask) for name, image, mask in pairs
+    )
     if not samples:
         raise InputError(f"{folder / _IMAGES} has no images ({' '.join(SUFFIXES)}).")
     if len(classes) > 1:
@@ -59,17 +61,8 @@ def read_folder(root: Path) -> Dataset:
 
 
 def _check_not_binary(folder: Path, masks: Iterable[Path], ignored: int) -> None:
-    """Refuse masks that use the ignored value for a thing; mostly the first mask shows that not."""
-    marked = False
-    for mask in masks:
-        try:
-            ids = read_ids(mask)
-        except InputError:  # told when its image is evaluated
-            return
-        if bool(((ids != 0) & (ids != ignored)).any()):
-            return
-        marked |= bool((ids == ignored).any())
-    if marked:
+    """Refuse masks that use the ignored value for a thing."""
+    if is_binary(masks, ignored):
         raise InputError(
             f"The masks in {folder} have no values but 0 and {ignored}, and {ignored} marks pixels "
             f"that do not count: what they show would be ignored. Write 1, the index of the second "

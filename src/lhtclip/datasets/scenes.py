@@ -44,7 +44,8 @@ def read_scenes(root: Path | None = None) -> Dataset:
 
 
 def _sample(scene: Scene, candidates: tuple[int, ...], *, classes: int) -> Sample:
-    return Sample(scene.name, scene.image, partial(_truth, scene, candidates, classes), candidates)
+    truth = partial(_truth, scene, candidates, classes)
+    return Sample(scene.name, scene.image, truth, candidates, labels=scene.labels)
 
 
 def _truth(scene: Scene, candidates: tuple[int, ...], classes: int) -> Truth:

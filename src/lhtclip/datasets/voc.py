@@ -44,7 +44,9 @@ def _samples(root: Path, classes: ClassOfId) -> tuple[Sample, ...]:
         names=read_list(voc / _LIST),
     )
     truth = partial(read_truth, classes=classes, expected=_EXPECTED)
-    return tuple(Sample(name, image, partial(truth, labels)) for name, image, labels in pairs)
+    return tuple(
+        Sample(name, image, partial(truth, labels), labels=labels) for name, image, labels in pairs
+    )
 
 
 _LAYOUTS = ("VOCdevkit/VOC2012: JPEGImages, SegmentationClass, ImageSets/Segmentation/val.txt",)

@@ -118,6 +118,7 @@ def _merge(out: Path, dataset: str, shards: list[Shard]) -> Document:
     for part, place in _in_order(parts, settings["chunk"]):
         keys.append(part.keys[place])
         tally.image_iou.append(part.image_iou[place])
+        tally.sources.append(part.sources[place])
     if len(set(keys)) != settings["images"]:
         raise InputError(
             f"The shards of {dataset} count {len(set(keys))} images of {settings['images']}: run "

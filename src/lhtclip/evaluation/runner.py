@@ -22,7 +22,8 @@ from lhtclip.datasets.samples import check_vocabulary, choose_samples, labels_of
 from lhtclip.errors import InputError
 from lhtclip.evaluation.confusion import Confusion, Labels, confusion_matrix, iou_per_class
 from lhtclip.evaluation.fingerprint import decisive_settings
-from lhtclip.evaluation.state import Counts, Tally
+from lhtclip.evaluation.sources import check_unchanged, digest_of
+from lhtclip.evaluation.state import REMEDY, Counts, Tally
 from lhtclip.evaluation.streaming import count_samples
 from lhtclip.evaluation.trimap import in_band
 from lhtclip.files import write_atomically
@@ -115,7 +116,7 @@ def evaluate(
 
     Raises:
         InputError: An image or its ground truth is missing or broken, they do not match, or the
-            folder has counts of other settings. Earlier counts stay in the folder.
+            folder has counts of other settings or files. Earlier counts stay in the folder.
     """
     _check(folder, workers=workers, chunk=chunk, trimap=trimap, predictions=predictions)
     whole = choose_samples(dataset)
@@ -130,6 +131,7 @@ def evaluate(
             _remove(folder, dataset, shard)
         elif counts_file(folder, dataset.name, shard).exists():
             tally = Tally.load(counts_file(folder, dataset.name, shard), settings=settings)
+            check_unchanged(dataset.samples[: tally.images], tally.sources, remedy=REMEDY)
 
     def count(sample: Sample, truth: Truth, result: Segmentation) -> Counts:
         labels = labels_of_set(sample, result.labels)
@@ -212,7 +214,7 @@ def _count(sample: Sample, truth: Truth, labels: Labels, *, classes: int, trimap
     if trimap > 0:
         near = in_band(truth, radius=trimap)
         band = confusion_matrix(near, labels, classes=classes, ignored=ignored)
-    return Counts(matrix, band, _mean_iou_of_present(matrix))
+    return Counts(matrix, band, _mean_iou_of_present(matrix), digest_of(sample))
 
 
 def _mean_iou_of_present(matrix: NDArray[np.int64]) -> float:

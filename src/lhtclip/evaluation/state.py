@@ -21,7 +21,7 @@ from lhtclip.files.json_files import parse_json
 from lhtclip.files.regular_files import read_regular
 
 _MOST_BYTES = 1 << 30
-_REMEDY = "Choose another folder (--out), or start over (--overwrite)."
+REMEDY = "Choose another folder (--out), or start over (--overwrite)."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +32,13 @@ class Counts:
         matrix: (classes, classes) int64, as in `Confusion`.
         trimap: The same for the band along true boundaries; None if it was not requested.
         mean_iou: Over the classes of its ground truth, in [0, 1]; NaN if no pixel counts.
+        source: Digest of its files, as of `digest_of`.
     """
 
     matrix: NDArray[np.int64]
     trimap: NDArray[np.int64] | None
     mean_iou: float
+    source: str
 
 
 class Tally:
@@ -46,6 +48,7 @@ class Tally:
         confusion: Counts of all pixels.
         trimap: Counts of the pixels along true boundaries.
         image_iou: Mean IoU of each image, in order.
+        sources: Digest of the files of each image, in order.
         seconds: Time spent on them, in all sessions.
         keys: Keys of the images that `load` found counted.
     """
@@ -55,6 +58,7 @@ class Tally:
         self.confusion = Confusion(names)
         self.trimap = Confusion(names) if with_trimap else None
         self.image_iou: list[float] = []
+        self.sources: list[str] = []
         self.seconds = 0.0
         self.keys: tuple[str, ...] = ()
 
@@ -69,6 +73,7 @@ class Tally:
         if self.trimap is not None and counts.trimap is not None:
             self.trimap.matrix += counts.trimap
         self.image_iou.append(counts.mean_iou)
+        self.sources.append(counts.source)
 
     def save(self, path: Path, *, keys: Sequence[str], settings: dict[str, Any]) -> None:
         """Write everything as a NumPy file, whole or not at all.
@@ -83,6 +88,7 @@ class Tally:
             "names": np.array(self.confusion.names),
             "keys": np.array(keys[: self.images]),
             "image_iou": np.array(self.image_iou, dtype=np.float64),
+            "sources": np.array(self.sources, dtype=np.str_),
             "seconds": np.array(self.seconds),
             "settings": np.array(json.dumps(settings)),
         }
@@ -111,15 +117,16 @@ class Tally:
             if tally.trimap is not None:
                 tally.trimap.matrix = _matrix(arrays["trimap"], like=tally.trimap.matrix)
             tally.image_iou = arrays["image_iou"].tolist()
+            tally.sources = arrays["sources"].tolist()
             tally.seconds = float(arrays["seconds"])
             tally.keys = tuple(arrays["keys"].tolist())
-            if len(tally.image_iou) != len(tally.keys):
+            if not len(tally.image_iou) == len(tally.keys) == len(tally.sources):
                 raise ValueError("it counts other pictures than it names")
             changed = differences(parse_json(str(arrays["settings"])), settings)
         except Exception as error:  # damaged archives raise errors of many kinds
-            raise InputError(f"The counts {path} cannot be read. {_REMEDY}") from error
+            raise InputError(f"The counts {path} cannot be read. {REMEDY}") from error
         if changed:
-            raise InputError(f"{path} holds counts of other settings: {changed}. {_REMEDY}")
+            raise InputError(f"{path} holds counts of other settings: {changed}. {REMEDY}")
         return tally
 
 

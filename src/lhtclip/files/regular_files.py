@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from lhtclip.errors import InputError
 
@@ -16,6 +16,8 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+_POINTER = b"version https://git-lfs.github.com/spec/"  # stands for a file not fetched
 
 
 def special_kind(mode: int) -> str | None:
@@ -37,17 +39,22 @@ def refuse_special(path: str | os.PathLike[str]) -> None:
         raise InputError(f"{os.fspath(path)} is {kind}, and only regular files are read.")
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a regular file for reading.
 
     Raises:
-        OSError: The file is missing or unreadable, or it is not a regular file.
+        OSError: The file is missing or unreadable, it is not a regular file, or it is a pointer of
+            Git LFS.
         ValueError: The path cannot be one, such as one with a null character.
     """
     kind = special_kind(os.stat(path).st_mode)
     if kind:
         raise OSError(errno.EINVAL, f"it is {kind}, and only regular files are read", str(path))
-    return Path(path).open("rb")
+    file = Path(path).open("rb")  # noqa: SIM115
+    if file.peek(len(_POINTER)).startswith(_POINTER):
+        file.close()
+        raise OSError(errno.EINVAL, "it is a pointer of Git LFS: run 'git lfs pull'", str(path))
+    return file
 
 
 def read_regular(path: str | os.PathLike[str], *, most: int) -> bytes:

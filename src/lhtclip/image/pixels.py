@@ -217,6 +217,11 @@ def _from_tensor(
 def _from_array(
     array: npt.NDArray[Any], max_pixels: int, settings: ReadingSettings
 ) -> npt.NDArray[np.uint8]:
+    if np.ma.is_masked(array):
+        raise InputError(
+            "The image is a masked array; say what the masked pixels show, such as "
+            "image.filled(255) for white."
+        )
     shape = array.shape
     channels = {2: 1, 3: shape[-1] if shape else 0}.get(array.ndim, 0)
     if channels not in (1, 3, 4) and (settings.bands is None or not channels):
@@ -241,6 +246,11 @@ def _full_range(values: npt.NDArray[Any], settings: ReadingSettings) -> float | 
         return 255.0
     if settings.range is not None and values.dtype.kind in "iuf":
         return None
+    if values.dtype.kind not in "iuf":
+        raise InputError(
+            f"Images must be uint8 levels or floating-point values in [0, 1], got {values.dtype}; "
+            "convert them first, such as image.astype(np.uint8) * 255 of True and False."
+        )
     if values.dtype.kind != "f":
         raise InputError(
             f"Images must be uint8 levels or floating-point values in [0, 1], got {values.dtype}; "

@@ -11,6 +11,7 @@ from lhtclip.image.windows import WindowPlan, plan_windows
 from lhtclip.maps.source import Source
 from lhtclip.maps.strips import Side
 from lhtclip.segmenter import Segmenter
+from lhtclip.segmenter.memory import check_strip
 
 STEPS = 250  # steps of a probability in a byte
 
@@ -51,6 +52,7 @@ class Job:
                 f"needs {patch} or more. Raise --scale."
             )
         settings = segmenter.windows
+        check_strip(source.width, settings.window or 224)
         plan = plan_windows(
             source.height, source.width, window=settings.window or 224, stride=settings.stride
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -96,6 +97,8 @@ def label_raster(
         else Vocabulary.of(classes, background=background, threshold=segmenter.decoding.threshold)
     )
     with rasterio.Env(GDAL_CACHEMAX=settings.cache_mb << 20), ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())  # without coordinates, pixels are the grid
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         scored = replace(settings, scores=settings.scores or vector is not None)
         source = stack.enter_context(closing(Source(raster, scored)))
         job = Job.of(source, segmenter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
+from lhtclip.files.json_files import read_json
 
 _SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
 _PREFERRED = "visual"  # the asset of true colours, by the habit of most catalogues
@@ -53,9 +55,10 @@ def find_scenes(given: Sequence[str], *, asset: str | None = None) -> list[Scene
 def _of_item(path: Path, asset: str | None) -> Scene:
     pystac = import_extra("pystac", purpose="STAC items")
     try:
-        item = pystac.Item.from_file(str(path))
+        item = pystac.Item.from_dict(read_json(path), href=os.path.abspath(path))
     except Exception as error:  # pystac raises whatever the damage trips
-        raise InputError(f"Cannot read {path} as a STAC item: {error}.") from error
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rstrip(".")
+        raise InputError(f"Cannot read {path} as a STAC item: {reason}.") from error
     rasters = [key for key, each in item.assets.items() if _is_raster(each)]
     wanted = asset or (_PREFERRED if _PREFERRED in item.assets else None)
     if wanted is None and len(rasters) == 1:

@@ -39,8 +39,9 @@ def open_font(path: str | Path | None, size: int) -> Font:
         open_regular(path).close()
         return ImageFont.truetype(str(path), size)
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"Cannot read the font {path}: {error}; give a .ttf or .otf file."
+            f"Cannot read the font {path}: {reason}; give a .ttf or .otf file."
         ) from error
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from lhtclip.errors import InputError, check_callback, check_kind
+from lhtclip.errors import InputError, check_callback, check_kind, shown
 from lhtclip.image.pixels import ImageSource, read_image
 from lhtclip.segmenter.joint import encode_jointly
 from lhtclip.segmenter.memory import check_encoding
@@ -63,8 +63,7 @@ def _in_batches(
     check_callback("on_error", on_error)
     check_kind("items", items, Iterable)
     for item in items:
-        check_kind("an item", item, tuple, list)
-        key, source = item
+        key, source = _pair(item)
         try:
             scales = _planned(parts, source)
         except InputError as error:
@@ -79,6 +78,13 @@ def _in_batches(
             waiting.append((key, planned))
     if waiting:
         yield from _encoded(parts, waiting)
+
+
+def _pair(item: object) -> tuple[Any, ImageSource]:
+    pair = cast("Sequence[Any]", item)
+    if not isinstance(item, tuple | list) or len(pair) != 2:
+        raise InputError(f"An item must be a pair (key, image), not {shown(item)}.")
+    return pair[0], pair[1]
 
 
 def _planned(parts: SegmenterParts, source: ImageSource) -> list[PlannedImage]:

@@ -14,6 +14,7 @@ _LIMIT_GB = 8.0  # on top of the model and Python
 _FLOAT = 4  # bytes
 # Bytes a pixel of the original: levels, winners, scores, labels, an overlay on the way.
 _PER_PIXEL = 45
+_PER_STRIP_PIXEL = 60  # levels, embeddings, logits, winners, scores, labels, in flight
 _PER_RESIZED_PIXEL = 3 * _FLOAT * 3
 _JOINT_TENSORS = 12  # queries, keys, values and what attention makes of them, in all windows
 
@@ -85,6 +86,23 @@ def check_logits(scales: Sequence[PlannedImage], config: VisionConfig, *, prompt
         3 * patches * prompts * _FLOAT,
         f"{prompts} prompts at {patches} patches",
         "Use fewer classes, or a longer --stride",
+    )
+
+
+def check_strip(width: int, height: int) -> None:
+    """Refuse a raster whose strips would take more than the limit.
+
+    Args:
+        width: Of the raster as the windows see it, pixels.
+        height: Of a row of windows.
+
+    Raises:
+        InputError: With the figure and what lowers it.
+    """
+    _check(
+        width * height * _PER_STRIP_PIXEL,
+        f"a strip of {height} x {width} pixels",
+        "Use a smaller --scale or --window, a larger --gsd, or cut the raster",
     )
 
 

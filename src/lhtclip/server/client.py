@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lhtclip.errors import InputError, LhtClipError, check_kind, is_number, shown
+from lhtclip.files.regular_files import open_regular
 
 ClassList = str | Sequence[str | Sequence[str]]
 
@@ -251,9 +252,11 @@ def _bytes(image: str | Path | bytes) -> bytes:
     if isinstance(image, bytes):
         return image
     try:
-        return Path(image).read_bytes()
-    except OSError as error:
-        raise InputError(f"Cannot read {image}: {error.strerror or error}.") from error
+        with open_regular(image) as file:
+            return file.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"Cannot read {image}: {reason}.") from error
 
 
 def _refused(error: urllib.error.HTTPError) -> ServerError:

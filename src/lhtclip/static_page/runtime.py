@@ -12,6 +12,7 @@ from pathlib import Path
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.files.cache import cache_folder
+from lhtclip.files.regular_files import read_regular
 
 VERSION = "1.30.0"
 FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
@@ -34,7 +35,7 @@ def runtime_files(folder: Path | None = None) -> dict[str, bytes]:
     if folder is not None:
         for place in (folder / "dist", folder):
             if all((place / name).is_file() for name in FILES):
-                return {name: (place / name).read_bytes() for name in FILES}
+                return {name: read_regular(place / name, most=_MOST_BYTES) for name in FILES}
         raise InputError(
             f"{folder} is not the npm package onnxruntime-web: it has no dist/{FILES[-1]}. Unpack "
             f"it with `npm pack onnxruntime-web@{VERSION}` and `tar xf`, and name the folder "

@@ -1,8 +1,9 @@
 """Class lists as other programs write them, brought to one class per line.
 
 Known are lines that are numbered, quoted or bulleted, LabelMe's labels.txt, CVAT's labelmap.txt,
-ADE20K's objectInfo150.txt, the names in a YAML file such as YOLO's data.yaml, and JSON: a list of
-names, or a mapping from numbers to names. What was changed is logged as a warning.
+ADE20K's objectInfo150.txt, the names in a YAML file such as YOLO's data.yaml, TensorFlow's
+labelmap.pbtxt, and JSON (`json_classes`). What was changed is logged as a warning; tables, markup
+and other lists that leave a question are refused.
 """
 
 from __future__ import annotations
@@ -10,15 +11,21 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 from lhtclip.errors import InputError
 from lhtclip.files.json_files import parse_json
+from lhtclip.text.json_classes import Found, json_classes
 
-_NUMBERED = re.compile(r"^\s*(\d+)\s*(?:[:\t;=.)]\s*|\s{2,}|,\s*)(\S.*)$")
+_NUMBERED = re.compile(r"^\s*\(?(\d+)\s*(?:[:\t;=.)]\s*|\s{2,}|,\s*)(\S.*)$")
+_COUNTED = re.compile(r"^\s*(\d+)\s+(\S.*)$")
+_COUNTED_BEHIND = re.compile(r"^\s*(\S.*?)\s+(\d+)\s*$")
+_COMMENT = re.compile(r"\s+#.*$")
+_PBTXT = re.compile(r"""^\s*(?:id\s*:\s*(\d+)|(?:display_)?name\s*:\s*["'](.+)["'])\s*,?\s*$""")
+_MARKUP = re.compile(r"^\s*<|[{}]\s*$")
 _CVAT = re.compile(r"^([^:]+):([\d,]*|#[0-9a-fA-F]+):[^:]*:[^:]*$")
 _YAML_NAMES = re.compile(r"^names\s*:\s*(.*)$")
-_BULLET = re.compile(r"^\s*-\s+(.*)$")
+_BULLET = re.compile(r"^\s*[-*•]\s+(.*)$")
 _QUOTED = re.compile(r"""^\s*(["'])(.+)\1\s*,?\s*$""")
 _NOT_CLASSES = ("__ignore__", "_background_")  # of LabelMe
 _logger = logging.getLogger("lhtclip")
@@ -49,6 +56,7 @@ def plain_lines(text: str, path: object) -> list[tuple[int, str]]:
             names = _without_markers(_in_order(found, path), path)
             _logger.warning("%s is read as %s; the first class is %r.", path, what, names[:1])
             return _numbered_anew(names)
+    _refuse_tables(lines, path)
     kept = _without_markers(contents, path)
     return lines if len(kept) == len(lines) else _numbered_anew(kept)
 
@@ -86,27 +94,29 @@ def _without_markers(names: Sequence[str], path: object) -> list[str]:
     return [name for name in names if name.strip() not in _NOT_CLASSES]
 
 
+def _refuse_tables(lines: Sequence[tuple[int, str]], path: object) -> None:
+    """Refuse what is surely no class: columns, several names in a line, markup."""
+    for number, line in lines:
+        if "\t" in line.strip():
+            what = "several columns: keep the names alone"
+        elif ";" in line:
+            what = "several names: write '|' between the prompts of one class"
+        elif _MARKUP.search(line):
+            what = "markup: write the names alone, one class per line"
+        elif re.match(r"\s*(\d+\s+){3}", line):
+            what = "numbers before the name: keep the names alone"
+        else:
+            continue
+        raise InputError(f"Line {number} of {path}, {line[:60]!r}, has {what}.")
+
+
 def _from_json(text: str, path: object) -> list[str] | None:
     """Read names from JSON; None for text that only begins like it."""
     try:
         content = parse_json(text)
     except ValueError:
         return None
-    if isinstance(content, dict) and isinstance(content.get("id2label"), dict):
-        content = content["id2label"]
-    if isinstance(content, dict):
-        given = cast("dict[str, Any]", content)
-        if not all(key.isdigit() for key in given):
-            raise InputError(
-                f"The classes file {path} holds a JSON object whose keys are not numbers. Give a "
-                "list of names, or one class per line."
-            )
-        found = [(int(key), name) for key, name in given.items()]
-    else:
-        found = [(None, name) for name in cast("list[Any]", content)]
-    if not all(isinstance(name, str) for _, name in found):
-        raise InputError(f"The classes file {path} is JSON of other things than names.")
-    names = _in_order(found, path)
+    names = _in_order(json_classes(content, path), path)
     _logger.warning("%s is read as JSON; the first class is %r.", path, names[:1])
     return names
 
@@ -116,15 +126,14 @@ def _unquoted(name: str) -> str:
     return quoted[2] if quoted else name.strip()
 
 
-Found = list[tuple[int | None, str]]
-
-
 def _yaml(lines: Sequence[str]) -> Found | None:
     """Read the block, or the line, behind "names:"."""
     start = next((i for i, line in enumerate(lines) if _YAML_NAMES.match(line)), None)
     if start is None:
         return None
     behind = cast("re.Match[str]", _YAML_NAMES.match(lines[start]))[1].strip()
+    if behind.startswith("{"):
+        return _numbers(behind.strip("{}").split(","))
     if behind.startswith("["):
         return [(None, part) for part in behind.strip("[]").split(",")]
     block: list[str] = []
@@ -132,6 +141,7 @@ def _yaml(lines: Sequence[str]) -> Found | None:
         if not line[:1].isspace() and not line.startswith("-"):
             break
         block.append(line)
+    block = [_COMMENT.sub("", line) for line in block]
     return _bullets(block) or _numbers(block)
 
 
@@ -143,6 +153,29 @@ def _bullets(lines: Sequence[str]) -> Found | None:
 def _numbers(lines: Sequence[str]) -> Found | None:
     matches = [_NUMBERED.match(line) for line in lines]
     return [(int(found[1]), found[2]) for found in matches if found] if _all(matches) else None
+
+
+def _counted(lines: Sequence[str]) -> Found | None:
+    """Read a number and a name, or a name and a number, in lines that are all counted."""
+    for pattern, number, name in ((_COUNTED, 1, 2), (_COUNTED_BEHIND, 2, 1)):
+        matches = [pattern.match(line) for line in lines]
+        found = {each[name]: int(each[number]) for each in matches if each}
+        counted = (list(range(len(lines))), list(range(1, len(lines) + 1)))
+        if len(lines) > 1 and list(found.values()) in counted:
+            return [(number, name) for name, number in found.items()]
+    return None
+
+
+def _pbtxt(lines: Sequence[str]) -> Found | None:
+    """Read TensorFlow's items, whose name to show comes after its own name."""
+    if not lines or not re.match(r"^\s*item\s*\{", lines[0]):
+        return None
+    found: Found = []
+    for item in re.split(r"item\s*\{", "\n".join(lines))[1:]:
+        matches = [match for line in item.splitlines() if (match := _PBTXT.match(line))]
+        number = next((int(match[1]) for match in matches if match[1]), None)
+        found += [(number, match[2]) for match in matches if match[2]][-1:]
+    return found
 
 
 def _cvat(lines: Sequence[str]) -> Found | None:
@@ -176,8 +209,10 @@ def _all(matches: Sequence[object]) -> bool:
 _READERS: tuple[tuple[str, Callable[[Sequence[str]], Found | None]], ...] = (
     ("ADE20K's table of objects", _ade),
     ("the names in a YAML file", _yaml),
+    ("TensorFlow's label map", _pbtxt),
     ("CVAT's label map", _cvat),
     ("a list with numbers before the names", _numbers),
+    ("a list with numbers beside the names", _counted),
     ("a list with bullets", _bullets),
     ("a list of quoted names", _quotes),
 )

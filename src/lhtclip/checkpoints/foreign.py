@@ -1,0 +1,29 @@
+"""Folders that other programs write, and what to do with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lhtclip.checkpoints.layout import LAYOUTS
+
+_KINDS = {  # a file that tells such a folder, and what to do
+    "adapter_config.json": "It holds an adapter (PEFT): merge it into its model, "
+    "merge_and_unload(), and save that with its processor.",
+    "flax_model.msgpack": "It holds weights of Flax: save them for torch, "
+    "from_pretrained(..., from_flax=True).save_pretrained(...).",
+    "tf_model.h5": "It holds weights of TensorFlow: save them for torch, "
+    "from_pretrained(..., from_tf=True).save_pretrained(...).",
+    ".metadata": "It holds a distributed checkpoint: convert it, python -m "
+    "torch.distributed.checkpoint.format_utils dcp_to_torch IN OUT.",
+}
+
+
+def remedy_for(directory: Path) -> str | None:
+    """Say what to do with a folder that is no checkpoint; None if nothing is known of it."""
+    for file, remedy in _KINDS.items():
+        if (directory / file).is_file():
+            return remedy
+    inside = sorted(
+        path.parent for layout in LAYOUTS for path in directory.glob(f"*/{layout.config_file}")
+    )
+    return f"Its folder {inside[0].name} has one: give {inside[0]}." if inside else None
