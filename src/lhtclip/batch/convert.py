@@ -89,7 +89,7 @@ def convert_files(
     with locked(target):
         _prepare(target, record, writer, files, sinks, overwrite=overwrite)
         written: list[Path] = []
-        recorded = False
+        recorded, converted = False, 0
         for count, (file, digest, picture, entry) in enumerate(_states(files, target)):
             job = Job(file.path, file.name)
             if not (entry and entry.has(file.name, sinks) and entry.is_whole(target)):
@@ -108,9 +108,10 @@ def convert_files(
                         raise
                     on_error(file.path, error)
                     continue
+            converted += 1
             written += [path for paths in writer.files_of(job).values() for path in paths]
             on_progress(count + 1, len(files))
-        return written + list(assemble(target, sinks)) if written else []
+        return written + list(assemble(target, sinks)) if converted else []
 
 
 def _prepare(

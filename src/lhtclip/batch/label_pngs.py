@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 
 from lhtclip.batch.entries import Entries
 from lhtclip.batch.record import RECORD_FILE, read_record
-from lhtclip.datasets.label_maps import is_binary
 from lhtclip.errors import InputError, check_kind
 from lhtclip.formats.sink import ImageName
 from lhtclip.image.files import HIDDEN, find_images
 from lhtclip.image.pixels import read_image
+from lhtclip.output.png import is_binary
 from lhtclip.output.png_names import Meaning, names_in
 from lhtclip.segmentation import Segmentation
 from lhtclip.text.vocabulary import Vocabulary

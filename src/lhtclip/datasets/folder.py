@@ -16,10 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from lhtclip.datasets.dataset import Dataset, DatasetSpec, Sample
-from lhtclip.datasets.label_maps import as_they_are, is_binary, read_truth
+from lhtclip.datasets.label_maps import as_they_are, read_truth
 from lhtclip.datasets.layout import files_by_name, locate, pair
 from lhtclip.errors import InputError
 from lhtclip.image.files import SUFFIXES
+from lhtclip.output.png import is_binary
 from lhtclip.segmentation import ignored_label, label_dtype
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 

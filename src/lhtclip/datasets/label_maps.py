@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +30,6 @@ def read_ids(path: Path) -> NDArray[np.uint16]:
                 "one channel."
             )
         return np.array(picture).astype(np.uint16)
-
-
-def is_binary(masks: Iterable[Path], ignored: int) -> bool:
-    """Whether masks have no values but 0 and the ignored one, which then stands for a thing.
-
-    Mostly the first mask shows that not. A broken one is said when it is read for good.
-    """
-    marked = False
-    for mask in masks:
-        try:
-            ids = read_ids(mask)
-        except InputError:
-            return False
-        if bool(((ids != 0) & (ids != ignored)).any()):
-            return False
-        marked |= bool((ids == ignored).any())
-    return marked
 
 
 def read_truth(path: Path, classes: ClassOfId, expected: str) -> Truth:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,23 @@ def decode_labels(source: str | Path | bytes) -> npt.NDArray[np.uint8] | npt.NDA
             "A label map is a palette or greyscale PNG whose values are class indices, got one of "
             f"mode {picture.mode}."
         )
+
+
+def is_binary(masks: Iterable[Path], ignored: int) -> bool:
+    """Whether masks have no values but 0 and the ignored one, which then stands for a thing.
+
+    Mostly the first mask shows that not. A broken one is said when it is read for good.
+    """
+    marked = False
+    for mask in masks:
+        try:
+            ids = decode_labels(mask)
+        except InputError:
+            return False
+        if bool(((ids != 0) & (ids != ignored)).any()):
+            return False
+        marked |= bool((ids == ignored).any())
+    return marked
 
 
 def encode_binary(mask: npt.NDArray[np.bool_]) -> bytes:

@@ -99,7 +99,7 @@ def _refuse_tables(lines: Sequence[tuple[int, str]], path: object) -> None:
     for number, line in lines:
         if "\t" in line.strip():
             what = "several columns: keep the names alone"
-        elif ";" in line:
+        elif re.search(r";\s*\S", line):
             what = "several names: write '|' between the prompts of one class"
         elif _MARKUP.search(line):
             what = "markup: write the names alone, one class per line"
