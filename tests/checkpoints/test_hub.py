@@ -151,7 +151,7 @@ def test_an_existing_folder_is_no_hub_id(cache: Path, tmp_path: Path) -> None:
     ("name", "guess"),
     [
         ("ViT-B-61", "Did you mean 'ViT-B-16'? "),
-        ("vit-l-14", "Did you mean 'ViT-L-14'? "),
+        ("vit-l-41", "Did you mean 'ViT-L-14'? "),
         ("Bundled", "Did you mean 'bundled'? "),
         ("segformer", ""),
         ("", ""),
