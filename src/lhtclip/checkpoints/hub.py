@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-from functools import lru_cache
 from pathlib import Path
 
 from lhtclip.checkpoints.aliases import known_as
@@ -14,6 +12,7 @@ from lhtclip.checkpoints.fetch import cached, fetch
 from lhtclip.checkpoints.known_models import BARE_WEIGHTS, BUNDLED, SHORT_NAMES, say_limits
 from lhtclip.checkpoints.layout import LAYOUTS, TOKENIZER_FILE, TRANSFORMERS
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError, unknown
+from lhtclip.files.digests import sha256_of_file
 
 BUNDLED_FOLDER = Path(__file__).parents[1] / "data" / "bundled"
 ARCHIVE_SUFFIX = ".pt"
@@ -152,20 +151,9 @@ def sha256_of(path: Path) -> str:
         CheckpointError: It cannot be read.
     """
     try:
-        state = path.stat()
-        return _sha256(path, state.st_size, state.st_mtime_ns)
+        return sha256_of_file(path)
     except OSError as error:
         raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
-
-
-@lru_cache
-def _sha256(path: Path, size: int, changed: int) -> str:
-    """Hash a file; `size` and `changed` make the cache notice another file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _address(name: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 from lhtclip.datasets.dataset import Sample
 from lhtclip.errors import InputError, listed
-from lhtclip.files.regular_files import open_regular
+from lhtclip.files.digests import sha256_of_file
 
 
 def digest_of(sample: Sample) -> str:
@@ -47,17 +46,6 @@ def check_unchanged(samples: Sequence[Sample], digests: Sequence[str], *, remedy
 
 def _file_digest(path: Path) -> str:
     try:
-        found = path.stat()
-        return _digest_once(path, found.st_size, found.st_mtime_ns)
+        return sha256_of_file(path)
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
-
-
-@lru_cache(maxsize=8)
-def _digest_once(path: Path, size: int, modified: int) -> str:
-    """Digest a file; one with the labels of all images is read once."""
-    digest = hashlib.sha256()
-    with open_regular(path) as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
