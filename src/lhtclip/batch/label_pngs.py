@@ -130,7 +130,7 @@ def check_not_binary(folder: Path, files: Sequence[LabelFile]) -> None:
 def _meaning(file: LabelFile) -> Meaning | None:
     try:
         return names_in(file.path)
-    except InputError:  # said when it is converted
+    except InputError:  # reported when it is converted
         return None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lhtclip.checkpoints.layout import LAYOUTS
 
-_KINDS = {  # a file that tells such a folder, and what to do
+_KINDS = {  # a file by which to know such a folder, and what to do with it
     "adapter_config.json": "It holds an adapter (PEFT): merge it into its model, "
     "merge_and_unload(), and save that with its processor.",
     "flax_model.msgpack": "It holds weights of Flax: save them for torch, "

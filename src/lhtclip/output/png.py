@@ -76,7 +76,7 @@ def decode_labels(source: str | Path | bytes) -> npt.NDArray[np.uint8] | npt.NDA
 def is_binary(masks: Iterable[Path], ignored: int) -> bool:
     """Whether masks have no values but 0 and the ignored one, which then stands for a thing.
 
-    Mostly the first mask shows that not. A broken one is said when it is read for good.
+    The first mask mostly has others, so few are read. A broken one is reported where it is used.
     """
     marked = False
     for mask in masks:
