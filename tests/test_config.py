@@ -29,6 +29,7 @@ from lhtclip import (
 )
 from lhtclip.datasets.scene_files import bundled_scenes
 from lhtclip.errors import CheckpointError, LhtClipError, UnknownNameError
+from lhtclip.methods.changes import with_settings
 from lhtclip.techniques import TECHNIQUES
 
 SSR = SsrSettings((2, 3), 0.2)
@@ -70,6 +71,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         SegmenterConfig(lht=LhtSettings()),
         SegmenterConfig(lht=LhtSettings(atr=AtrSettings(0.4))),
         SegmenterConfig(method=replace(METHODS["sclip"], residual=False, mlp=False)),
+        SegmenterConfig(method=with_settings(METHODS["resclip-sfr"], {"sfr.path": "released"})),
     ],
 )
 def test_json_round_trip(config: SegmenterConfig) -> None:

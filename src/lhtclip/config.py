@@ -19,6 +19,7 @@ from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.settings import ReadingSettings
 from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import METHODS, Method, method_named, method_of
+from lhtclip.methods.changes import from_recorded
 from lhtclip.techniques import ATR_JUDGES
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import Lht, LhtSettings
@@ -222,6 +223,8 @@ def _method_from_json(content: object, where: str) -> str | Method:
     given = cast("dict[str, Any]", content)
     method = method_named(str(given.get("name")))
     read = replace(method, residual=bool(given.get("residual")), mlp=bool(given.get("mlp")))
+    if given.get("settings"):
+        read = from_recorded(read, given["settings"], f"the settings of {method.name!r}")
     if _method_to_json(read) not in (given, method.name):
         raise InputError(f"{where} holds settings of {method.name!r} that JSON cannot bring back.")
     return read

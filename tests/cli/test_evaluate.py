@@ -74,6 +74,15 @@ def test_defaults_are_those_of_the_library() -> None:
     assert defaults["workers"] == evaluate.__kwdefaults__["workers"]
 
 
+def test_a_setting_of_the_method_is_a_deviation(run: Any, scenes: Path, tmp_path: Path) -> None:
+    pearl = ("--method", "pearl", "--no-lht", "--setting", "alpha=0.3")
+    assert run("scenes", "--root", scenes, "--out", "out", *pearl).code == 0
+    written = document(tmp_path / "out", "scenes")
+    assert written["settings"]["method_settings"]["alpha"] == 0.3
+    changed = written["deviations"]["method_settings"]
+    assert (changed["protocol"]["alpha"], changed["used"]["alpha"]) == (0.08, 0.3)
+
+
 @pytest.mark.usefixtures("progress_shown")
 def test_results_are_written_and_printed(run: Any, scenes: Path, tmp_path: Path) -> None:
     outcome = run("scenes", "--root", scenes, "--out", "out")

@@ -19,6 +19,8 @@ from lhtclip.decoding.tlp import TlpSettings
 from lhtclip.errors import InputError
 from lhtclip.image.settings import ReadingSettings
 from lhtclip.image.windows import WindowSettings
+from lhtclip.methods import method_named
+from lhtclip.methods.changes import parse_settings, with_settings
 from lhtclip.techniques import TECHNIQUES
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import Lht
@@ -38,6 +40,9 @@ def config_of(given: Mapping[str, Any]) -> SegmenterConfig:
         LhtClipError: An option cannot be used.
     """
     settings = {name: given[name] for name in _AS_THEY_ARE if name in given}
+    if given.get("method_settings"):
+        changes = parse_settings(given["method_settings"])
+        settings["method"] = with_settings(method_named(given["method"]), changes)
     if "lht" in given:
         settings["lht"] = _lht(given)
     if given.get("preset"):

@@ -16,7 +16,7 @@ def command(*, as_json: bool) -> None:
 
     "residual" and "mlp" say whether the published method keeps them. If a technique of LHT-CLIP is
     on, neither is kept unless you ask for it. The techniques work with every method; a note says
-    where they reach one differently.
+    where they reach one differently. With --json, "settings" are what --setting changes.
     """
     from lhtclip.methods import METHODS
 
@@ -27,6 +27,7 @@ def command(*, as_json: bool) -> None:
                 "source": method.source,
                 "residual": method.residual,
                 "mlp": method.mlp,
+                "settings": method.recorded_settings(),
                 "note": method.note,
             }
             for name, method in METHODS.items()

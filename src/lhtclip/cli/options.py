@@ -78,6 +78,14 @@ VOCABULARY: Options = (
 ENCODER: Options = (
     MODEL,
     METHOD,
+    click.option(
+        "--setting",
+        "method_settings",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="A setting of the method, such as alpha=0.3; repeatable. `lhtclip methods --json` "
+        "lists them.",
+    ),
     switch("lht", "LHT-CLIP's three techniques.  [default: on]", default=True),
     *(switch(name, f"{title}.  [default: as --lht]") for name, title in TECHNIQUES.items()),
     click.option(

@@ -16,6 +16,8 @@ from lhtclip.errors import InputError
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.published_protocols import protocol_for, publication_of
 from lhtclip.image.windows import WindowSettings
+from lhtclip.methods import method_of
+from lhtclip.methods.changes import parse_settings, with_settings
 from lhtclip.techniques import TECHNIQUES
 from lhtclip.text.vocabulary import BACKGROUND
 
@@ -23,7 +25,7 @@ _OF_THE_PROTOCOL = (
     *("templates", "short_side", "window", "stride", "resize", "batch", "flip", "shifts"),
     "joint",
     *("logit_scale", "threshold", "area_threshold", "refine", "prior", "aliases"),
-    "calibrate_texts",
+    *("calibrate_texts", "method_settings"),
 )
 
 
@@ -41,6 +43,9 @@ class Task:
         published, used = _settings(self.protocol), _settings(self.config)
         published["background_words"] = "published"
         used["background_words"] = self.protocol.background_words or "published"
+        method = method_of(self.config.method)
+        used["method_settings"] = method.recorded_settings()
+        published["method_settings"] = self.protocol.method_named(method.name).recorded_settings()
         return {
             name: {"protocol": published[name], "used": value}
             for name, value in used.items()
@@ -75,8 +80,11 @@ def _task(name: str, config: SegmenterConfig, given: Mapping[str, Any], *, alone
     if given["aliases"] is not None:
         protocol = replace(protocol, aliases=given["aliases"])
     dataset = open_dataset(name, given["root"] if name != "scenes" or alone else None)
+    configured = protocol.configure(config)
+    changes = parse_settings(given["method_settings"])
     used = replace(
-        protocol.configure(config),
+        configured,
+        method=with_settings(method_of(configured.method), changes),
         windows=_windows(protocol, given),
         decoding=_decoding(protocol, given),
         templates=given["templates"] or protocol.templates,
