@@ -146,7 +146,7 @@ def measure(place: Path, *, photos: int, model: str) -> Stages:
 
 
 def _outcome(row: Row) -> Row:
-    """Do what the driver does with a row, beside what Ray does."""
+    """Do what the driver does with a row, besides what Ray does."""
     return row | {"outcome": Outcome(row["image"], row["skipped"], row["reason"])}
 
 

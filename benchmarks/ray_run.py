@@ -1,4 +1,4 @@
-"""What Ray costs: the speed of a run beside `lhtclip segment`, and the memory of its driver.
+"""What Ray costs: the speed of a run next to `lhtclip segment`, and the memory of its driver.
 
 `python -m benchmarks.ray_run speed` labels the same photographs with one process and with one
 actor, in turn; loading the model and starting the cluster do not count. `python -m
@@ -92,7 +92,7 @@ class Nowhere(TableResults):
     """Writes nothing."""
 
     def write(self, chunk: str, labelled: Any, outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
-        """Tell what would be written."""
+        """Return what would be written."""
         yield from outcomes
         for job, *_ in labelled:
             yield Outcome(job.name.path.as_posix())

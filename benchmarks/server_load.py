@@ -242,7 +242,7 @@ def _throughput(
     by_clock, by_work = statistics.median(clock), statistics.median(work)
     results.note(
         f"Throughput against `lhtclip segment`, {len(images)} images, 20 classes, 8 clients, "
-        f"median of {rounds} rounds: {by_clock:.0%} by the clock (clients beside the server), "
+        f"median of {rounds} rounds: {by_clock:.0%} by the clock (clients on the same cores), "
         f"{by_work:.0%} by processor time."
     )
     results.goal("server against segment", "≥ 90 %", f"{by_work:.0%}", reached=by_work >= 0.9)

@@ -252,15 +252,20 @@ class Segmentation(Forms):
         )
 
     def plot(
-        self, ax: Any = None, *, opacity: float = 0.55, legend: bool = True, beside: bool = False
+        self,
+        ax: Any = None,
+        *,
+        opacity: float = 0.55,
+        legend: bool = True,
+        side_by_side: bool = False,
     ) -> Any:
         """Draw the classes over the image on Matplotlib axes, and return the axes.
 
         Args:
-            ax: Axes to draw on; by default those of a new figure. With `beside`, a pair.
+            ax: Axes to draw on; by default those of a new figure. With `side_by_side`, a pair.
             opacity: As for `overlay`.
             legend: List the classes present with their shares.
-            beside: Draw the image itself to the left.
+            side_by_side: Draw the image itself to the left.
 
         Raises:
             InputError: No image was kept.
@@ -268,10 +273,10 @@ class Segmentation(Forms):
         """
         picture = self.overlay(opacity=opacity, legend=False)
         check_kind("legend", legend, bool)
-        check_kind("beside", beside, bool)
-        image = self.image if beside else None
+        check_kind("side_by_side", side_by_side, bool)
+        image = self.image if side_by_side else None
         shares = self.coverage()
-        return plot(picture, shares, self.colours, beside=image, legend=legend, ax=ax)
+        return plot(picture, shares, self.colours, original=image, legend=legend, ax=ax)
 
     def show(self) -> None:
         """Open the overlay in the desktop's image viewer.

@@ -244,8 +244,8 @@ def test_archive_without_a_tokenizer(offline: Path, archive: Path) -> None:
         with pytest.raises(CheckpointNotFoundError) as error:
             find(archive)
         assert str(error.value).startswith(
-            f"{archive} carries no tokenizer, and no tokenizer.json lies beside it. tokenizer.json "
-            f"of openai/clip-vit-base-patch32 is not in the cache {offline}, and "
+            f"{archive} carries no tokenizer, and there is no tokenizer.json next to it. "
+            f"tokenizer.json of openai/clip-vit-base-patch32 is not in the cache {offline}, and "
         )
         assert "Run `lhtclip download ViT-B-32` on a connected machine" in str(error.value)
 

@@ -82,7 +82,7 @@ def open_clip_config(
     more: dict[str, Any] | None = None,
     **model: Any,
 ) -> dict[str, Any]:
-    """Write an `open_clip_config.json`; `more` is what it tells of preprocessing beside levels."""
+    """Write an `open_clip_config.json`; `more` is about preprocessing, besides levels."""
     levels = {
         "mean": [0.48145466, 0.4578275, 0.40821073],
         "std": [0.26862954, 0.26130258, 0.27577711],

@@ -112,7 +112,7 @@ def test_a_notebook_gets_a_small_picture_and_a_line() -> None:
 
 def test_plots_have_a_legend_with_shares() -> None:
     mpl.use("Agg")
-    ax = RESULT.plot(beside=True)
+    ax = RESULT.plot(side_by_side=True)
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     shares = RESULT.coverage()
     assert texts[0] == f"{max(shares, key=lambda name: shares[name])}  {max(shares.values()):.1%}"

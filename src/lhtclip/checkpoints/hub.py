@@ -117,7 +117,7 @@ def tokenizer_of(archive: Path, *, download: bool = False) -> Path:
         )
     except CheckpointNotFoundError as error:
         raise CheckpointNotFoundError(
-            f"{archive} carries no tokenizer, and no {TOKENIZER_FILE} lies beside it. {error}"
+            f"{archive} carries no tokenizer, and there is no {TOKENIZER_FILE} next to it. {error}"
         ) from error
 
 

@@ -104,13 +104,13 @@ class _Stderr(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return sys.stderr.encoding  # tells whether bars can be drawn with blocks
+        return sys.stderr.encoding  # decides whether bars can be drawn with blocks
 
     def write(self, text: str) -> int:
         _to_stderr(text, end=False)
         return len(text)
 
-    def fileno(self) -> int:  # tells the width of the terminal
+    def fileno(self) -> int:  # gives the width of the terminal
         return sys.stderr.fileno()
 
 

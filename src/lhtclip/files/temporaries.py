@@ -83,7 +83,7 @@ def _is_abandoned(name: str) -> bool:
 
 
 def _here() -> str:
-    """Tell this machine from others, and a container from its host: process ids are theirs."""
+    """Identify this machine, and a container on it: process ids are theirs."""
     try:
         space = os.readlink("/proc/self/ns/pid")
     except OSError:

@@ -19,7 +19,7 @@ def picture_of(result: Segmentation) -> bytes:
     """
     if result.image is None:
         raise InputError(
-            "This format puts the pictures beside the labels, and there are none: give their "
+            "This format stores images next to their labels, and there are none: give their "
             "folder (--images)."
         )
     height, width = result.labels.shape

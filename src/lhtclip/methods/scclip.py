@@ -43,7 +43,7 @@ class Levels:
     class_share: float
 
 
-PUBLISHED = {  # by depth of the tower: ViT-B/16 by the paper, ViT-L/14 as its authors told users
+PUBLISHED = {  # by depth of the tower; ViT-B/16 from the paper, ViT-L/14 from its authors
     12: Levels(deep=9, shallow=4, fused=(4, 10), class_share=0.3),
     24: Levels(deep=17, shallow=7, fused=(9, 19), class_share=0.1),
 }

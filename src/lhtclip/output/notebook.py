@@ -28,7 +28,7 @@ def plot(
     shares: Mapping[str, float],
     colours: NDArray[np.uint8],
     *,
-    beside: NDArray[np.uint8] | None = None,
+    original: NDArray[np.uint8] | None = None,
     legend: bool = True,
     ax: Any = None,
 ) -> Any:
@@ -38,9 +38,9 @@ def plot(
         picture: The image with the classes drawn over it.
         shares: Share of each class, by name, in the order of the colours.
         colours: sRGB colours (classes, 3).
-        beside: The original image (height, width, 3), drawn to the left on its own axes.
+        original: The image itself (height, width, 3), drawn to the left on its own axes.
         legend: Whether to list the classes present, largest share first.
-        ax: Axes to draw on; by default those of a new figure. With `beside`, a pair of axes.
+        ax: Axes to draw on; by default those of a new figure. With `original`, a pair of axes.
 
     Returns:
         The axes of `picture`.
@@ -52,14 +52,14 @@ def plot(
     pyplot = import_extra("matplotlib.pyplot", purpose="Plots")
     patches = import_extra("matplotlib.patches", purpose="Plots")
     if ax is None:
-        _, ax = pyplot.subplots(1, 1 if beside is None else 2, layout="constrained")
-    if not _can_draw(ax, 1 if beside is None else 2):
+        _, ax = pyplot.subplots(1, 1 if original is None else 2, layout="constrained")
+    if not _can_draw(ax, 1 if original is None else 2):
         raise InputError(
-            f"ax must be Matplotlib axes, or a pair of them with an image beside, not {shown(ax)}."
+            f"ax must be Matplotlib axes, or a pair of them for two pictures, not {shown(ax)}."
         )
-    if beside is not None:
+    if original is not None:
         left, ax = ax
-        left.imshow(beside)
+        left.imshow(original)
         left.set_axis_off()
     ax.imshow(picture)
     ax.set_axis_off()

@@ -212,7 +212,7 @@ _READERS: tuple[tuple[str, Callable[[Sequence[str]], Found | None]], ...] = (
     ("TensorFlow's label map", _pbtxt),
     ("CVAT's label map", _cvat),
     ("a list with numbers before the names", _numbers),
-    ("a list with numbers beside the names", _counted),
+    ("a list with a number next to each name", _counted),
     ("a list with bullets", _bullets),
     ("a list of quoted names", _quotes),
 )

@@ -83,7 +83,7 @@ def _check(dataset: Dataset, *, quiet: bool) -> None:
     for finding in report.findings:
         if finding.broken:
             raise InputError(
-                f"{finding.text} `lhtclip datasets check` tells more; --no-check goes on."
+                f"{finding.text} `lhtclip datasets check` shows more; --no-check goes on."
             )
         if not quiet:
             say(f"doubtful: {finding.text}")
