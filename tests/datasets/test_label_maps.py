@@ -88,7 +88,7 @@ def test_what_cannot_hold_ids(tmp_path: Path) -> None:
     colours, lossy, nothing = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
     Image.new("RGB", (2, 2)).save(colours)
     Image.new("L", (2, 2)).save(lossy, format="JPEG")
-    with pytest.raises(InputError, match=r"a\.png has RGB colours; expected class ids"):
+    with pytest.raises(InputError, match=r"a\.png has RGB colours; a label map is"):
         read_truth(colours, {0: 0}, "0")
     with pytest.raises(InputError, match=r"b\.png is not an image that can be read"):
         read_truth(lossy, {0: 0}, "0")

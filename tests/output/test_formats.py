@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +95,32 @@ def test_ground_truth_of_other_tools_is_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(decode_labels(path), labels)
 
 
+def grey_png(values: Sequence[int], *, bits: int) -> bytes:
+    """Write a row of values as a greyscale PNG of few bits, which Pillow cannot."""
+    row = int("".join(f"{value:0{bits}b}" for value in values), 2)
+    width = len(values)
+    unused = -width * bits % 8
+    packed = (row << unused).to_bytes((width * bits + unused) // 8, "big")
+
+    def chunk(content: bytes) -> bytes:
+        check = zlib.crc32(content).to_bytes(4, "big")
+        return (len(content) - 4).to_bytes(4, "big") + content + check
+
+    size = struct.pack(">IIBBBBB", width, 1, bits, 0, 0, 0, 0)
+    body = chunk(b"IHDR" + size) + chunk(b"IDAT" + zlib.compress(b"\0" + packed)) + chunk(b"IEND")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_few_bits_hold_labels_as_they_are(bits: int) -> None:
+    labels = list(range(2**bits))
+    assert decode_labels(grey_png(labels, bits=bits)).tolist() == [labels]
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (png(Image.new("RGB", (2, 2))), "mode RGB"),
-        (png(Image.new("1", (2, 2))), "mode 1"),
+        (png(Image.new("RGB", (2, 2))), "RGB colours"),
         (b"junk", "PNG"),
         (
             encode_labels(np.random.default_rng(0).integers(0, 9, (40, 40)).astype(np.uint8))[

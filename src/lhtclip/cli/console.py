@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import click
 
 OFF_A_TERMINAL = 10.0  # seconds between two lines of progress
+_CHATTY = r"(PIL|filelock)\b"  # their warnings concern metadata of images, and mounts without locks
 
 
 def say(text: str) -> None:
@@ -35,11 +37,13 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 @contextmanager
 def warnings_shown() -> Generator[None, None, None]:
-    """Show the library's warnings on stderr."""
+    """Show the library's warnings on stderr, and none that packages raise beside their work."""
     logger, handler = logging.getLogger("lhtclip"), _SayHandler(logging.WARNING)
     logger.addHandler(handler)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=_CHATTY)
+            yield
     finally:
         logger.removeHandler(handler)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lhtclip.datasets.dataset import Truth
 from lhtclip.errors import InputError, listed
-from lhtclip.image.opening import open_picture
+from lhtclip.output.png import decode_labels
 from lhtclip.segmentation import ignored_label, label_dtype
 
 ClassOfId = Mapping[int, int | None]  # of every id that may occur; None for pixels not to count
@@ -21,15 +21,9 @@ def read_ids(path: Path) -> NDArray[np.uint16]:
     """Read the ids (height, width) of a label map, a palette or a greyscale PNG.
 
     Raises:
-        InputError: The file is missing or broken, or has colours instead of ids.
+        InputError: As `decode_labels`.
     """
-    with open_picture(path, formats=("PNG",)) as picture:
-        if picture.mode not in ("P", "L", "I", "I;16", "I;16B", "1"):
-            raise InputError(
-                f"The label map {path} has {picture.mode} colours; expected class ids in "
-                "one channel."
-            )
-        return np.array(picture).astype(np.uint16)
+    return decode_labels(path).astype(np.uint16)
 
 
 def read_truth(path: Path, classes: ClassOfId, expected: str) -> Truth:

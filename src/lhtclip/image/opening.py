@@ -18,7 +18,9 @@ from PIL.ImageFile import ImageFile
 from lhtclip.errors import InputError
 from lhtclip.files.c_messages import c_messages_caught
 from lhtclip.files.forks import fork_safe_lock
+from lhtclip.files.memory import check_memory
 from lhtclip.files.regular_files import open_regular
+from lhtclip.image.kinds import START, named_kind
 
 MAX_PIXELS = 178_956_970  # the count above which Pillow itself suspects a decompression bomb
 
@@ -36,11 +38,14 @@ SUFFIXES_OF_FORMAT = {
 }
 SUFFIXES_OF_HEIF = (".heic", ".heif", ".hif")  # with the package pillow-heif
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_AVIF_BRANDS = (b"avif", b"avis")
 
 _PILLOW_LIMIT = 89_478_485  # above this many pixels Pillow warns, at opening and at loading
 _COUNTED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # a JPEG's further frames are gain maps, previews
+_PER_PIXEL = 12  # bytes while a file is decoded: what Pillow holds, and an array of it twice
 _LONGEST = 400  # characters of a path in a message
 _OVERVIEW = 254  # the tag of a TIFF's page that says it is a smaller copy
+_PNG_START, _PNG_BITS_AT = b"\x89PNG\r\n\x1a\n", 24
 _limit_lock = fork_safe_lock()
 _logger = logging.getLogger("lhtclip")
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # it logs what it raises too
@@ -125,14 +130,17 @@ def decode(
         file.seek(0)
         with _pillow_limited_to(max_pixels):
             picture = Image.open(file, formats=installed)
+            check_decoding(picture.width, picture.height, name)
             _replace_raw_modes(picture, raw_modes or {})
             if picture.width * picture.height > _PILLOW_LIMIT:
                 messages = _load(picture)
         messages += _load(picture)
     except UnidentifiedImageError:
-        raise _unidentified(file, name, formats) from None
+        raise _unidentified(file, name, installed) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise too_large(name, max_pixels) from None
+    except InputError:
+        raise
     except Exception as error:  # damaged files make decoders raise errors of any type
         raise InputError(f"{name} is damaged or incomplete: {_reason(error)}.") from error
     if messages:
@@ -158,12 +166,37 @@ def warn_of_further_frames(file: BinaryIO, name: str, *, format: str | None) -> 
     _logger.warning("%s holds %d %s; only the first is read.", name, count, what)
 
 
+def check_decoding(width: int, height: int, name: str, *, per_pixel: int = _PER_PIXEL) -> None:
+    """Refuse an image of a size that takes more memory than allowed to decode.
+
+    Args:
+        width: Pixels.
+        height: Pixels.
+        name: What the error calls it.
+        per_pixel: Bytes that a pixel takes.
+
+    Raises:
+        InputError: With the figure and what lowers it.
+    """
+    check_memory(
+        width * height * per_pixel, f"{name} of {height} x {width} pixels", "Make it smaller"
+    )
+
+
 def too_large(name: str, max_pixels: int) -> InputError:
     """Build the error for an image `name` of more than `max_pixels` pixels."""
     return InputError(
         f"{name} has more than max_pixels={max_pixels} pixels; make it smaller, or raise "
         "--max-pixels (max_pixels in Python) if you trust it."
     )
+
+
+def png_bits(file: BinaryIO) -> int | None:
+    """Return the bits of a value in a PNG file; None for other files."""
+    file.seek(0)
+    header = file.read(_PNG_BITS_AT + 1)
+    whole = header.startswith(_PNG_START) and len(header) > _PNG_BITS_AT
+    return header[_PNG_BITS_AT] if whole else None
 
 
 def printable(path: str | os.PathLike[str]) -> str:
@@ -219,14 +252,23 @@ def _load(picture: ImageFile) -> list[str]:
 
 def _unidentified(file: BinaryIO, name: str, formats: Sequence[str]) -> UnknownKindError:
     file.seek(0)
-    start = file.read(12)
+    start = file.read(START)
     if not start:
         return UnknownKindError(f"{name} is empty, so it is not an image; give an image file.")
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS and not has_heif():
+    brand = start[8:12] if start[4:8] == b"ftyp" else b""
+    if brand in _HEIF_BRANDS and not has_heif():
         return UnknownKindError(
             f"{name} is a HEIC image, which needs pillow-heif: pip install 'lhtclip[heif]', or "
             "save it as JPEG."
         )
+    if brand in _AVIF_BRANDS and "AVIF" not in formats:
+        return UnknownKindError(
+            f"{name} is an AVIF image, which this Pillow cannot read: pip install -U pillow, or "
+            "save it as JPEG."
+        )
+    kind = None if brand in (*_HEIF_BRANDS, *_AVIF_BRANDS) else named_kind(start)
+    if kind:
+        return UnknownKindError(f"{name} is {kind[0]}, which is not read: {kind[1]}.")
     return UnknownKindError(
         f"{name} is not an image that can be read; readable: {', '.join(formats)}."
     )

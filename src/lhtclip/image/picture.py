@@ -69,6 +69,11 @@ def upright(picture: Image.Image) -> Image.Image:
         orientation: object = picture.getexif().get(ExifTag.Orientation, 1)
     except Exception:  # the metadata is broken, the image is not: viewers show it as stored
         return picture
+    return turned(picture, orientation)
+
+
+def turned(picture: Image.Image, orientation: object) -> Image.Image:
+    """Rotate or flip an image by an orientation as EXIF and TIFF have it; others leave it alone."""
     turn = _TURN_OF_ORIENTATION.get(orientation) if isinstance(orientation, int) else None
     return picture if turn is None else picture.transpose(turn)
 

@@ -13,15 +13,17 @@ import numpy.typing as npt
 from PIL import TiffImagePlugin
 
 from lhtclip.errors import InputError
+from lhtclip.image.opening import check_decoding, too_large
 from lhtclip.image.settings import ReadingSettings
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC = 256, 257, 258, 262
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 262, 274
 _SAMPLES, _PLANAR, _EXTRA, _FORMAT = 277, 284, 338, 339
-_KINDS = {1: "unsigned integers", 2: "signed integers", 3: "floating-point numbers"}
+_UNSIGNED, _SIGNED = "unsigned integers", "signed integers"
+_KINDS = {1: _UNSIGNED, 2: _SIGNED, 3: "floating-point numbers"}
 _SEPARATE = 2
-_RGB = 2
-_MOST_BYTES = 4 << 30
+_PER_PIXEL = 6  # bytes of the levels that become of the values, and a copy
+_WHITE_IS_ZERO, _RGB, _PALETTE = 0, 2, 3  # photometric interpretations
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class TiffContent:
         separate: Whether each band is stored separately.
         colour: Whether the first three bands are tagged as red, green and blue.
         alpha: Whether the last band is tagged as transparency.
+        white_is_zero: Whether the smallest value is white.
+        palette: Whether values are places in a table of colours.
+        orientation: How to turn the image upright, as in EXIF.
     """
 
     width: int
@@ -47,6 +52,9 @@ class TiffContent:
     separate: bool
     colour: bool
     alpha: bool
+    white_is_zero: bool
+    palette: bool
+    orientation: int
 
     def __str__(self) -> str:
         """Name bands, bits and kind."""
@@ -58,6 +66,14 @@ class TiffContent:
         """Whether Pillow reads the values correctly, if it reads them at all."""
         return not (self.separate and self.bands > 1 and self.bits > 8)
 
+    @property
+    def dtype_of_pillow(self) -> np.dtype[Any] | None:
+        """The type of values that Pillow takes for another of the same size, or None."""
+        return {
+            (8, _SIGNED): np.dtype(np.int8),
+            (32, _UNSIGNED): np.dtype(np.uint32),
+        }.get((self.bits, self.kind))
+
 
 def tiff_content(file: BinaryIO) -> TiffContent | None:
     """Describe a file from its tags; None if it is not a TIFF or its tags are broken."""
@@ -66,7 +82,7 @@ def tiff_content(file: BinaryIO) -> TiffContent | None:
     if header[:4] not in _MAGIC:
         return None
     try:
-        tags = TiffImagePlugin.ImageFileDirectory_v2(header[: 16 if header[2:3] in b"+" else 8])
+        tags = _directory(header)
         file.seek(tags.next)
         tags.load(cast("io.BytesIO", file))
         formats = _numbers(tags.get(_FORMAT, 1))
@@ -79,9 +95,18 @@ def tiff_content(file: BinaryIO) -> TiffContent | None:
             separate=tags.get(_PLANAR, 1) == _SEPARATE,
             colour=tags.get(_PHOTOMETRIC) == _RGB,
             alpha=_numbers(tags.get(_EXTRA, 0))[-1] in (1, 2),
+            white_is_zero=tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO,
+            palette=tags.get(_PHOTOMETRIC) == _PALETTE,
+            orientation=_numbers(tags.get(_ORIENTATION, 1))[0],
         )
     except Exception:  # errors of broken tags have no common base class
         return None
+
+
+def _directory(header: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """Return the directory that a header points to; Pillow knows BigTIFF as little-endian only."""
+    big, kind = b"+" in header[2:4], TiffImagePlugin.ImageFileDirectory_v2
+    return kind(b"II+\0" + header[4:], prefix=header[:2]) if big else kind(header[:8])
 
 
 def can_read_values() -> bool:
@@ -105,16 +130,9 @@ def read_tiff_values(
             f"pip install 'lhtclip[tiff]'{choice}, or save it as 8-bit RGB."
         )
     if content.width * content.height > max_pixels:
-        raise InputError(
-            f"{name} has more than {max_pixels} pixels; make it smaller, or raise --max-pixels "
-            "(max_pixels) if you trust it."
-        )
-    size = content.width * content.height * content.bands * content.bits // 8
-    if size > _MOST_BYTES:
-        raise InputError(
-            f"{name} holds {size / 1e9:.1f} GB of values, {content}; at most "
-            f"{_MOST_BYTES / 1e9:.1f} GB are read. Cut it into tiles first."
-        )
+        raise too_large(name, max_pixels)
+    per_pixel = 2 * content.bands * -(-content.bits // 8) + _PER_PIXEL
+    check_decoding(content.width, content.height, f"{name}, {content},", per_pixel=per_pixel)
     return _values(file, content, name)
 
 

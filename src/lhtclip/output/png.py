@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from lhtclip.errors import InputError
-from lhtclip.image.opening import open_picture
+from lhtclip.image.opening import decode, open_source, png_bits
 from lhtclip.output.palette import palette as default_colours
 
 _IGNORED_COLOUR = (255, 255, 255)
@@ -57,19 +57,22 @@ def encode_labels(
 def decode_labels(source: str | Path | bytes) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """Read the labels (H, W) of a PNG file, given as a path or as its bytes.
 
-    Palette and 8-bit greyscale files give uint8, 16-bit greyscale files give uint16.
+    The labels are the values as they are stored: 16-bit greyscale files give uint16, others uint8.
 
     Raises:
         InputError: The file is missing, broken or of another kind.
     """
-    with open_picture(source, formats=("PNG",)) as picture:
-        if picture.mode in ("P", "L"):
+    with open_source(source) as (file, name):
+        picture = decode(file, name, formats=("PNG",))
+        if picture.mode in ("1", "P"):
             return np.array(picture, dtype=np.uint8)
+        if picture.mode == "L":  # from which fewer bits are spread over 0 to 255
+            return np.array(picture) // (255 // (2 ** (png_bits(file) or 8) - 1))
         if picture.mode in ("I", "I;16", "I;16B"):
             return np.array(picture).astype(np.uint16)
         raise InputError(
-            "A label map is a palette or greyscale PNG whose values are class indices, got one of "
-            f"mode {picture.mode}."
+            f"{name} has {picture.mode} colours; a label map is a palette or greyscale PNG whose "
+            "values are class indices."
         )
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from lhtclip.clip.config import VisionConfig
-from lhtclip.errors import InputError
+from lhtclip.files.memory import check_memory
 from lhtclip.segmenter.windows import PlannedImage
 
-LIMIT_VARIABLE = "LHTCLIP_MEMORY_GB"
-_LIMIT_GB = 8.0  # on top of the model and Python
 _FLOAT = 4  # bytes
 # Bytes a pixel of the original: levels, winners, scores, labels, an overlay on the way.
 _PER_PIXEL = 45
@@ -48,7 +45,7 @@ def check_encoding(
         _passing(each, config, at_once=at_once) + _waiting(each, config, streams=streams)
         for each in scales
     )
-    _check(
+    check_memory(
         needed,
         f"an image of {height} x {wide} pixels in {count} windows of {_patches(scales[0], config)} "
         "patches",
@@ -82,7 +79,7 @@ def check_logits(scales: Sequence[PlannedImage], config: VisionConfig, *, prompt
         InputError: With the figure and what lowers it.
     """
     patches = sum(each.plan.count * _patches(each, config) for each in scales)
-    _check(
+    check_memory(
         3 * patches * prompts * _FLOAT,
         f"{prompts} prompts at {patches} patches",
         "Use fewer classes, or a longer --stride",
@@ -99,7 +96,7 @@ def check_strip(width: int, height: int) -> None:
     Raises:
         InputError: With the figure and what lowers it.
     """
-    _check(
+    check_memory(
         width * height * _PER_STRIP_PIXEL,
         f"a strip of {height} x {width} pixels",
         "Use a smaller --scale or --window, a larger --gsd, or cut the raster",
@@ -109,23 +106,3 @@ def check_strip(width: int, height: int) -> None:
 def _patches(planned: PlannedImage, config: VisionConfig) -> int:
     height, width = planned.shape
     return (height // config.patch_size) * (width // config.patch_size)
-
-
-def _check(needed: int, what: str, remedy: str) -> None:
-    limit = _limit()
-    if needed > limit * 1e9:
-        raise InputError(
-            f"{what[:1].upper()}{what[1:]} would take {needed / 1e9:.1f} GB of memory; at most "
-            f"{limit:g} GB is allowed. {remedy}, or set {LIMIT_VARIABLE} to a higher number."
-        )
-
-
-def _limit() -> float:
-    given = os.environ.get(LIMIT_VARIABLE)
-    try:
-        limit = float(given) if given else _LIMIT_GB
-    except ValueError:
-        limit = 0.0
-    if not limit > 0:
-        raise InputError(f"{LIMIT_VARIABLE} must be a number of gigabytes above 0, not {given!r}.")
-    return limit
