@@ -16,7 +16,8 @@ from lhtclip.decoding.uncertainty import entropy, margin
 from lhtclip.errors import InputError, check_kind, unknown, whole
 from lhtclip.image.windows import WindowPlan
 from lhtclip.segmentation import Segmentation
-from lhtclip.text.vocabulary import Classes, Vocabulary
+from lhtclip.text.parsing import Classes
+from lhtclip.text.vocabulary import Vocabulary
 
 _FLOATS = 8_000_000  # probabilities held at once
 _OF_PIXELS = {"margin": margin, "entropy": entropy}

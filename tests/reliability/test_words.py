@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.errors import InputError
 from lhtclip.text.cache import TextCache
 from lhtclip.text.embeddings import TextEncoder
-from lhtclip.text.vocabulary import read_classes_file
+from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
 ADE = "Idx\tRatio\tStuff\tName\n1\t0.1\t1\twall\n2\t0.1\t1\tbuilding;edifice\n"
 CVAT = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nroad:7,8,9::\n"
@@ -54,6 +55,11 @@ YOLO = "path: ../data\nnc: 2\nnames:\n  0: car\n  1: road\nval: images\n"
         ("car\t0\nroad\t1\n", ["car", "road"]),
         ("(0) car\n(1) road\n", ["car", "road"]),
         ("* car\n* road\n", ["car", "road"]),
+        ("names: ['car',\n  'road']\n", ["car", "road"]),
+        ("labels:\n  0 : 'car'\n  1 : 'no'\n", ["car", "no"]),
+        ("categories:\n - name: car\n   id: 0\n - name: road\n   id: 1\n", ["car", "road"]),
+        ("item { id: 1 name: 'car' }\nitem { id: 2 name: 'road' }\n", ["car", "road"]),
+        ('{"labels": [{"name": "object--car", "readable": "Car"}]}', ["Car"]),
     ],
 )
 def test_known_lists_are_read_and_said(
@@ -63,6 +69,45 @@ def test_known_lists_are_read_and_said(
     path.write_text(text)
     assert [synonyms[0] for synonyms in read_classes_file(path)] == names
     assert "classes.txt" in caplog.text
+
+
+def test_a_first_line_that_looks_like_a_header_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "classes.csv").write_text("name\ncar\nroad\n")
+    assert read_classes_file(tmp_path / "classes.csv") == [("name",), ("car",), ("road",)]
+    assert "'name'. If that is the header" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("car\nroad", "line breaks"),
+        ("car; road; sky", "Semicolon"),
+        ('["car", "road"]', "brackets or quotes"),
+        ("'car', 'road'", "brackets or quotes"),
+        ("classes.txt", "--classes-file"),
+        (["car", "\ufeff"], "Empty"),
+        (["car", "c\u00adar\u200b"], "'car' was given twice"),
+    ],
+)
+def test_classes_that_were_meant_otherwise_are_refused(given: Any, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        Vocabulary.of(given)
+
+
+def test_classes_with_what_belongs_to_them() -> None:
+    names = ("seat (car)", "'70s car", "No. 7", "t-shirt", "C#")
+    assert Vocabulary.of(", ".join(names)).names == names
+
+
+def test_files_are_called_by_their_option(tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("car, auto\n")
+    with pytest.raises(InputError, match=r"of aliases \(--aliases\).*missing.txt"):
+        read_classes_file(tmp_path / "missing.txt", what="file of aliases (--aliases)")
+    for path in (None, 5, "a\0b"):
+        with pytest.raises(InputError, match="The classes file"):
+            read_classes_file(path)  # pyright: ignore[reportArgumentType]
 
 
 def test_plain_lists_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -80,7 +125,20 @@ def test_plain_lists_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFix
         ('{"7": "road"}', "7"),
         ('{"car": "x"}', "other things than names"),
         ("id\tname\n3\tcar\n", "columns"),
-        ("car; auto\nroad; street\n", "several names"),
+        ('{"0": "car", "0": "road"}', "'0' is there twice"),
+        ("-1: void\n0: car\n", "-1, 0"),
+        ("car; auto\nroad; street\n", "semicolon"),
+        ("names: ['car, auto', 'road']\n", "Comma"),
+        ("labels:\n  0: car\n  10: road\n", "0, 10"),
+        ("names: [car\nroad\n", "looks like YAML"),
+        ("names: " + "[" * 5000, "looks like YAML"),
+        ('["car",\n', "begins like JSON"),
+        ("0 road 128 64 128\n1 sky 1 2 3\n", "numbers after the name"),
+        ("0\n1\n2\n", "numbers alone"),
+        ("n01440764\nn01443537\n", "WordNet"),
+        ("- car\nroad\n", "bullet"),
+        ("car  # red\n", "comment"),
+        ("things:\ncar\n", "colon"),
         ("0 0 0 car\n255 0 0 road\n", "numbers before the name"),
         ("<Label value='car'/>\n", "markup"),
         ('["a", 3]', "other things than names"),
@@ -109,6 +167,7 @@ def test_what_is_cut_of_a_prompt_is_said_each_time(
 ) -> None:
     checkpoint = load_checkpoint("bundled")
     long = "a very " + "long and winding " * 40
+    texts = TextEncoder.of(checkpoint, templates="plain", cache=tmp_path)
     for _ in range(2):  # the second time out of the cache
         texts = TextEncoder.of(checkpoint, templates="plain", cache=tmp_path)
         river, wall = texts.encode([f"{long}river", f"{long}wall"])

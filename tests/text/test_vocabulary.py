@@ -10,23 +10,20 @@ from hypothesis import strategies as st
 
 from lhtclip.errors import InputError, LhtClipError, UnknownNameError
 from lhtclip.text import templates as templates_module
+from lhtclip.text.parsing import parse_classes
 from lhtclip.text.templates import TEMPLATE_SETS, fill, resolve_templates
 from lhtclip.text.vocabulary import (
     SHIPPED_CLASS_LISTS,
     Vocabulary,
-    parse_classes,
     read_classes_file,
     shipped_classes,
 )
 
 DATA = Path(templates_module.__file__).parents[1] / "data"
 
-# Words of any script without the separators, in the spelling that parsing keeps.
-words = (
-    st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="|,#"), min_size=1)
-    .map(lambda text: " ".join(text.split()))
-    .filter(bool)
-)
+# Words of any script without separators and quotes, in the spelling that parsing keeps.
+letters = st.characters(exclude_categories=("Cs", "Cc", "Cf"), exclude_characters="|,#;()[]{}'\"")
+words = st.text(letters, min_size=1).map(lambda text: " ".join(text.split())).filter(bool)
 synonyms = st.lists(words, min_size=1, max_size=4, unique_by=lambda word: word.casefold())
 class_lists = st.lists(synonyms, min_size=1, max_size=6)
 

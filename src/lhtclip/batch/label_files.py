@@ -20,7 +20,8 @@ from lhtclip.files.paths import as_path
 from lhtclip.formats import open_sinks
 from lhtclip.formats.sink import OutputOptions, Sink
 from lhtclip.segmenter import Segmenter
-from lhtclip.text.vocabulary import Classes, Vocabulary
+from lhtclip.text.parsing import Classes
+from lhtclip.text.vocabulary import Vocabulary
 
 
 def label_files(

@@ -11,7 +11,8 @@ from lhtclip.cli.console import Progress, print_path, say
 from lhtclip.cli.options import FORMATS, QUIET, output_options, with_options
 from lhtclip.errors import InputError
 from lhtclip.formats import SINKS
-from lhtclip.text.vocabulary import parse_classes, read_classes_file
+from lhtclip.text.parsing import parse_classes
+from lhtclip.text.vocabulary import read_classes_file
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""JSON from files and users, within limits: size, depth, and numbers that a float can hold."""
+"""JSON from files and users, within limits: size, depth, finite numbers, and each key once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def read_json(path: str | os.PathLike[str], *, most: int = MOST_BYTES) -> Any:
 
     Raises:
         OSError: The file is missing, unreadable, too large or not a regular file.
-        ValueError: It is not JSON, nested too deeply, or holds a number that is out of range.
+        ValueError: It is not JSON, nested too deeply, or holds a number that is out of range, no
+            number, or a key twice.
     """
     return parse_json(read_regular(path, most=most).decode("utf-8-sig"))
 
@@ -35,7 +36,13 @@ def parse_json(text: str) -> Any:
         ValueError: As `read_json`.
     """
     try:
-        content = json.loads(text, parse_int=_integer, parse_float=_number)
+        content = json.loads(
+            text,
+            parse_int=_integer,
+            parse_float=_number,
+            parse_constant=_constant,
+            object_pairs_hook=_object,
+        )
     except RecursionError:
         raise _too_deep() from None
     if _depth_exceeds(content, MOST_DEPTH):
@@ -63,6 +70,19 @@ def _number(digits: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"the number {digits[:20]} is out of range")
     return value
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:40]!r} is there twice")
+    return content
 
 
 def _depth_exceeds(content: Any, most: int) -> bool:

@@ -12,7 +12,8 @@ from lhtclip.extras import import_extra
 from lhtclip.maps.label import label_raster
 from lhtclip.maps.settings import MapSettings
 from lhtclip.segmenter import Segmenter
-from lhtclip.text.vocabulary import Classes, Vocabulary
+from lhtclip.text.parsing import Classes
+from lhtclip.text.vocabulary import Vocabulary
 
 
 def label_array(

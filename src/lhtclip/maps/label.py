@@ -26,7 +26,8 @@ from lhtclip.maps.source import Source
 from lhtclip.maps.tables import write_areas
 from lhtclip.maps.windows import WindowRows
 from lhtclip.segmenter import Segmenter
-from lhtclip.text.vocabulary import Classes, Vocabulary
+from lhtclip.text.parsing import Classes
+from lhtclip.text.vocabulary import Vocabulary
 
 _IN_FLIGHT = 2  # strips that are decoded and written while the next windows are encoded
 

@@ -14,7 +14,8 @@ from lhtclip.output.png import encode_labels
 from lhtclip.ray.threads import use_threads
 from lhtclip.segmentation import Segmentation
 from lhtclip.segmenter import Segmenter
-from lhtclip.text.vocabulary import Classes, Vocabulary
+from lhtclip.text.parsing import Classes
+from lhtclip.text.vocabulary import Vocabulary
 
 Batch = dict[str, NDArray[Any]]
 

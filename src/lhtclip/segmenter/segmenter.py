@@ -31,7 +31,8 @@ from lhtclip.segmenter.labelling import label, probabilities
 from lhtclip.segmenter.parts import SegmenterParts
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import Lht
-from lhtclip.text.vocabulary import Classes, Vocabulary
+from lhtclip.text.parsing import Classes
+from lhtclip.text.vocabulary import Vocabulary
 
 Key = TypeVar("Key")
 

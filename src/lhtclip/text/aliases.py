@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import Path
 
 from lhtclip.errors import InputError
-from lhtclip.text.vocabulary import Vocabulary, folded, read_classes_file
+from lhtclip.text.parsing import folded
+from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
 COMMON = "common"
 GIVEN = "given"
@@ -68,7 +69,7 @@ def _own(source: str) -> Aliases:
 
 def _read(path: Path) -> Aliases:
     table: dict[str, tuple[str, ...]] = {}
-    for name, *aliases in read_classes_file(path):
+    for name, *aliases in read_classes_file(path, what="file of aliases (--aliases)"):
         if folded(name) in table:
             raise InputError(f"{path} has aliases of {name!r} twice: join the lines.")
         table[folded(name)] = tuple(aliases)

@@ -1,9 +1,9 @@
 """Class lists as other programs write them, brought to one class per line.
 
 Known are lines that are numbered, quoted or bulleted, LabelMe's labels.txt, CVAT's labelmap.txt,
-ADE20K's objectInfo150.txt, the names in a YAML file such as YOLO's data.yaml, TensorFlow's
-labelmap.pbtxt, and JSON (`json_classes`). What was changed is logged as a warning; tables, markup
-and other lists that leave a question are refused.
+ADE20K's objectInfo150.txt, TensorFlow's labelmap.pbtxt, and names in JSON or YAML (`json_classes`),
+such as YOLO's data.yaml. What was changed is logged as a warning; tables, markup and other lists
+that leave a question are refused.
 """
 
 from __future__ import annotations
@@ -11,22 +11,38 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from typing import cast
+
+import yaml
 
 from lhtclip.errors import InputError
 from lhtclip.files.json_files import parse_json
-from lhtclip.text.json_classes import Found, json_classes
+from lhtclip.text.json_classes import INSIDE, Found, json_classes
 
-_NUMBERED = re.compile(r"^\s*\(?(\d+)\s*(?:[:\t;=.)]\s*|\s{2,}|,\s*)(\S.*)$")
+_NUMBERED = re.compile(r"^\s*\(?(-?\d+)\s*(?:[:\t;=.)]\s*|\s{2,}|,\s*)(\S.*)$")
 _COUNTED = re.compile(r"^\s*(\d+)\s+(\S.*)$")
 _COUNTED_BEHIND = re.compile(r"^\s*(\S.*?)\s+(\d+)\s*$")
-_COMMENT = re.compile(r"\s+#.*$")
-_PBTXT = re.compile(r"""^\s*(?:id\s*:\s*(\d+)|(?:display_)?name\s*:\s*["'](.+)["'])\s*,?\s*$""")
-_MARKUP = re.compile(r"^\s*<|[{}]\s*$")
+_PBTXT = re.compile(r"""\b(id|name|display_name)\s*:\s*(?:(\d+)|"([^"\n]*)"|'([^'\n]*)')""")
 _CVAT = re.compile(r"^([^:]+):([\d,]*|#[0-9a-fA-F]+):[^:]*:[^:]*$")
-_YAML_NAMES = re.compile(r"^names\s*:\s*(.*)$")
+_YAML = re.compile(rf"^(?:{'|'.join(INSIDE)})\s*:", re.MULTILINE)
+_MOST_YAML = 1 << 20  # characters; reading takes about a second
 _BULLET = re.compile(r"^\s*[-*•]\s+(.*)$")
 _QUOTED = re.compile(r"""^\s*(["'])(.+)\1\s*,?\s*$""")
+# What is surely no class, and what to do with it.
+_FAULTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), fault)
+    for pattern, fault in (
+        (r"\S\t+\s*\S", "several columns: keep the names alone"),
+        (r";", "a semicolon: write '|' between the prompts of one class"),
+        (r"^\s*<|[{}\[\]]\s*$", "markup: write the names alone, one class per line"),
+        (r"^\s*(\d+\s+){3}", "numbers before the name: keep the names alone"),
+        (r"(\s+\d+){3}\s*$", "numbers after the name: keep the names alone"),
+        (r":\s*$", "a colon at its end: keep the names alone"),
+        (r"\s#", "a comment: put it on a line of its own"),
+        (r"^\s*[-*•]\s", "a bullet, and others do not: keep the names alone"),
+        (r"^n\d{8}\b", "an id of WordNet: write its name"),
+    )
+)
+_HEADERS = ("name", "names", "class", "classes", "label", "labels", "category")
 _NOT_CLASSES = ("__ignore__", "_background_")  # of LabelMe
 _logger = logging.getLogger("lhtclip")
 
@@ -41,7 +57,7 @@ def plain_lines(text: str, path: object) -> list[tuple[int, str]]:
     Raises:
         InputError: It is numbered in a way that does not fit labels.
     """
-    names = _from_json(text, path) if text.lstrip()[:1] in ("[", "{") else None
+    names = _from_json(text, path) or _from_yaml(text, path)
     if names is not None:
         return _numbered_anew(names)
     lines = [
@@ -54,9 +70,17 @@ def plain_lines(text: str, path: object) -> list[tuple[int, str]]:
         found = read(contents)
         if found is not None:
             names = _without_markers(_in_order(found, path), path)
+            lines = _numbered_anew(names)
             _logger.warning("%s is read as %s; the first class is %r.", path, what, names[:1])
-            return _numbered_anew(names)
-    _refuse_tables(lines, path)
+            _refuse_faults(lines, path)
+            return lines
+    _refuse_faults(lines, path)
+    if len(contents) > 1 and contents[0].strip().casefold() in _HEADERS:
+        _logger.warning(
+            "%s: the first class is %r. If that is the header of a column, remove the line.",
+            path,
+            contents[0].strip(),
+        )
     kept = _without_markers(contents, path)
     return lines if len(kept) == len(lines) else _numbered_anew(kept)
 
@@ -94,55 +118,53 @@ def _without_markers(names: Sequence[str], path: object) -> list[str]:
     return [name for name in names if name.strip() not in _NOT_CLASSES]
 
 
-def _refuse_tables(lines: Sequence[tuple[int, str]], path: object) -> None:
+def _refuse_faults(lines: Sequence[tuple[int, str]], path: object) -> None:
     """Refuse what is surely no class: columns, several names in a line, markup."""
     for number, line in lines:
-        if "\t" in line.strip():
-            what = "several columns: keep the names alone"
-        elif re.search(r";\s*\S", line):
-            what = "several names: write '|' between the prompts of one class"
-        elif _MARKUP.search(line):
-            what = "markup: write the names alone, one class per line"
-        elif re.match(r"\s*(\d+\s+){3}", line):
-            what = "numbers before the name: keep the names alone"
-        else:
-            continue
-        raise InputError(f"Line {number} of {path}, {line[:60]!r}, has {what}.")
+        fault = next((fault for pattern, fault in _FAULTS if pattern.search(line)), None)
+        if fault:
+            raise InputError(f"Line {number} of {path}, {line[:60]!r}, has {fault}.")
+    if lines and all(line.strip().isdigit() for _, line in lines):
+        raise InputError(f"{path} holds numbers alone: write names, one class per line.")
 
 
 def _from_json(text: str, path: object) -> list[str] | None:
-    """Read names from JSON; None for text that only begins like it."""
+    """Read names from JSON; None for text that does not begin like it."""
+    if text.lstrip()[:1] not in ("[", "{"):
+        return None
     try:
         content = parse_json(text)
-    except ValueError:
+    except ValueError as error:
+        raise InputError(
+            f"{path} begins like JSON and is not: {error}. Write the names alone, one class per "
+            "line."
+        ) from error
+    return _described(content, path, "JSON")
+
+
+def _from_yaml(text: str, path: object) -> list[str] | None:
+    """Read names from YAML; None for text that has none of the keys that they stand under."""
+    if len(text) > _MOST_YAML or not _YAML.search(text):
         return None
+    try:
+        content = yaml.load(text, yaml.BaseLoader)  # noqa: S506  # of text alone: no other objects
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(
+            f"{path} looks like YAML and cannot be read as such. Write the names alone, one class "
+            "per line."
+        ) from error
+    return _described(content, path, "YAML")
+
+
+def _described(content: object, path: object, what: str) -> list[str]:
     names = _in_order(json_classes(content, path), path)
-    _logger.warning("%s is read as JSON; the first class is %r.", path, names[:1])
+    _logger.warning("%s is read as %s; the first class is %r.", path, what, names[:1])
     return names
 
 
 def _unquoted(name: str) -> str:
     quoted = _QUOTED.match(name)
     return quoted[2] if quoted else name.strip()
-
-
-def _yaml(lines: Sequence[str]) -> Found | None:
-    """Read the block, or the line, behind "names:"."""
-    start = next((i for i, line in enumerate(lines) if _YAML_NAMES.match(line)), None)
-    if start is None:
-        return None
-    behind = cast("re.Match[str]", _YAML_NAMES.match(lines[start]))[1].strip()
-    if behind.startswith("{"):
-        return _numbers(behind.strip("{}").split(","))
-    if behind.startswith("["):
-        return [(None, part) for part in behind.strip("[]").split(",")]
-    block: list[str] = []
-    for line in lines[start + 1 :]:
-        if not line[:1].isspace() and not line.startswith("-"):
-            break
-        block.append(line)
-    block = [_COMMENT.sub("", line) for line in block]
-    return _bullets(block) or _numbers(block)
 
 
 def _bullets(lines: Sequence[str]) -> Found | None:
@@ -167,14 +189,15 @@ def _counted(lines: Sequence[str]) -> Found | None:
 
 
 def _pbtxt(lines: Sequence[str]) -> Found | None:
-    """Read TensorFlow's items, whose name to show comes after its own name."""
+    """Read TensorFlow's items; a name to show comes before the name."""
     if not lines or not re.match(r"^\s*item\s*\{", lines[0]):
         return None
     found: Found = []
     for item in re.split(r"item\s*\{", "\n".join(lines))[1:]:
-        matches = [match for line in item.splitlines() if (match := _PBTXT.match(line))]
-        number = next((int(match[1]) for match in matches if match[1]), None)
-        found += [(number, match[2]) for match in matches if match[2]][-1:]
+        fields = {name: number or a or b for name, number, a, b in _PBTXT.findall(item)}
+        name = fields.get("display_name", fields.get("name"))
+        if name is not None:
+            found.append((int(fields["id"]) if "id" in fields else None, name))
     return found
 
 
@@ -208,7 +231,6 @@ def _all(matches: Sequence[object]) -> bool:
 
 _READERS: tuple[tuple[str, Callable[[Sequence[str]], Found | None]], ...] = (
     ("ADE20K's table of objects", _ade),
-    ("the names in a YAML file", _yaml),
     ("TensorFlow's label map", _pbtxt),
     ("CVAT's label map", _cvat),
     ("a list with numbers before the names", _numbers),
