@@ -144,3 +144,9 @@ def is_number(value: object) -> bool:
         return math.isfinite(value)
     except OverflowError:  # a whole number beyond what a float holds
         return False
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why something failed: the system's words, the message's first line, or the type."""
+    system = getattr(error, "strerror", None)
+    return system or str(error).partition("\n")[0].rstrip(".") or type(error).__name__

@@ -19,7 +19,14 @@ from lhtclip.batch.label_pngs import (
 from lhtclip.batch.plan import REMEDY, Job, check_folder
 from lhtclip.batch.record import check_record, describe, read_record, write_record
 from lhtclip.batch.writing import Writer, assemble
-from lhtclip.errors import InputError, OutputError, check_callback, check_choice, check_kind
+from lhtclip.errors import (
+    InputError,
+    OutputError,
+    check_callback,
+    check_choice,
+    check_kind,
+    reason_of,
+)
 from lhtclip.files.paths import as_path
 from lhtclip.formats import open_sinks
 from lhtclip.formats.sink import OutputOptions, Sink
@@ -162,4 +169,4 @@ def _digest(path: Path) -> Digest:
     try:
         return Digest.of_file(path)
     except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise InputError(f"Cannot read {path}: {reason_of(error)}.") from error

@@ -21,7 +21,7 @@ from lhtclip.batch.shards import (
     shards_folder,
     write_plan,
 )
-from lhtclip.errors import InputError, OutputError
+from lhtclip.errors import InputError, OutputError, reason_of
 from lhtclip.files import locks
 from lhtclip.files.temporaries import remove_all
 from lhtclip.image.files import HIDDEN
@@ -108,7 +108,7 @@ def remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"Cannot replace {path}: {error.strerror or error}.") from error
+        raise InputError(f"Cannot replace {path}: {reason_of(error)}.") from error
 
 
 def folders_of(out: Path, jobs: Iterable[Job]) -> set[Path]:

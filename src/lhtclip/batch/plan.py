@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lhtclip.errors import InputError, check_kind
+from lhtclip.errors import InputError, check_kind, reason_of
 from lhtclip.formats.sink import ImageName, Sink
 from lhtclip.image.files import find_images
 from lhtclip.image.opening import printable
@@ -36,8 +36,9 @@ def check_folder(out: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:  # too long, not searchable, with a null character
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"Cannot write into {printable(out)}: {reason}. {REMEDY}.") from error
+        raise InputError(
+            f"Cannot write into {printable(out)}: {reason_of(error)}. {REMEDY}."
+        ) from error
     place = Path(os.path.abspath(out))
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent

@@ -13,7 +13,7 @@ from lhtclip.batch.chunks import Chunk
 from lhtclip.batch.entries import Digest
 from lhtclip.batch.plan import Job
 from lhtclip.config import SegmenterConfig
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.image.pixels import read_image
 
 
@@ -74,5 +74,5 @@ def read(job: Job, config: SegmenterConfig) -> Content | str:
     except InputError as error:
         return str(error)
     except OSError as error:
-        return f"Cannot read {job.source}: {error.strerror or error}."
+        return f"Cannot read {job.source}: {reason_of(error)}."
     return Content(digest, pixels)

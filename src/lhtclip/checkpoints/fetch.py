@@ -7,7 +7,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from lhtclip.errors import CheckpointNotFoundError
+from lhtclip.errors import CheckpointNotFoundError, reason_of
 
 _SECONDS = 2.5  # for an answer of the hub
 
@@ -89,8 +89,8 @@ def fetch_optional(
             "of that name. Check the spelling; a private or gated model needs HF_TOKEN."
         ) from error
     except Exception as error:  # client and transport share no base class
-        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-        raise _not_here(hub_id, name, wanted, f"the download failed ({reason})") from error
+        why = f"the download failed ({reason_of(error)})"
+        raise _not_here(hub_id, name, wanted, why) from error
 
 
 def look_up(hub_id: str, file: str) -> None:

@@ -11,7 +11,7 @@ from lhtclip.checkpoints.download import from_hub
 from lhtclip.checkpoints.fetch import cached, fetch
 from lhtclip.checkpoints.known_models import BARE_WEIGHTS, BUNDLED, SHORT_NAMES, say_limits
 from lhtclip.checkpoints.layout import LAYOUTS, TOKENIZER_FILE, TRANSFORMERS
-from lhtclip.errors import CheckpointError, CheckpointNotFoundError, unknown
+from lhtclip.errors import CheckpointError, CheckpointNotFoundError, reason_of, unknown
 from lhtclip.files.digests import sha256_of_file
 
 BUNDLED_FOLDER = Path(__file__).parents[1] / "data" / "bundled"
@@ -153,7 +153,7 @@ def sha256_of(path: Path) -> str:
     try:
         return sha256_of_file(path)
     except OSError as error:
-        raise CheckpointError(f"Cannot read {path}: {error.strerror}.") from error
+        raise CheckpointError(f"Cannot read {path}: {reason_of(error)}.") from error
 
 
 def _address(name: str) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lhtclip.checkpoints.layout import Layout
 from lhtclip.checkpoints.openai_archive import is_torchscript, read_torchscript
-from lhtclip.errors import CheckpointError, CheckpointNotFoundError, listed
+from lhtclip.errors import CheckpointError, CheckpointNotFoundError, listed, reason_of
 from lhtclip.files.regular_files import open_regular
 
 VARIANTS = ("", ".fp16", ".bf16")  # the hub's marks of lower precision
@@ -119,10 +119,7 @@ def _read(path: Path, instead: str) -> dict[str, Tensor]:
 
 def unreadable(path: Path, error: Exception) -> CheckpointError:
     """Build the error for a file that cannot be read."""
-    reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rstrip(".")
-    return CheckpointError(
-        f"Cannot read {path}: {reason or type(error).__name__}. Download or copy it again."
-    )
+    return CheckpointError(f"Cannot read {path}: {reason_of(error)}. Download or copy it again.")
 
 
 def _check_unpacked(path: Path) -> None:

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from lhtclip.cli.console import say
+from lhtclip.errors import reason_of
 from lhtclip.files.temporaries import remove_own
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # those that the platform has
@@ -109,7 +110,7 @@ def refused(error: OSError) -> int:
     """
     if error.filename is not None:
         name = os.fsencode(error.filename).decode("utf-8", "backslashreplace")
-        say(f"Cannot use {name}: {error.strerror or error}.")
+        say(f"Cannot use {name}: {reason_of(error)}.")
         return 2
     if error.errno == errno.ENOENT:
         say("The current folder has been removed: change to one that exists.")
@@ -119,7 +120,7 @@ def refused(error: OSError) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is still to be flushed
     if isinstance(error, BrokenPipeError):
         return _OF_A_SIGNAL + _PIPE
-    say(f"Cannot write to stdout: {error.strerror}.")
+    say(f"Cannot write to stdout: {reason_of(error)}.")
     return 2
 
 

@@ -16,7 +16,7 @@ from lhtclip.cli.options import (
     MACHINE,
     with_options,
 )
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.extras import import_extra
 from lhtclip.files.regular_files import read_regular
 from lhtclip.server.settings import ServerSettings
@@ -130,5 +130,4 @@ def _token(file: str | None) -> str | None:
     try:
         return read_regular(file, most=_MOST_BYTES).decode("utf-8").strip()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"Cannot read the token in {file}: {reason}.") from error
+        raise InputError(f"Cannot read the token in {file}: {reason_of(error)}.") from error

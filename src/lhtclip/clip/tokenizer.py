@@ -13,7 +13,7 @@ from tokenizers import Tokenizer as _Tokenizer
 from torch import Tensor
 
 from lhtclip.clip.bpe_files import VOCABULARY_FILE, bpe_tokenizer
-from lhtclip.errors import CheckpointError
+from lhtclip.errors import CheckpointError, reason_of
 from lhtclip.files.c_messages import c_messages_caught
 from lhtclip.files.regular_files import read_regular
 
@@ -114,5 +114,6 @@ def _failures_explained(path: Path) -> Generator[None, None, None]:
         except BaseException as error:
             failure = error
     if failure is not None:
-        reason = getattr(failure, "strerror", None) or str(failure).partition("\n")[0].rstrip(".")
-        raise CheckpointError(f"Cannot read the tokenizer {path}: {reason}.") from failure
+        raise CheckpointError(
+            f"Cannot read the tokenizer {path}: {reason_of(failure)}."
+        ) from failure

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lhtclip.datasets.coco import THING_IDS, images_of, places_below
 from lhtclip.datasets.dataset import Sample, Truth
 from lhtclip.datasets.layout import pair
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.extras import import_extra
 from lhtclip.files.json_files import read_json
 
@@ -135,7 +135,7 @@ def _read(path: Path) -> dict[str, tuple[tuple[int, int], tuple[Instance, ...]]]
             for entry in content["images"]
         }
     except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise InputError(f"Cannot read {path}: {reason_of(error)}.") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a file of COCO's instances ({error!r}).") from error
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.files import write_atomically
 from lhtclip.files.json_files import read_json
 from lhtclip.output.png import decode_labels, encode_labels, encode_picture
@@ -78,7 +78,7 @@ def load_scenes(folder: str | Path) -> tuple[Scene, ...]:
     try:
         content: Any = read_json(path)
     except OSError as error:
-        raise InputError(f"Cannot read the scenes {path}: {error.strerror or error}.") from error
+        raise InputError(f"Cannot read the scenes {path}: {reason_of(error)}.") from error
     except ValueError as error:
         raise InputError(f"The scenes {path} are not JSON: {error}.") from error
     try:

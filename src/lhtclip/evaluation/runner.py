@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lhtclip.batch.chunks import Shard
 from lhtclip.datasets.dataset import Dataset, Sample, Truth
 from lhtclip.datasets.samples import check_vocabulary, choose_samples, labels_of_set
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.evaluation.confusion import Confusion, Labels, confusion_matrix, iou_per_class
 from lhtclip.evaluation.fingerprint import decisive_settings
 from lhtclip.evaluation.sources import check_unchanged, digest_of
@@ -238,4 +238,4 @@ def _remove(folder: Path, dataset: Dataset, shard: Shard | None) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise InputError(f"Cannot replace {path}: {error.strerror or error}.") from error
+            raise InputError(f"Cannot replace {path}: {reason_of(error)}.") from error

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lhtclip.datasets.dataset import Sample
-from lhtclip.errors import InputError, listed
+from lhtclip.errors import InputError, listed, reason_of
 from lhtclip.files.digests import sha256_of_file
 
 
@@ -48,4 +48,4 @@ def _file_digest(path: Path) -> str:
     try:
         return sha256_of_file(path)
     except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
+        raise InputError(f"Cannot read {path}: {reason_of(error)}.") from error

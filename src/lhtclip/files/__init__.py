@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from lhtclip.errors import InputError, OutputError
+from lhtclip.errors import InputError, OutputError, reason_of
 from lhtclip.files.temporaries import temporary_beside
 
 _BINARY = getattr(os, "O_BINARY", 0)  # of Windows
@@ -48,5 +48,4 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> Path:
 def unwritable(path: Path, error: OSError) -> InputError:
     """Build the error for a file that cannot be written."""
     kind = OutputError if error.errno in _OF_THE_FOLDER else InputError
-    reason = error.strerror or str(error)
-    return kind(f"Cannot write {path}: {reason}. Choose a folder that you can write to.")
+    return kind(f"Cannot write {path}: {reason_of(error)}. Choose a folder that you can write to.")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.files.regular_files import special_kind
 from lhtclip.image.opening import SUFFIXES_OF_FORMAT, SUFFIXES_OF_HEIF, has_heif, printable
 
@@ -57,8 +57,9 @@ def _expand(path: str | Path) -> list[Path]:
         left_out: Counter[str] = Counter()
         nested = [_below(match, left_out) if match.is_dir() else [match] for match in matches]
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"Cannot look for images in {printable(path)}: {reason}.") from error
+        raise InputError(
+            f"Cannot look for images in {printable(path)}: {reason_of(error)}."
+        ) from error
     files = [file for group in nested for file in group]
     told = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
     if not files:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.files.c_messages import c_messages_caught
 from lhtclip.files.forks import fork_safe_lock
 from lhtclip.files.memory import check_memory
@@ -99,8 +99,9 @@ def open_source(
                 else stack.enter_context(open_regular(source))
             )
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"Cannot open {name}: {reason}; give an image file.") from error
+            raise InputError(
+                f"Cannot open {name}: {reason_of(error)}; give an image file."
+            ) from error
         yield file, name
 
 
@@ -142,7 +143,7 @@ def decode(
     except InputError:
         raise
     except Exception as error:  # damaged files make decoders raise errors of any type
-        raise InputError(f"{name} is damaged or incomplete: {_reason(error)}.") from error
+        raise InputError(f"{name} is damaged or incomplete: {reason_of(error)}.") from error
     if messages:
         _logger.warning("%s is partly damaged (%s); the rest was read.", name, messages[0])
     return picture
@@ -272,10 +273,6 @@ def _unidentified(file: BinaryIO, name: str, formats: Sequence[str]) -> UnknownK
     return UnknownKindError(
         f"{name} is not an image that can be read; readable: {', '.join(formats)}."
     )
-
-
-def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def _is_overview(picture: Image.Image) -> bool:

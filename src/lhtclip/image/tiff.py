@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import TiffImagePlugin
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.image.opening import check_decoding, too_large
 from lhtclip.image.settings import ReadingSettings
 
@@ -150,8 +150,9 @@ def _values(file: BinaryIO, content: TiffContent, name: str) -> npt.NDArray[Any]
             raise ValueError(f"its values are of type {values.dtype}, shape {values.shape}")
         return values.reshape(content.height, content.width, content.bands)
     except Exception as error:  # damaged files make decoders raise errors of any type
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise InputError(f"{name} is damaged, or an unsupported kind of TIFF: {reason}.") from error
+        raise InputError(
+            f"{name} is damaged, or an unsupported kind of TIFF: {reason_of(error)}."
+        ) from error
 
 
 def _numbers(value: Any) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.extras import import_extra
 from lhtclip.files.json_files import read_json
 
@@ -57,8 +57,7 @@ def _of_item(path: Path, asset: str | None) -> Scene:
     try:
         item = pystac.Item.from_dict(read_json(path), href=os.path.abspath(path))
     except Exception as error:  # pystac raises whatever the damage trips
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rstrip(".")
-        raise InputError(f"Cannot read {path} as a STAC item: {reason}.") from error
+        raise InputError(f"Cannot read {path} as a STAC item: {reason_of(error)}.") from error
     rasters = [key for key, each in item.assets.items() if _is_raster(each)]
     wanted = asset or (_PREFERRED if _PREFERRED in item.assets else None)
     if wanted is None and len(rasters) == 1:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from PIL import ImageFont
 from PIL.ImageFont import FreeTypeFont
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.files.paths import as_path
 from lhtclip.files.regular_files import open_regular
 
@@ -39,9 +39,8 @@ def open_font(path: str | Path | None, size: int) -> Font:
         open_regular(path).close()
         return ImageFont.truetype(str(path), size)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"Cannot read the font {path}: {reason}; give a .ttf or .otf file."
+            f"Cannot read the font {path}: {reason_of(error)}; give a .ttf or .otf file."
         ) from error
 
 

@@ -17,7 +17,7 @@ from lhtclip.batch.folder import remove_results
 from lhtclip.batch.labelling import maps_of
 from lhtclip.batch.plan import Job
 from lhtclip.batch.writing import Writer
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.extras import import_extra
 from lhtclip.formats import open_sinks
 from lhtclip.formats.sink import OutputOptions
@@ -240,7 +240,7 @@ class TableResults:
             else:
                 filesystem.pipe_file(whole, file.getvalue())
         except OSError as error:
-            raise InputError(f"Cannot write {whole}: {error.strerror or error}.") from error
+            raise InputError(f"Cannot write {whole}: {reason_of(error)}.") from error
 
 
 def part_name(chunk: str) -> str:

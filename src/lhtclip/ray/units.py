@@ -17,7 +17,7 @@ from lhtclip.batch.entries import Digest
 from lhtclip.batch.plan import Job
 from lhtclip.batch.reading import Content, read
 from lhtclip.config import SegmenterConfig
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, reason_of
 from lhtclip.extras import import_extra
 from lhtclip.formats.sink import ImageName
 from lhtclip.image.files import suffixes_read
@@ -174,8 +174,7 @@ class _Fetched:
             with fsspec.open(self.uris[job], "rb") as file:
                 self.held.files[job] = file.read()
         except OSError as error:
-            reason = error.strerror or error
-            self.held.errors[job] = f"Cannot read {self.uris[job]}: {reason}."
+            self.held.errors[job] = f"Cannot read {self.uris[job]}: {reason_of(error)}."
 
 
 @dataclass(frozen=True, slots=True)

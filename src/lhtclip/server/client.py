@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lhtclip.errors import InputError, LhtClipError, check_kind, is_number, shown
+from lhtclip.errors import InputError, LhtClipError, check_kind, is_number, reason_of, shown
 from lhtclip.files.regular_files import open_regular
 
 ClassList = str | Sequence[str | Sequence[str]]
@@ -255,8 +255,7 @@ def _bytes(image: str | Path | bytes) -> bytes:
         with open_regular(image) as file:
             return file.read()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"Cannot read {image}: {reason}.") from error
+        raise InputError(f"Cannot read {image}: {reason_of(error)}.") from error
 
 
 def _refused(error: urllib.error.HTTPError) -> ServerError:

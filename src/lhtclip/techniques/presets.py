@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from lhtclip.errors import CheckpointError, InputError, check_kind
+from lhtclip.errors import CheckpointError, InputError, check_kind, reason_of
 from lhtclip.files import write_atomically
 from lhtclip.files.json_files import read_json
 from lhtclip.files.records import from_json
@@ -147,7 +147,7 @@ class Preset:
         try:
             content = read_json(path)
         except OSError as error:
-            raise InputError(f"Cannot read the preset {path}: {error.strerror}.") from error
+            raise InputError(f"Cannot read the preset {path}: {reason_of(error)}.") from error
         except ValueError as error:
             raise CheckpointError(f"The preset {path} is not JSON: {error}.") from error
         return cls.from_json(content, f"the preset {path}")

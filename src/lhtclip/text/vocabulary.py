@@ -10,7 +10,7 @@ from importlib import resources
 from numbers import Real
 from typing import cast
 
-from lhtclip.errors import InputError, unknown
+from lhtclip.errors import InputError, reason_of, unknown
 from lhtclip.files.paths import as_path
 from lhtclip.files.regular_files import read_regular
 from lhtclip.text.background import AUTO, advise, background_words
@@ -130,7 +130,7 @@ def read_classes_file(
         )
         text = content.decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"Cannot read the {what} {path}: {error.strerror or error}.") from error
+        raise InputError(f"Cannot read the {what} {path}: {reason_of(error)}.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"The {what} {path} is not UTF-8 text: save it as UTF-8.") from error
     classes: list[tuple[str, ...]] = []
