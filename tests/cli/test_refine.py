@@ -89,8 +89,10 @@ def test_the_server_takes_the_gains(lhtclip: Any, monkeypatch: pytest.MonkeyPatc
     served: list[Segmenter] = []
     monkeypatch.setattr(run, "serve", lambda segmenter, *_, **__: served.append(segmenter))
     gains = ("--refine", "pamr", "--prior", "-0.3", "--flip", "--shifts", "2")
-    gains = (*gains, "--short-side", "336,448")
+    gains = (*gains, "--short-side", "336,448", "--resize", "opencv")
+    gains = (*gains, "--method", "pearl", "--setting", "alpha=0.3")
     assert lhtclip("serve", "--model", "bundled", *gains, "--quiet").code == 0
     (segmenter,) = served
-    assert segmenter.windows == WindowSettings((336, 448), flip=True, shifts=2)
+    assert segmenter.encoder.settings()["method_settings"]["alpha"] == 0.3
+    assert segmenter.windows == WindowSettings((336, 448), resize="opencv", flip=True, shifts=2)
     assert segmenter.decoding == DecodeSettings(pamr=PamrSettings(), prior=-0.3)

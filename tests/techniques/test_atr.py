@@ -35,6 +35,9 @@ def test_hoyer_is_its_formula(width: int) -> None:
     tokens = random(2, 5, width).pow(3)  # from even to sparse
     expected = [[literal.hoyer(token.double().numpy()) for token in image] for image in tokens]
     np.testing.assert_allclose(hoyer(tokens).numpy(), expected, rtol=0, atol=1e-6)
+    exact = hoyer(tokens.double())
+    assert exact.dtype == torch.float64
+    np.testing.assert_allclose(exact.numpy(), expected, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("width", [2, 6, 19, 64, 768, 1024])

@@ -22,6 +22,7 @@ from lhtclip.verify.answers import KnownAnswer, answers_for
 from lhtclip.verify.files import changed_files
 from lhtclip.verify.measures import MEASURES
 from lhtclip.verify.run import Material, Verdict, difference, questions, verify
+from tests.clip.bert_models import save_chinese
 from tests.datasets.trees import own_folder
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
@@ -30,6 +31,7 @@ NAMES = (
     "openai/clip-vit-base-patch32",
     "openai/clip-vit-base-patch16",
     "google/tipsv2-b14",
+    "OFA-Sys/chinese-clip-vit-base-patch16",
     "other/model",
 )
 
@@ -40,7 +42,7 @@ def bundled() -> Checkpoint:
 
 
 def asked(checkpoint: Checkpoint) -> list[Verdict]:
-    return list(verify(checkpoint, Material(lambda: PHOTO)))
+    return list(verify(checkpoint, Material(lambda _: PHOTO)))
 
 
 def test_the_bundled_model_gives_its_answers(bundled: Checkpoint) -> None:
@@ -148,7 +150,7 @@ def test_a_data_set_is_evaluated_as_by_the_command(
     )
     monkeypatch.setattr(module, "questions", lambda *_, **__: (answer,))
     out = tmp_path / "out"
-    (verdict,) = verify(bundled, Material(lambda: PHOTO, root, out))
+    (verdict,) = verify(bundled, Material(lambda _: PHOTO, root, out))
     command = (
         f"evaluate folder --root {root} --out {tmp_path / 'e'} --model bundled --dtype float32"
     )
@@ -161,22 +163,43 @@ def test_a_data_set_is_evaluated_as_by_the_command(
     document = json.loads((tmp_path / "e" / "harbours.json").read_text())
     assert verdict.measured == pytest.approx(100 * document["mean_iou"])
     assert verdict.passed == (abs(verdict.measured - 50) <= 0.4)
-    (missing,) = verify(bundled, Material(lambda: PHOTO, tmp_path / "nowhere", out))
+    (missing,) = verify(bundled, Material(lambda _: PHOTO, tmp_path / "nowhere", out))
     assert missing.passed is None
     assert "nowhere" in missing.reason
 
 
 def test_the_photo_is_asked_for_once_and_its_absence_is_no_miss(bundled: Checkpoint) -> None:
-    calls: list[int] = []
+    calls: list[str] = []
 
-    def photo() -> Any:
-        calls.append(1)
+    def photo(address: str) -> Any:
+        calls.append(address)
         raise InputError("no network; pass --image FILE")
 
     other = replace(bundled, name="other/model")
     unmeasured = [each for each in verify(other, Material(photo)) if each.passed is None]
-    assert len(calls) == len(unmeasured) == 1
+    assert (calls, len(unmeasured)) == ([""], 1)
     assert "--image" in unmeasured[0].reason
+
+
+def test_an_answer_can_be_about_a_photo_of_its_own(bundled: Checkpoint) -> None:
+    calls: list[str] = []
+
+    def photo(address: str) -> Any:
+        calls.append(address)
+        return PHOTO
+
+    chinese = replace(bundled, name="OFA-Sys/chinese-clip-vit-base-patch16")
+    (shares,) = [each for each in verify(chinese, Material(photo)) if "four" in each.answer.what]
+    assert "https://" in shares.answer.photo
+    assert set(calls) == {"", shares.answer.photo}
+    assert sum(shares.measured) == pytest.approx(1)
+
+
+def test_a_chinese_model_is_asked_in_chinese(bundled: Checkpoint, tmp_path: Path) -> None:
+    save_chinese(tmp_path)
+    for checkpoint, words in ((load_checkpoint(tmp_path), "两只猫"), (bundled, "two cats")):
+        asked_last = questions(replace(checkpoint, name="other/model"))[-1]
+        assert words in asked_last.given["texts"][0]
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ def rank_without_labels(
                 counted += len(pixels)
     if not counted:
         raise InputError(
-            f"The ranking {ranking!r} found nothing to compare in {done} windows; give batches of "
-            f"{LEAST_WINDOWS} or more, of images that differ."
+            f"The ranking {ranking!r} found nothing to compare in {done} windows: give more "
+            f"images that differ, for batches of {LEAST_WINDOWS} windows or more."
         )
     return dict(zip(heads_before(vision), (total / counted).tolist(), strict=True))

@@ -35,6 +35,13 @@ class Lengths(click.ParamType[int | tuple[int, ...]]):
         return lengths if lengths[1:] else lengths[0]
 
 
+RESIZE = click.option(
+    "--resize",
+    default="bilinear",
+    help="bilinear, or opencv: exactly as in the published evaluations.",
+)
+
+
 def short_side_option(*, default: int | None, note: str = "") -> Any:
     """Make the option --short-side."""
     return click.option(

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lhtclip.cli.gain_options import gain_options, short_side_option
+from lhtclip.cli.gain_options import RESIZE, gain_options, short_side_option
 from lhtclip.cli.options import (
     ENCODER,
     ENGINE,
@@ -28,7 +28,7 @@ _DEFAULT = ServerSettings()
 
 
 @click.command()
-@with_options(ENCODER, (short_side_option(default=336),), gain_options(published=False))
+@with_options(ENCODER, (RESIZE, short_side_option(default=336)), gain_options(published=False))
 @click.option(
     "--also",
     metavar="MODEL",

@@ -45,8 +45,8 @@ def command(
     from lhtclip.verify.answers import answers_for
     from lhtclip.verify.run import Material, verify
 
-    def photo() -> Any:
-        return read_image(image if image else _fetch())
+    def photo(address: str) -> Any:
+        return read_image(image if image and not address else _fetch(address or PHOTO))
 
     material = Material(photo, Path(root) if root else None, Path(out))
     documents: list[dict[str, Any]] = []
@@ -98,11 +98,10 @@ def _short(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _fetch() -> bytes:
+def _fetch(address: str) -> bytes:
+    remedy = " Download it elsewhere and pass --image FILE." if address == PHOTO else ""
     try:
-        with urllib.request.urlopen(PHOTO, timeout=_SECONDS) as answer:
+        with urllib.request.urlopen(address, timeout=_SECONDS) as answer:
             return answer.read(_MOST)
     except OSError as error:
-        raise InputError(
-            f"Cannot fetch the photo {PHOTO}: {error}. Download it elsewhere and pass --image FILE."
-        ) from error
+        raise InputError(f"Cannot fetch the photo {address}: {error}.{remedy}") from error

@@ -20,8 +20,9 @@ def tokenizer_parts(tokenizer: Tokenizer) -> dict[str, Any]:
     content = tokenizer.to_json()
     model = content["model"]
     unusual = ("dropout", "continuing_subword_prefix", "fuse_unk", "byte_fallback", "ignore_merges")
-    if model["type"] != "BPE" or any(model.get(name) for name in unusual):
-        raise _unknown("model", model["type"])
+    found = [name for name in unusual if model.get(name)]
+    if model["type"] != "BPE" or found:
+        raise _unknown("model", " with ".join([model["type"], *found[:1]]))
     before, after = _around(content["post_processor"])
     return {
         "normalizers": [_normalizer(each) for each in _sequence(content, "normalizer")],

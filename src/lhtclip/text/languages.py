@@ -15,13 +15,24 @@ from importlib import resources
 from lhtclip.clip.tokenizer import Tokenizer
 
 MULTILINGUAL_TOKENS = 100_000  # English vocabularies have up to 50,000, multilingual ones 250,000
-_CHINESE = "人"  # person; a token of every vocabulary of Chinese
+_CHINESE = "猫"  # cat; of every vocabulary of Chinese, not of English ones with some letters of it
+_LANGUAGES = {  # by the first word of a letter's Unicode name
+    "CJK": "Chinese",
+    "HANGUL": "Korean",
+    "HIRAGANA": "Japanese",
+    "KATAKANA": "Japanese",
+}
 UNDERSTANDING = "ViT-B-16-siglip2, another SigLIP 2 or, for research only, ViT-B-16-metaclip2"
 
 
 def is_english(tokenizer: Tokenizer) -> bool:
     """Whether a vocabulary is too small for more languages than English, and not one of Chinese."""
     return tokenizer.largest < MULTILINGUAL_TOKENS and not tokenizer.knows(_CHINESE)
+
+
+def is_chinese(tokenizer: Tokenizer) -> bool:
+    """Whether a vocabulary is one of Chinese, and too small for many languages."""
+    return tokenizer.largest < MULTILINGUAL_TOKENS and tokenizer.knows(_CHINESE)
 
 
 def warning_about(prompts: Iterable[str]) -> str | None:
@@ -59,7 +70,7 @@ def language_of(prompt: str) -> str | None:
 def _script(letter: str) -> str:
     """Return the first word of a letter's Unicode name, such as "Latin", "Greek" or "Cjk"."""
     name = unicodedata.name(letter, "unknown").split()[0]
-    return {"CJK": "Chinese", "HANGUL": "Korean"}.get(name, name.title())
+    return _LANGUAGES.get(name, name.title())
 
 
 @cache

@@ -22,6 +22,7 @@ class KnownAnswer:
         expected: The published numbers, nested lists.
         tolerance: Largest absolute difference.
         source: Where the answer was published.
+        photo: Address of the photo of a question on one; "" for the common one.
     """
 
     what: str
@@ -30,6 +31,7 @@ class KnownAnswer:
     expected: Any
     tolerance: float
     source: str
+    photo: str = ""
 
     @property
     def needs(self) -> str:

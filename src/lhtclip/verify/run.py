@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.errors import InputError, OutputError
+from lhtclip.text.languages import is_chinese
 from lhtclip.verify.answers import KnownAnswer, answers_for
 from lhtclip.verify.data_sets import mean_iou
 from lhtclip.verify.files import named_files
@@ -66,6 +67,9 @@ _PREFERENCE = KnownAnswer(
     0.0,
     "COCO val2017 000000039769",
 )
+_CHINESE_PREFERENCE = replace(
+    _PREFERENCE, given={"texts": ["两只猫", "一只狗", "一辆汽车", "食物", "街道"]}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +99,14 @@ class Material:
     """What questions are about besides the model.
 
     Attributes:
-        photo: Returns RGB levels (height, width, 3) of the public photo; called once, and only if
-            a question needs it. Raises InputError or OutputError if the photo is not available.
+        photo: Returns RGB levels (height, width, 3) of the public photo at an address, "" for the
+            common one; called once for each, and only if a question needs it. Raises InputError or
+            OutputError if the photo is not available.
         root: Folder of the data sets; None leaves out the questions on them.
         out: Folder of the counts of evaluations.
     """
 
-    photo: Callable[[], NDArray[np.uint8]]
+    photo: Callable[[str], NDArray[np.uint8]]
     root: Path | None = None
     out: Path = Path("verify")
 
@@ -118,7 +123,8 @@ def questions(checkpoint: Checkpoint, *, data: bool = False) -> tuple[KnownAnswe
     vocabulary = checkpoint.model.config.text.vocab_size
     tokens = _TOKENS if vocabulary == _CLIP_VOCABULARY else ()
     seen = any(each.measure.endswith(("_preferred", "photo_logits")) for each in known)
-    photo = () if seen else (_PREFERENCE,)
+    preference = _CHINESE_PREFERENCE if is_chinese(checkpoint.tokenizer) else _PREFERENCE
+    photo = () if seen else (preference,)
     last = tuple(each for each in known if each.needs == "data")
     before = tuple(each for each in known if each not in last)
     return (*files, *tokens, _FINITE, *before, *photo, *(last if data else ()))
@@ -131,22 +137,28 @@ def verify(checkpoint: Checkpoint, material: Material) -> Iterator[Verdict]:
         checkpoint: In float32 on the CPU.
         material: The photo, and data sets if there are any.
     """
-    levels: NDArray[np.uint8] | None = None
-    reason = ""
+    photos: dict[str, NDArray[np.uint8] | str] = {}  # or the reason why there is none
     for answer in questions(checkpoint, data=material.root is not None):
-        if answer.needs == "photo" and levels is None and not reason:
-            try:
-                levels = material.photo()
-            except (InputError, OutputError) as error:
-                reason = str(error)
-        if answer.needs == "photo" and levels is None:
-            yield Verdict(answer, None, float("inf"), reason)
+        levels: NDArray[np.uint8] | str | None = None
+        if answer.needs == "photo":
+            if answer.photo not in photos:
+                photos[answer.photo] = _photo(material, answer.photo)
+            levels = photos[answer.photo]
+        if isinstance(levels, str):
+            yield Verdict(answer, None, float("inf"), levels)
         elif answer.needs == "data":
             yield _on_data(checkpoint, answer, material)
         else:
             with torch.inference_mode():
                 measured = MEASURES[answer.measure](checkpoint, levels, **answer.given)
             yield Verdict(answer, measured, difference(measured, answer.expected))
+
+
+def _photo(material: Material, address: str) -> NDArray[np.uint8] | str:
+    try:
+        return material.photo(address)
+    except (InputError, OutputError) as error:
+        return str(error)
 
 
 def _on_data(checkpoint: Checkpoint, answer: KnownAnswer, material: Material) -> Verdict:

@@ -9,7 +9,7 @@ import click
 
 from lhtclip.batch.chunks import Shard
 from lhtclip.batch.plan import check_folder, plan_jobs
-from lhtclip.cli.gain_options import gain_options, short_side_option
+from lhtclip.cli.gain_options import RESIZE, gain_options, short_side_option
 from lhtclip.cli.options import (
     ENCODER,
     ENGINE,
@@ -38,12 +38,7 @@ from lhtclip.formats import SINKS, open_sinks
     default="imagenet80",
     help="imagenet80, photo, plain, or a sentence with {}.",
 )
-@click.option(
-    "--resize",
-    default="bilinear",
-    help="bilinear, or opencv: exactly as in the published evaluations.",
-)
-@with_options((short_side_option(default=336),))
+@with_options((RESIZE, short_side_option(default=336)))
 @click.option(
     "--window",
     type=click.IntRange(min=0),
