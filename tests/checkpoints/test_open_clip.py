@@ -254,7 +254,6 @@ def test_what_changes_nothing(folder: Path, original: Path) -> None:
         ("vision_cfg", {"patch_size": None}, ": vision_cfg.patch_size should be a positive"),
         ("vision_cfg", {"layers": True}, ": vision_cfg.layers should be a positive whole number"),
         ("vision_cfg", {"mlp_ratio": "4"}, ": vision_cfg.mlp_ratio should be a positive number"),
-        ("vision_cfg", {"mlp_ratio": float("inf")}, ": vision_cfg.mlp_ratio should be a positive"),
         ("vision_cfg", {"head_width": 0}, ": vision_cfg.head_width should be a positive"),
         ("vision_cfg", {"head_width": 7}, ".width 32 cannot be divided by vision_cfg.head_width 7"),
         ("text_cfg", {"heads": 5}, ": text_cfg.width 24 cannot be divided by text_cfg.heads 5."),

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tokenizers as hf
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -66,6 +65,8 @@ LEFT_BY_TRAINING: dict[str, Callable[[Path, dict[str, Tensor]], None]] = {
     "module.": pickled(prefixed("module.")),
     "averaged": pickled(lambda t: prefixed("module.")(t) | {"n_averaged": torch.tensor(9)}),
     "_orig_mod.module.": pickled(prefixed("_orig_mod.module.")),
+    "student.backbone.": pickled(lambda t: {"state_dict": prefixed("student.backbone.")(t)}),
+    "base_model.model.": pickled(prefixed("base_model.model.")),
     "safetensors, model.": lambda f, t: save_file(prefixed("model.")(t), f / WEIGHTS),
     "wrappers inside": pickled(
         lambda t: {
@@ -112,10 +113,50 @@ def test_missing_parts_are_named(folder: Path, tensors: dict[str, Tensor]) -> No
         load_checkpoint(folder)
 
 
-def test_quantised_weights_are_refused(folder: Path, tensors: dict[str, Tensor]) -> None:
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.float8_e4m3fn])
+def test_quantised_weights_are_refused(
+    folder: Path, tensors: dict[str, Tensor], dtype: torch.dtype
+) -> None:
     name = "visual_projection.weight"
-    save_file(tensors | {name: tensors[name].to(torch.int8)}, folder / WEIGHTS)
-    with pytest.raises(CheckpointError, match=rf"{name} is of torch.int8"):
+    save_file(tensors | {name: tensors[name].to(dtype)}, folder / WEIGHTS)
+    with pytest.raises(CheckpointError, match=rf"{name} is of {dtype}.*original weights"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("file", [WEIGHTS, "config.json"])
+def test_a_file_of_a_checkpoint_leads_to_its_folder(folder: Path, file: str, kind: Any) -> None:
+    with pytest.raises(CheckpointError, match=rf"{file} is a file.*Give its folder, {folder}\."):
+        load_checkpoint(kind(folder / file))
+
+
+def test_weights_of_transformers_in_an_archive(folder: Path, tensors: dict[str, Tensor]) -> None:
+    torch.save(tensors, folder / "mine.pt")
+    with pytest.raises(CheckpointError, match=r"rename it pytorch_model\.bin"):
+        load_checkpoint(folder / "mine.pt")
+    (folder / WEIGHTS).unlink()
+    (folder / "mine.pt").rename(folder / "pytorch_model.bin")  # the remedy
+    load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["my.safetensors", "checkpoint.ckpt"])
+def test_weights_of_another_name_are_called_right(
+    folder: Path, tensors: dict[str, Tensor], name: str
+) -> None:
+    (folder / WEIGHTS).rename(folder / name)
+    if name.endswith(".ckpt"):
+        torch.save(tensors, folder / name)
+    with pytest.raises(CheckpointNotFoundError, match=f"If {name} has the weights") as caught:
+        load_checkpoint(folder)
+    right = str(caught.value).rpartition("rename it ")[2].rstrip(".")
+    (folder / name).rename(folder / right)
+    load_checkpoint(folder)
+
+
+def test_links_to_nowhere_are_called_so(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    (folder / WEIGHTS).symlink_to("../blobs/0")
+    with pytest.raises(CheckpointNotFoundError, match=rf"{WEIGHTS} are links.*cp -rL"):
         load_checkpoint(folder)
 
 
@@ -186,6 +227,30 @@ def test_pixels_as_transformers_writes_them(
     assert load_checkpoint(folder).pixels.mean == pytest.approx(mean)
 
 
+def test_two_files_that_disagree_about_pixels_are_said(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, level in (("processor_config.json", 0.5), ("preprocessor_config.json", 0.4)):
+        (folder / name).write_text(json.dumps({"image_mean": [level] * 3}))
+    assert load_checkpoint(folder).pixels.mean == (0.5, 0.5, 0.5)
+    assert "normalise pixels differently" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ({"image_mean": [127.5] * 3}, "divide them by 255"),
+        ({"image_std": [1e-30] * 3}, "another scale"),
+        ({"do_normalize": "false"}, "do_normalize should be true or false, not 'false'"),
+        ({"do_rescale": 0}, "do_rescale should be true or false, not 0"),
+    ],
+)
+def test_pixels_of_another_scale_are_refused(folder: Path, content: Any, named: str) -> None:
+    (folder / "preprocessor_config.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=named):
+        load_checkpoint(folder)
+
+
 @pytest.mark.parametrize("std", [[0, 1, 1], [True] * 3, ["1"] * 3, 0.5])
 def test_pixels_that_cannot_be_are_refused(folder: Path, std: Any) -> None:
     content = {"image_processor": {"image_std": std}}
@@ -216,7 +281,7 @@ def test_heads_of_archives(width: int, heads: int, caplog: pytest.LogCaptureFixt
     assert f"{heads} heads" in caplog.text
 
 
-def clip_vocabulary(folder: Path) -> hf.Tokenizer:
+def clip_vocabulary(folder: Path) -> Any:
     """Write a small vocabulary in CLIP's manner, and return what `transformers` makes of it."""
     from transformers import CLIPTokenizer
 
@@ -261,9 +326,17 @@ def test_sizes_are_bounded_before_anything_is_built(
 
 
 DEEP, BIG = "[" * 100_000, "1" + "0" * 400
+BAD = (
+    DEEP,
+    f'{{"a": {BIG}}}',
+    f'{{"projection_dim": {BIG}}}',
+    "{",
+    '{"a": NaN}',
+    '{"a": 1, "a": 2}',
+)
 
 
-@pytest.mark.parametrize("content", [DEEP, f'{{"a": {BIG}}}', f'{{"projection_dim": {BIG}}}', "{"])
+@pytest.mark.parametrize("content", BAD, ids=lambda content: content[:20])
 @pytest.mark.parametrize("file", ["config.json", "preprocessor_config.json", "lht.json"])
 def test_json_of_no_good(folder: Path, file: str, content: str) -> None:
     (folder / file).write_text(content)
@@ -364,9 +437,6 @@ def test_tensors_that_claim_more_than_the_file_holds(tmp_path: Path) -> None:
 
 
 def test_the_remedy_for_a_training_script_s_checkpoint(folder: Path) -> None:
-    class Namespace:
-        pass
-
     (folder / WEIGHTS).unlink()
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x02cargparse\nNamespace\n)\x81.")
     with pytest.raises(CheckpointError, match="save the weights alone"):

@@ -20,7 +20,7 @@ from torch import Tensor
 from lhtclip.checkpoints.device import choose_device, choose_dtype
 from lhtclip.checkpoints.families import family_of, family_to_save, open_clip_family_of
 from lhtclip.checkpoints.foreign import remedy_for
-from lhtclip.checkpoints.hub import canonical_name, resolve, tokenizer_of
+from lhtclip.checkpoints.hub import ARCHIVE_SUFFIX, canonical_name, resolve, tokenizer_of
 from lhtclip.checkpoints.known_models import stated_activation
 from lhtclip.checkpoints.layout import (
     LAYOUTS,
@@ -57,6 +57,8 @@ from lhtclip.files import write_atomically
 from lhtclip.files.json_files import read_json
 from lhtclip.image.pixels import to_pixels
 from lhtclip.techniques.presets import Preset, preset_for
+
+_TRANSFORMERS_TEXT = "text_model."  # how its names of the text tower's tensors begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ def load_checkpoint(
     check_kind("dtype", dtype, str, torch.dtype)
     device = choose_device(device) if isinstance(device, str) else device
     dtype = choose_dtype(dtype, device) if isinstance(dtype, str) else dtype
-    path = model if isinstance(model, Path) else resolve(model)
+    archive = isinstance(model, Path) and model.suffix == ARCHIVE_SUFFIX
+    path = Path(model) if archive else resolve(model)
     stored = _read_archive(path) if path.is_file() else _read_folder(path)
     loaded = stored.model
     state = gather(loaded, stored.tensors, stored.names, config_file=stored.config_file)
@@ -193,6 +196,12 @@ def _read_archive(path: Path) -> _Stored:
         family, names = PE_CORE, PE_ARCHIVE_TENSORS
         build = partial(PeCore, pe_archive_config(tensors, path=path))
         tensors = as_modules(tensors)
+    elif any(name.startswith(_TRANSFORMERS_TEXT) for name in tensors):
+        raise CheckpointError(
+            f"{path} holds weights by the names of `transformers`, without their configuration: "
+            f"rename it {TRANSFORMERS.weight_files[1]}, put it into a folder with its "
+            f"{TRANSFORMERS.config_file} and {TOKENIZER_FILE}, and give the folder."
+        )
     else:
         family, names = CLIP, OPEN_CLIP_TENSORS
         build = partial(Clip, openai_config(tensors, path=path, activation=stated_activation(path)))

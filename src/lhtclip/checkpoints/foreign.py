@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lhtclip.checkpoints.layout import LAYOUTS
+from lhtclip.checkpoints.layout import LAYOUTS, WEIGHT_SUFFIXES, layout_of
+from lhtclip.errors import listed
 
 _KINDS = {  # a file by which to know such a folder, and what to do with it
     "adapter_config.json": "It holds an adapter (PEFT): merge it into its model, "
@@ -23,6 +24,18 @@ def remedy_for(directory: Path) -> str | None:
     for file, remedy in _KINDS.items():
         if (directory / file).is_file():
             return remedy
+    files = sorted(directory.iterdir())
+    broken = [path.name for path in files if path.is_symlink() and not path.exists()]
+    if broken:
+        return (
+            f"{listed(broken)} are links to files that are not here: copy the folder with what "
+            "they link to, cp -rL."
+        )
+    weights = [path for path in files if path.suffix in WEIGHT_SUFFIXES and path.is_file()]
+    layout = layout_of(directory)
+    if layout and len(weights) == 1 and weights[0].name not in layout.weight_files:
+        right = layout.weight_files[0 if weights[0].suffix == ".safetensors" else 1]
+        return f"If {weights[0].name} has the weights, rename it {right}."
     inside = sorted(
         path.parent for layout in LAYOUTS for path in directory.glob(f"*/{layout.config_file}")
     )

@@ -10,7 +10,13 @@ from lhtclip.checkpoints.aliases import known_as
 from lhtclip.checkpoints.download import from_hub
 from lhtclip.checkpoints.fetch import cached, fetch
 from lhtclip.checkpoints.known_models import BARE_WEIGHTS, BUNDLED, SHORT_NAMES, say_limits
-from lhtclip.checkpoints.layout import LAYOUTS, TOKENIZER_FILE, TRANSFORMERS
+from lhtclip.checkpoints.layout import (
+    LAYOUTS,
+    TOKENIZER_FILE,
+    TRANSFORMERS,
+    WEIGHT_SUFFIXES,
+    layout_of,
+)
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError, reason_of, unknown
 from lhtclip.files.digests import sha256_of_file
 
@@ -75,12 +81,13 @@ def resolve(name: str | Path, *, download: bool = True) -> Path:
         tokenizer_of(path, download=download)
         return path
     if path.exists():
+        remedy = f" Give its folder, {path.parent}." if layout_of(path.parent) else ""
         raise CheckpointError(
             f"{path} is a file; a checkpoint is a folder with {TRANSFORMERS.config_file}, "
             f"{TRANSFORMERS.weight_files[0]} and {TOKENIZER_FILE}, or one of OpenAI's archives, "
-            f"*{ARCHIVE_SUFFIX}."
+            f"*{ARCHIVE_SUFFIX}.{remedy}"
         )
-    kind = "file" if path.suffix == ARCHIVE_SUFFIX else "folder"
+    kind = "file" if path.suffix in (ARCHIVE_SUFFIX, *WEIGHT_SUFFIXES) else "folder"
     raise CheckpointNotFoundError(
         f"There is no checkpoint {kind} {path}."
         + (" This installation lacks the bundled model." if name == BUNDLED else "")

@@ -19,6 +19,7 @@ OPEN_CLIP = Layout(
     "open_clip_config.json", ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 )
 LAYOUTS = (TRANSFORMERS, OPEN_CLIP)  # a folder in both is read as the first
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth", ".ckpt")  # of weights by any program
 TOKENIZER_FILE = "tokenizer.json"
 PIXEL_FILE = "preprocessor_config.json"  # of `transformers`, optional
 PROCESSOR_FILE = "processor_config.json"  # of its version 5, optional

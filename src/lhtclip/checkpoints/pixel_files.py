@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from lhtclip.checkpoints.layout import PIXEL_FILE, PROCESSOR_FILE
 from lhtclip.clip.config import PixelConfig
+
+_logger = logging.getLogger("lhtclip")
 
 
 def read_pixels(
@@ -25,13 +28,21 @@ def read_pixels(
     Raises:
         CheckpointError: A file cannot be read or understood.
     """
-    processor = directory / PROCESSOR_FILE
-    if processor.is_file():
-        whole = read(processor)
-        nested = whole.get("image_processor", whole if "image_mean" in whole else None)
-        if isinstance(nested, Mapping):
-            content = cast("Mapping[str, Any]", nested)
-            return PixelConfig.from_json(content, default, file=PROCESSOR_FILE)
-    alone = directory / PIXEL_FILE
-    content = read(alone) if alone.is_file() else {}
-    return PixelConfig.from_json(content, default, file=PIXEL_FILE)
+    found: dict[str, PixelConfig] = {}
+    for file, part in ((PROCESSOR_FILE, _about_images), (PIXEL_FILE, dict[str, Any])):
+        content = part(read(directory / file)) if (directory / file).is_file() else None
+        if content is not None:
+            found[file] = PixelConfig.from_json(content, default, file=file)
+    if len(set(found.values())) > 1:
+        _logger.warning(
+            "%s: %s and %s normalise pixels differently; the first counts, as in transformers.",
+            directory,
+            *found,
+        )
+    return next(iter(found.values()), PixelConfig.from_json({}, default, file=PIXEL_FILE))
+
+
+def _about_images(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a processor's file says about images; None for nothing."""
+    nested = content.get("image_processor", content if "image_mean" in content else None)
+    return dict(cast("Mapping[str, Any]", nested)) if isinstance(nested, Mapping) else None

@@ -43,10 +43,11 @@ def gather(
     for ours, stored in table.items():
         for name, shape in zip(stored.names, stored.shapes, strict=True):
             found = tuple(tensors[name].shape)
-            if not tensors[name].is_floating_point():
+            if not tensors[name].is_floating_point() or tensors[name].element_size() < 2:
                 raise CheckpointError(
                     f"The checkpoint's tensor {name} is of {tensors[name].dtype}; only weights of "
-                    "floating-point numbers can be read, not quantised ones."
+                    "floating-point numbers of at least 16 bits can be read, not quantised ones. "
+                    "Use the original weights."
                 )
             if found != shape and (found, shape) != ((1,), ()):
                 raise CheckpointError(

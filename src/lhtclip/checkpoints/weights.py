@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,8 +29,8 @@ _PART = re.compile(r"-(\d+)-of-(\d+)$")
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
 # What wrappers put before the names of the modules inside them: compiled, sharded, checkpointed.
 _MARKS = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-# What wrappers of whole models put before each name: parallel, inside another.
-_PREFIXES = ("module.", "model.", "clip.", "clip_model.", "net.")
+# Parts of a model, unlike what wrappers put before each name of a whole one: "module.", "model.".
+_PARTS = re.compile(r"(vision|text|visual|transformer|image)", re.IGNORECASE)
 _COUNTERS = frozenset({"n_averaged"})  # of torch.optim.swa_utils.AveragedModel
 _MOST_UNPACKED = 2.0  # times the size of the file
 _logger = logging.getLogger("lhtclip")
@@ -71,7 +72,10 @@ def read_weights(*paths: Path, instead: str) -> dict[str, Tensor]:
         part = _read(path, instead)
         twice = sorted(tensors.keys() & part.keys())
         if twice:
-            raise CheckpointError(f"{path} holds the tensor {twice[0]}, and so does another part.")
+            raise CheckpointError(
+                f"{path} holds the tensor {twice[0]}, and so does another of the files with "
+                f"weights in {path.parent}: leave one model's there."
+            )
         tensors |= part
     for name, tensor in tensors.items():
         _check_stored(name, tensor, paths[0])
@@ -101,9 +105,11 @@ def _read(path: Path, instead: str) -> dict[str, Tensor]:
             _check_unpacked(path)
         if is_torchscript(path):
             return read_torchscript(path)
-        content = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
+        with warnings.catch_warnings():  # of how it was saved; errors say more
+            warnings.simplefilter("ignore")
+            content = torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+            )
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
@@ -192,4 +198,9 @@ def _plain_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _shared_prefix(names: Mapping[str, Any]) -> str | None:
-    return next((p for p in _PREFIXES if names and all(name.startswith(p) for name in names)), None)
+    """Return the first part of names, if all share it and it is no part of a model."""
+    firsts = {name.partition(".")[0] for name in names if "." in name}
+    if len(firsts) != 1 or not all("." in name for name in names):
+        return None
+    (first,) = firsts
+    return None if _PARTS.match(first) else f"{first}."

@@ -13,6 +13,7 @@ MOST_LAYERS, MOST_WIDE = 1000, 1 << 22  # beyond any CLIP; checked before anythi
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _LEGACY_END_TOKEN = 2
+_FAR = 2.0  # a mean that no levels from 0 to 1 have
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +160,22 @@ class PixelConfig:
             file: What errors call the file.
 
         Raises:
-            CheckpointError: A mean or std that is not three numbers, or another scale of levels
-                that is not a number.
+            CheckpointError: A mean or std that is not three numbers or of another scale, or a
+                scale of levels that is not a number.
         """
         unit = _levels_per_unit(content, file)
         mean = _channels(content.get("image_mean") or default.mean, "image_mean", file)
         std = _channels(content.get("image_std") or default.std, "image_std", file)
-        if not content.get("do_normalize", True):
+        if not _switch(content, "do_normalize", file):
             mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-        if unit == 1:
-            return cls(mean, std)
-        return cls(tuple(level / unit for level in mean), tuple(level / unit for level in std))
+        if unit != 1:
+            mean, std = (tuple(level / unit for level in levels) for levels in (mean, std))
+        if any(abs(level) > _FAR for level in mean) or not all(1e-4 < s < 1e4 for s in std):
+            raise CheckpointError(
+                f"{file}: image_mean and image_std are on another scale than levels from 0 to 1: "
+                f"{mean} and {std}. If they are of levels up to 255, divide them by 255."
+            )
+        return cls(mean, std)
 
 
 _Settings = TypeVar("_Settings", bound=VisionConfig | PromptConfig)
@@ -256,9 +262,17 @@ def _channels(value: Any, name: str, file: str) -> tuple[float, ...]:
     return tuple(float(level) for level in values)
 
 
+def _switch(content: Mapping[str, Any], name: str, file: str) -> bool:
+    """Return a switch that is on unless it is said."""
+    value = content.get(name)
+    if not isinstance(value, bool | None):
+        raise CheckpointError(f"{file}: {name} should be true or false, not {value!r}.")
+    return value is not False
+
+
 def _levels_per_unit(content: Mapping[str, Any], file: str) -> float:
     """Return what the full range of a level becomes before the mean is subtracted: 1, as a rule."""
-    if not content.get("do_rescale", True):
+    if not _switch(content, "do_rescale", file):
         return 255.0
     factor = content.get("rescale_factor", 1 / 255)
     if not (is_number(factor) and factor > 0):
