@@ -240,7 +240,7 @@ class EncodedImage:
     def _owner(self) -> Labels:
         if self.segmenter is None:
             raise InputError(
-                "This encoded image was unpickled and has no model: call "
+                "This encoded image is a copy or was unpickled, and has no model: call "
                 "segmenter.segment(encoded, classes) instead."
             )
         return self.segmenter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,20 @@ def test_a_bad_file_does_not_cost_the_others(masks: Path, tmp_path: Path) -> Non
     )
     assert failed == [masks / "bad.png"]
     assert [path.name for path in written] == ["one.png", "zwei ü.png"]
+
+
+def test_what_is_no_label_file_is_left_out(
+    masks: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (masks / "one.png").rename(masks / "one.PNG")
+    for name in ("._one.png", ".old.png"):
+        (masks / name).write_bytes(b"hidden")
+    os.mkfifo(masks / "fifo.png")
+    (masks / "gone.png").symlink_to("nowhere")
+    (masks / "folder.png").mkdir()
+    written = convert_files(masks, tmp_path / "out", "labels")
+    assert [path.name for path in written] == ["one.png", "zwei ü.png"]
+    assert "skipped 1 FIFO, 1 broken link, 1 hidden file." in caplog.text
 
 
 def test_masks_of_0_and_255_are_refused(tmp_path: Path) -> None:

@@ -95,6 +95,14 @@ def test_twins_beside_each_other_keep_their_suffix(tmp_path: Path) -> None:
     ]
 
 
+def test_an_image_named_as_the_result_of_another(tmp_path: Path) -> None:
+    names = ["one.jpg", "one.jpg.png", "one.png", "one.png.jpg.png", "one.png.png", "two.jpg.png"]
+    for name in names:
+        touch(tmp_path / "in" / name)
+    jobs = plan([tmp_path / "in"], tmp_path / "out")
+    assert [str(job.name.stem) for job in jobs] == [*names[:3], "one.png.jpg", names[4], "two.jpg"]
+
+
 def test_two_images_of_one_name_from_two_folders_clash(tmp_path: Path) -> None:
     first, second = touch(tmp_path / "a/one.jpg"), touch(tmp_path / "b/one.jpg")
     with pytest.raises(InputError, match="would both become"):

@@ -40,6 +40,19 @@ def test_pictures_of_any_format(tmp_path: Path) -> None:
     ]
 
 
+def test_suffixes_in_any_case_and_what_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = own_folder(tmp_path)
+    for path in sorted(root.glob("*s/street.*")):
+        path.rename(path.with_suffix(path.suffix.upper()))
+    for name in ("images/._street.jpg", "masks/._street.png", "images/other.jxl"):
+        (root / name).touch()
+    dataset = open_dataset("folder", root)
+    assert [sample.key for sample in dataset.samples] == ["harbour", "street"]
+    assert "images: skipped 1 .jxl (not read)." in caplog.text
+
+
 @pytest.mark.parametrize(("classes", "ignored"), [(255, 255), (256, 65535), (400, 65535)])
 def test_more_classes_than_a_byte_holds(tmp_path: Path, classes: int, ignored: int) -> None:
     names = [f"class {number}" for number in range(classes)]

@@ -111,6 +111,23 @@ def test_files_globs_and_repetitions(tmp_path: Path) -> None:
     assert find_images([]) == []
 
 
+def test_globs_and_links(tmp_path: Path) -> None:
+    touch(tmp_path, "a[1]/b.png", "a[1]/c/d.png")
+    (tmp_path / "a[1]/c/up").symlink_to(tmp_path / "a[1]")
+    (tmp_path / "a[1]/e.png").symlink_to("b.png")
+    expected = [tmp_path / "a[1]" / name for name in ("b.png", "c/d.png", "e.png")]
+    assert find_images(f"{tmp_path}/a[1]/**/*.png") == expected
+
+
+def test_hidden_images_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, ".a.jpg", "._b.jpg", ".git/c.jpg", ".notes")
+    with pytest.raises(InputError, match=r"Skipped: 1 hidden file\."):
+        find_images(tmp_path)
+    touch(tmp_path, "d.MPO", "e.J2C", "f.mp4", "g.SRW")
+    assert find_images(tmp_path) == [tmp_path / "d.MPO", tmp_path / "e.J2C"]
+    assert "1 .mp4 (not read), 1 .srw (not read), 1 hidden file" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["gone.png", "*.gif", "empty", "x" * 300])
 def test_paths_that_match_nothing(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,23 @@ def test_folders_are_searched_and_files_taken_as_they_are(tmp_path: Path) -> Non
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match=r"none holds no \.tif"):
         find_scenes([str(tmp_path / "none")])
+
+
+def test_folders_say_what_they_leave_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "maps").mkdir()
+    for name in ("a.tif", ".hidden.tif", "b.ecw", "maps/a.tif"):
+        (tmp_path / name).touch()
+    found = find_scenes([str(tmp_path)], out=tmp_path / "maps")
+    assert [each.path for each in found] == [str(tmp_path / "a.tif")]
+    assert "1 .ecw (pass its path), 1 hidden file" in caplog.text
+
+
+def test_a_map_does_not_replace_its_raster(write_raster: WriteRaster, segmenter: Any) -> None:
+    raster = write_raster("a.tif")
+    before = raster.read_bytes()
+    with pytest.raises(InputError, match=r"would replace the raster .*--out"):
+        label_raster(segmenter, raster, WORDS, raster, overwrite=True)
+    assert raster.read_bytes() == before
 
 
 def test_stac_items_give_their_assets_under_the_id(tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ def test_plots_have_a_legend_with_shares() -> None:
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     shares = RESULT.coverage()
     assert texts[0] == f"{max(shares, key=lambda name: shares[name])}  {max(shares.values()):.1%}"
+    assert not any(text.get_parse_math() for text in ax.get_legend().get_texts())
     left, right = ax.figure.axes
     np.testing.assert_array_equal(left.images[0].get_array(), IMAGE)
     assert right is ax

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,21 @@ def test_a_font_of_ones_own_has_more(dejavu: str) -> None:
     shown = legend_names(range(len(NAMES)), NAMES, font)
     assert shown[:8] == ["Straße", *ASCII[1:4], "пицца", "café", "cafe", "Łódź"]
     assert lost_names(NAMES, font) == ["日本 car", "中国 car", "狗"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["A", "a", "Ä", "ä", "A (class 0)"],
+        ["class 2", "road", "狗", "狗猫", "class 3"],
+        ["café", "cafe\u0301", "cafe"],
+        ["a b", "a\nb", "a\u200bb", "ab", "\u202eab"],
+    ],
+)
+def test_names_that_look_alike_stay_different(names: list[str], dejavu: str) -> None:
+    for font in (None, dejavu):
+        shown = legend_names(range(len(names)), names, open_font(font, 13))
+        assert len({unicodedata.normalize("NFC", name) for name in shown}) == len(names)
 
 
 def test_every_legend_can_be_drawn(dejavu: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +97,12 @@ def convert_files(
         _prepare(target, record, writer, files, sinks, overwrite=overwrite)
         written: list[Path] = []
         recorded, converted = False, 0
-        for count, (file, digest, picture, entry) in enumerate(_states(files, target)):
+        before = _Before(target)
+        for count, file in enumerate(files, start=1):
             job = Job(file.path, file.name)
-            if not (entry and entry.has(file.name, sinks) and entry.is_whole(target)):
-                try:
+            try:
+                digest, picture, entry = before.state_of(file)
+                if not (entry and entry.has(file.name, sinks) and entry.is_whole(target)):
                     result = load_labels(file, vocabulary, first_index)
                     recorded = recorded or bool(write_record(target, record))
                     # Nothing was labelled in chunks here: the image's digest takes that place.
@@ -108,16 +110,16 @@ def convert_files(
                     outcome = writer.write(job, digest, seen, result)
                     if outcome.error is not None:
                         raise InputError(outcome.error)
-                except OutputError:
+            except OutputError:
+                raise
+            except InputError as error:
+                if on_error is None:
                     raise
-                except InputError as error:
-                    if on_error is None:
-                        raise
-                    on_error(file.path, error)
-                    continue
+                on_error(file.path, error)
+                continue
             converted += 1
             written += [path for paths in writer.files_of(job).values() for path in paths]
-            on_progress(count + 1, len(files))
+            on_progress(count, len(files))
         return written + list(assemble(target, sinks)) if converted else []
 
 
@@ -143,26 +145,31 @@ def _prepare(
         record["formats"] = (before["formats"] if before else {}) | record["formats"]
 
 
-def _states(
-    files: Sequence[LabelFile], out: Path
-) -> Iterator[tuple[LabelFile, Digest, str, Entry | None]]:
-    """Go through the files: yield their digest, their image's, and their entry if it is up to date.
+class _Before:
+    """What was converted into a folder before."""
 
-    Results of files that have changed, or whose image has or has another name now, are removed.
-    """
-    entries = Entries(out)
-    known = {entry.stem: entry.name for entry in entries}
-    for file in files:
+    def __init__(self, out: Path) -> None:
+        self._out, self._entries = out, Entries(out)
+        self._known = {entry.stem: entry.name for entry in self._entries}
+
+    def state_of(self, file: LabelFile) -> tuple[Digest, str, Entry | None]:
+        """Return a file's digest, its image's, and its entry if it is up to date.
+
+        Results of a file that has changed, or whose image has or has another name now, are removed.
+
+        Raises:
+            InputError: A file cannot be read, or old results cannot be removed.
+        """
         digest, picture = _digest(file.path), _digest(file.image).sha256 if file.image else ""
-        name = known.get(file.name.stem.as_posix())
-        entry = entries.read(name.path) if name else None
+        name = self._known.get(file.name.stem.as_posix())
+        entry = self._entries.read(name.path) if name else None
         if entry and not (
             (entry.name, entry.digest) == (file.name, digest)
             and ("" in (entry.chunk, picture) or entry.chunk == picture)
         ):
-            remove_results(out, [entry])
+            remove_results(self._out, [entry])
             entry = None
-        yield file, digest, picture, entry
+        return digest, picture, entry
 
 
 def _digest(path: Path) -> Digest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ from lhtclip.batch.entries import Entries
 from lhtclip.batch.record import RECORD_FILE, read_record
 from lhtclip.errors import InputError, check_kind
 from lhtclip.formats.sink import ImageName
-from lhtclip.image.files import HIDDEN, find_images
+from lhtclip.image.files import files_below, find_images, warn_of_left_out
 from lhtclip.image.pixels import read_image
 from lhtclip.output.png import is_binary
 from lhtclip.output.png_names import Meaning, names_in
@@ -53,9 +54,12 @@ def find_label_files(folder: Path, *, images: Path | None = None) -> list[LabelF
                 image = known.get(stem) or known.get(str(entry.name.path.with_suffix("")))
                 found.append(LabelFile(path, entry.name, image))
     else:
-        for path in sorted(folder.rglob("*.png")):
+        left_out: Counter[str] = Counter()
+        paths = files_below(folder, (".png",), left_out)
+        warn_of_left_out(folder, left_out)
+        for path in paths:
             below = PurePosixPath(*path.relative_to(folder).parts)
-            if HIDDEN in below.parts or below.name.endswith(_OURS):
+            if below.name.endswith(_OURS):
                 continue
             image = known.get(str(below.with_suffix("")))
             name = below

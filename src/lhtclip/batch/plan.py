@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,15 +91,24 @@ def plan_jobs(
 def named(found: Sequence[tuple[Path, PurePosixPath]]) -> list[Job]:
     """Name results after their image; one.jpg next to one.png keeps its suffix.
 
+    So does an image that would get the name of another that has kept its own, and so on.
+
     Args:
         found: The images, each with its path below the given folder.
     """
-    names = {below for _, below in found}
-    stems = Counter(os.path.normcase(below.with_suffix("")) for below in names)
+    stems = {below: below.with_suffix("") for _, below in found}
+    while clashing := _clashing(stems):
+        stems |= {below: below for below in clashing}
+    return [Job(source, ImageName(below, stems[below])) for source, below in found]
+
+
+def _clashing(stems: Mapping[PurePosixPath, PurePosixPath]) -> list[PurePosixPath]:
+    """Return the images without their suffix whose name another image has, too."""
+    counts = Counter(map(os.path.normcase, stems.values()))
     return [
-        Job(source, ImageName(below, below if stems[os.path.normcase(stem)] > 1 else stem))
-        for source, below in found
-        for stem in (below.with_suffix(""),)
+        below
+        for below, stem in stems.items()
+        if stem != below and counts[os.path.normcase(stem)] > 1
     ]
 
 
@@ -131,7 +139,7 @@ def _base(given: str) -> Path:
     if os.path.exists(place):
         return place.parent
     place = place.parent
-    while glob.has_magic(str(place)):
+    while not os.path.isdir(place) and place != place.parent:
         place = place.parent
     return place
 

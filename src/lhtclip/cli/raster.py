@@ -89,8 +89,9 @@ def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -
         background=given["background"],
         threshold=given["threshold"],
     )
-    scenes, settings = find_scenes(rasters, asset=given["asset"]), _settings(given)
-    targets = _targets(scenes, Path(given["out"]))
+    out = Path(given["out"])
+    scenes, settings = find_scenes(rasters, asset=given["asset"], out=out), _settings(given)
+    targets = _targets(scenes, out)
 
     from lhtclip.cli.load import config_of  # imports torch, which is slow
     from lhtclip.decoding.settings import DecodeSettings

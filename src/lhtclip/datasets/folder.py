@@ -11,15 +11,21 @@ like any other: call the first line "background", or write prompts for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from lhtclip.datasets.dataset import Dataset, DatasetSpec, Sample
 from lhtclip.datasets.label_maps import as_they_are, read_truth
-from lhtclip.datasets.layout import files_by_name, locate, pair
+from lhtclip.datasets.layout import locate, pair
 from lhtclip.errors import InputError
-from lhtclip.image.files import SUFFIXES
+from lhtclip.image.files import (
+    files_below,
+    suffixes_left_out,
+    suffixes_read,
+    warn_of_left_out,
+)
 from lhtclip.output.png import is_binary
 from lhtclip.segmentation import ignored_label, label_dtype
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
@@ -48,13 +54,14 @@ def read_folder(root: Path) -> Dataset:
         classes=as_they_are(len(classes), ignored=ignored),
         expected=f"the indices 0 to {len(classes) - 1} of {_CLASSES}, and {ignored}",
     )
-    masks = files_by_name([folder / _MASKS], ".png")
-    pairs = list(pair(str(folder), _pictures(folder / _IMAGES), masks))
+    masks = _by_stem(folder / _MASKS, (".png",), {})
+    images = _by_stem(folder / _IMAGES, suffixes_read(), suffixes_left_out())
+    pairs = list(pair(str(folder), images, masks))
     samples = tuple(
         Sample(name, image, partial(truth, mask), labels=mask) for name, image, mask in pairs
     )
     if not samples:
-        raise InputError(f"{folder / _IMAGES} has no images ({' '.join(SUFFIXES)}).")
+        raise InputError(f"{folder / _IMAGES} has no images ({' '.join(suffixes_read())}).")
     if len(classes) > 1:
         _check_not_binary(folder / _MASKS, [mask for _, _, mask in pairs], ignored)
     names = Vocabulary.of(classes, allow_shared_queries=True).names
@@ -71,12 +78,13 @@ def _check_not_binary(folder: Path, masks: Iterable[Path], ignored: int) -> None
         )
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """Return the images by their names without suffix."""
+def _by_stem(folder: Path, suffixes: tuple[str, ...], noted: Mapping[str, str]) -> dict[str, Path]:
+    """Return the files of a folder by their names without suffix, and say what is left out."""
     found: dict[str, Path] = {}
-    for path in folder.iterdir():
-        if path.name.startswith(".") or not path.name.lower().endswith(SUFFIXES):
-            continue
+    left_out: Counter[str] = Counter()
+    paths = files_below(folder, suffixes, left_out, noted=noted, deep=False)
+    warn_of_left_out(folder, left_out)
+    for path in paths:
         other = found.setdefault(path.stem, path)
         if other != path:
             raise InputError(f"{other} and {path} have the same name; remove one of them.")

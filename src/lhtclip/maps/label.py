@@ -90,7 +90,7 @@ def label_raster(
     """
     rasterio = import_extra("rasterio", purpose="Maps")
     settings, out = settings or MapSettings(), Path(out)
-    _check_outputs(out, vector, overwrite)
+    _check_outputs(raster, out, vector, overwrite)
     _check_settings(segmenter)
     vocabulary = (
         classes
@@ -226,12 +226,16 @@ def _area_of_interest(
     return inside
 
 
-def _check_outputs(out: Path, vector: str | Path | None, overwrite: bool) -> None:
+def _check_outputs(
+    raster: str | Path, out: Path, vector: str | Path | None, overwrite: bool
+) -> None:
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"The map is a GeoTIFF: --out must end with .tif, got {str(out)!r}.")
     if vector is not None and Path(vector).suffix.lower() not in VECTOR_DRIVERS:
         raise InputError(f"Vector files end with {', '.join(VECTOR_DRIVERS)}; got {str(vector)!r}.")
     for path in (out, *([Path(vector)] if vector else [])):
+        if path.exists() and Path(raster).exists() and path.samefile(raster):
+            raise InputError(f"The map would replace the raster {raster}. Choose another --out.")
         if path.exists() and not overwrite and not was_interrupted(out):
             raise InputError(f"{path} exists already. Choose another --out, or pass --overwrite.")
 

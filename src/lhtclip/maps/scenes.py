@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 from lhtclip.errors import InputError, reason_of
 from lhtclip.extras import import_extra
 from lhtclip.files.json_files import read_json
+from lhtclip.image.files import files_below, warn_of_left_out
 
 _SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
+_OTHERS = (".bil", ".ecw", ".hdf", ".img", ".jpeg", ".jpg", ".nc", ".ntf", ".png", ".sid", ".zip")
+_NOTED = dict.fromkeys(_OTHERS, "pass its path")
 _PREFERRED = "visual"  # the asset of true colours, by the habit of most catalogues
 
 
@@ -24,13 +28,16 @@ class Scene:
     name: str
 
 
-def find_scenes(given: Sequence[str], *, asset: str | None = None) -> list[Scene]:
+def find_scenes(
+    given: Sequence[str], *, asset: str | None = None, out: Path | None = None
+) -> list[Scene]:
     """List the rasters of files, folders and STAC items.
 
     Args:
         given: Whatever GDAL reads; a folder, for the rasters in it and below; or the .json file of
             a STAC item, whose map gets the item's id as its name.
         asset: Key of the assets of STAC items; by default "visual", or the only raster.
+        out: Where maps are written; rasters there are not taken from folders.
 
     Raises:
         InputError: A folder holds no raster, or an item has no such asset.
@@ -40,16 +47,24 @@ def find_scenes(given: Sequence[str], *, asset: str | None = None) -> list[Scene
     for each in given:
         path = Path(each)
         if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
-            rasters = sorted(p for p in inside if p.is_file())
-            if not rasters:
-                raise InputError(f"The folder {each} holds no {', '.join(_SUFFIXES)}.")
-            found += [Scene(str(raster), raster.stem) for raster in rasters]
+            found += [Scene(str(raster), raster.stem) for raster in _rasters_of(path, out)]
         elif path.suffix.lower() == ".json":
             found.append(_of_item(path, asset))
         else:
             found.append(Scene(each, path.stem))
     return found
+
+
+def _rasters_of(folder: Path, out: Path | None) -> list[Path]:
+    left_out: Counter[str] = Counter()
+    rasters = files_below(folder, _SUFFIXES, left_out, noted=_NOTED)
+    warn_of_left_out(folder, left_out)
+    results = out and out.resolve()
+    if results and results != folder.resolve():
+        rasters = [path for path in rasters if not path.resolve().is_relative_to(results)]
+    if not rasters:
+        raise InputError(f"The folder {folder} holds no {', '.join(_SUFFIXES)}.")
+    return rasters
 
 
 def _of_item(path: Path, asset: str | None) -> Scene:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TypeAlias
 
@@ -54,21 +54,26 @@ def legend_names(indices: Sequence[int], names: Sequence[str], font: Font) -> li
     """
     has = _letters_of(font, [names[index] for index in indices])
     written = {index: _written(names[index], has) for index in indices}
-    counts = Counter(text for text, _ in written.values())
-    return [
-        text
-        if whole and counts[text] == 1
-        else f"{text} (class {index})"
-        if text
-        else f"class {index}"
+    texts = {
+        index: text if whole else f"{text} (class {index})" if text else f"class {index}"
         for index, (text, whole) in written.items()
-    ]
+    }
+    while alike := _alike(texts):
+        texts |= {index: f"{texts[index]} (class {index})" for index in alike}
+    return list(texts.values())
 
 
 def lost_names(names: Sequence[str], font: Font) -> list[str]:
     """Return the names that lose letters which no others can stand for."""
     has = _letters_of(font, names)
     return [name for name in names if not _is_whole(name, has)]
+
+
+def _alike(texts: Mapping[int, str]) -> list[int]:
+    """Return the indices of texts that look like another."""
+    looks = {index: unicodedata.normalize("NFC", text) for index, text in texts.items()}
+    counts = Counter(looks.values())
+    return [index for index, look in looks.items() if counts[look] > 1]
 
 
 def _written(name: str, has: Set[str]) -> tuple[str, bool]:

@@ -70,7 +70,11 @@ def plot(
             for (name, share), colour in entries
             if share > 0
         ]
-        ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+        drawn = ax.legend(
+            handles=handles, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False
+        )
+        for text in drawn.get_texts():  # dollars in names are no formulas
+            text.set_parse_math(False)
     return ax
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Query, Request, Response
 from PIL import Image
 
-from lhtclip.image.files import SUFFIXES
+from lhtclip.image.files import suffixes_read
 from lhtclip.server.problems import Problem
 from lhtclip.server.requests import service_of, unless_gone
 from lhtclip.server.schemas import ImageAnswer
@@ -82,7 +82,7 @@ def _root(service: Service) -> Path:
 
 
 def _names(root: Path) -> list[str]:
-    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = (path for path in root.rglob("*") if path.suffix.lower() in suffixes_read())
     names = [path.relative_to(root).as_posix() for path in found if _is_below(root, path)]
     return sorted(name for name in names if not any(p.startswith(".") for p in name.split("/")))
 
@@ -96,7 +96,7 @@ def _inside(root: Path, name: str) -> Path:
     """Return the path of an image in the folder; links that lead out of it are refused."""
     try:
         path = root / name
-        usable = path.suffix.lower() in SUFFIXES and _is_below(root, path)
+        usable = path.suffix.lower() in suffixes_read() and _is_below(root, path)
     except (OSError, ValueError):
         usable = False
     if not usable:
