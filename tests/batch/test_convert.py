@@ -87,7 +87,7 @@ def test_a_background_is_no_object(masks: Path, tmp_path: Path) -> None:
     [
         ({"names": ["road"]}, r"one\.png: Label 1 .* there are 1 names"),
         ({"background": "sea"}, r"background 'sea' is none of the classes: road, sky"),
-        ({"formats": "voc"}, r"puts the pictures .*--images"),
+        ({"formats": "voc"}, r"stores images .*--images"),
         ({"formats": "gif"}, r"Unknown format 'gif'"),
         ({"results": "nowhere"}, r"nowhere is no folder"),
     ],
