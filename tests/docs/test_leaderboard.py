@@ -28,9 +28,8 @@ COMMANDS = rows("### Commands", "## CLIP with other networks")
 
 def test_every_row_has_a_command_or_is_not_implemented() -> None:
     methods = rows("## CLIP alone", "### How to read the rows").keys() - {"method"}
-    missing = {"CLIPer", "DIH-CLIP", "SFP"}
-    assert COMMANDS["CLIPer, DIH-CLIP, SFP"] == "not implemented"
-    assert methods - missing == COMMANDS.keys() - {"row", "CLIPer, DIH-CLIP, SFP"}
+    (missing,) = [row for row, cell in COMMANDS.items() if cell == "not implemented"]
+    assert methods - set(missing.split(", ")) == COMMANDS.keys() - {"row", missing}
 
 
 def test_the_eight_data_sets_are_named() -> None:

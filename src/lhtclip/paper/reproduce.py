@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from lhtclip.checkpoints.checkpoint import Checkpoint
 from lhtclip.config import SegmenterConfig
 from lhtclip.datasets import Dataset
@@ -21,6 +23,7 @@ from lhtclip.techniques.settings import LhtSettings
 from lhtclip.techniques.she import Head, SheSettings
 from lhtclip.techniques.ssr import SsrSettings
 from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ class Bench:
         protocol = protocol_of(row, dataset.name)
         if reason := unsuited(protocol, row.gains):
             return Missing(reason)
+        self._warm_up(protocol.vocabulary(dataset))
         evaluation = measure(
             SegmenterConfig(
                 model=self.checkpoint.name,
@@ -150,6 +154,14 @@ class Bench:
             progress=progress,
         )
         return 100 * evaluation.confusion.mean_iou, evaluation.seconds / evaluation.images
+
+
+    def _warm_up(self, vocabulary: Vocabulary) -> None:
+        """Do what happens once, so that the first row is not charged with it."""
+        vision = self.checkpoint.model.vision
+        side = vision.config.image_size
+        vision(torch.zeros(1, 3, side, side, device=vision.device, dtype=vision.dtype))
+        self.texts.encode(vocabulary.queries)
 
 
 def protocol_of(row: Row, dataset: str) -> Protocol:
