@@ -155,7 +155,6 @@ class Bench:
         )
         return 100 * evaluation.confusion.mean_iou, evaluation.seconds / evaluation.images
 
-
     def _warm_up(self, vocabulary: Vocabulary) -> None:
         """Do what happens once, so that the first row is not charged with it."""
         vision = self.checkpoint.model.vision
