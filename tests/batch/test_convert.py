@@ -86,10 +86,10 @@ def test_a_background_is_no_object(masks: Path, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"names": ["road"]}, r"one\.png: Label 1 .* there are 1 names"),
-        ({"background": "sea"}, r"background 'sea' is none of the classes: road, sky"),
-        ({"formats": "voc"}, r"stores images .*--images"),
+        ({"background": "sea"}, r"background 'sea' is not one of the classes: road, sky"),
+        ({"formats": "voc"}, r"stores images next to .*--images"),
         ({"formats": "gif"}, r"Unknown format 'gif'"),
-        ({"results": "nowhere"}, r"nowhere is no folder"),
+        ({"results": "nowhere"}, r"nowhere is not a folder"),
     ],
 )
 def test_bad_input_is_told(

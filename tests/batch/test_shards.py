@@ -181,7 +181,7 @@ def test_what_runs_at_the_same_time(segmenter: Segmenter, photos: Path, tmp_path
             label_files(photos, **given)
         with pytest.raises(OutputError, match="1-of-2 is writing"):
             merge_shards(out)
-        with pytest.raises(OutputError, match="of 20 images, this one of 10"):
+        with pytest.raises(OutputError, match="has 20 images and this one 10"):
             label_files(photos / "a", shard=Shard(2, 2), **given)
     with locked(out), pytest.raises(OutputError, match="Another run is writing"):
         merge_shards(out)

@@ -90,7 +90,7 @@ def test_torchs_own_names_are_taken() -> None:
         ({"images": [np.zeros((8, 8, 3))]}, "named by paths, not ndarray"),
         ({"images": "y" * 5000}, "is not an image file|Cannot look for images"),
         ({"out": "x" * 300}, "Cannot write into .*too long"),
-        ({"out": "a\0b"}, "out is no path, because of a null"),
+        ({"out": "a\0b"}, "out is not a path: it contains a null"),
     ],
 )
 def test_a_folder_is_not_labelled_with_them(

@@ -123,7 +123,7 @@ def test_plain_lists_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFix
     [
         ("7: road\n11: sky\n", "7, 11"),
         ('{"7": "road"}', "7"),
-        ('{"car": "x"}', "other things than names"),
+        ('{"car": "x"}', "not a list of names"),
         ("id\tname\n3\tcar\n", "columns"),
         ('{"0": "car", "0": "road"}', "'0' is there twice"),
         ("-1: void\n0: car\n", "-1, 0"),
@@ -134,14 +134,14 @@ def test_plain_lists_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFix
         ("names: " + "[" * 5000, "looks like YAML"),
         ('["car",\n', "begins like JSON"),
         ("0 road 128 64 128\n1 sky 1 2 3\n", "numbers after the name"),
-        ("0\n1\n2\n", "numbers alone"),
+        ("0\n1\n2\n", "only numbers"),
         ("n01440764\nn01443537\n", "WordNet"),
         ("- car\nroad\n", "bullet"),
         ("car  # red\n", "comment"),
         ("things:\ncar\n", "colon"),
         ("0 0 0 car\n255 0 0 road\n", "numbers before the name"),
         ("<Label value='car'/>\n", "markup"),
-        ('["a", 3]', "other things than names"),
+        ('["a", 3]', "not a list of names"),
     ],
 )
 def test_lists_that_leave_a_question_are_refused(text: str, named: str, tmp_path: Path) -> None:

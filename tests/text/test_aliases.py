@@ -27,7 +27,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     path.write_text("car|auto\nCAR|van\n")
     with pytest.raises(InputError, match="aliases of 'CAR' twice"):
         with_aliases(vocabulary, str(path))
-    with pytest.raises(InputError, match=r"'nowhere\.txt' is no file of aliases, nor 'common'"):
+    with pytest.raises(InputError, match=r"'nowhere\.txt' is not a file of aliases, nor 'common'"):
         with_aliases(vocabulary, "nowhere.txt")
 
 

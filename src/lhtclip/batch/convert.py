@@ -85,7 +85,7 @@ def convert_files(
     check_callback("on_error", on_error)
     check_folder(target)
     if os.path.abspath(folder) == os.path.abspath(target):
-        raise InputError(f"The labels and the files made of them would share {out}. {REMEDY}.")
+        raise InputError(f"The labels and the files made from them would share {out}. {REMEDY}.")
     files = find_label_files(folder, images=pictures)
     vocabulary = vocabulary_of(folder, files, names, background)
     if names is not None and len(names) > 1:

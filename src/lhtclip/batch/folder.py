@@ -123,9 +123,9 @@ def _settle(out: Path, plan: Plan, jobs: Sequence[Job]) -> None:
         return
     if before and (running := _running(out)):
         raise OutputError(
-            f"The shard {running} is writing into {out}, and its run is another one: of "
-            f"{before.images} images, this one of {plan.images}, or of other classes or formats. "
-            f"Wait for it, or choose another output folder (--out)."
+            f"The shard {running} of another run is writing into {out}: that run has "
+            f"{before.images} images and this one {plan.images}, or their classes or formats "
+            "differ. Wait for it, or choose another output folder (--out)."
         )
     if before:
         _logger.warning(

@@ -43,7 +43,7 @@ def find_label_files(folder: Path, *, images: Path | None = None) -> list[LabelF
         InputError: There are none, or an image is missing.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder of label PNGs.")
+        raise InputError(f"{folder} is not a folder of label PNGs.")
     known = _stems_of(images) if images is not None else {}
     own = [(entry.stem, entry) for entry in Entries(folder)]
     found: list[LabelFile] = []
@@ -111,7 +111,7 @@ def vocabulary_of(
         check_kind("background", background, str)
         if background not in names:
             raise InputError(
-                f"The background {background!r} is none of the classes: {', '.join(names)}."
+                f"The background {background!r} is not one of the classes: {', '.join(names)}."
             )
         place = list(names).index(background)
     return Vocabulary(tuple(names), tuple(names), tuple(range(len(names))), place)

@@ -81,7 +81,8 @@ class Writer:
         if formats and not _is_text(str(job.name.path)):
             raise InputError(
                 f"The name {printable(job.name.path)} has bytes that are not text, and files of "
-                f"the formats {listed(formats)} contain names: rename it, or leave these out."
+                f"the formats {listed(formats)} contain names: rename the image, or "
+                "leave out these formats."
             )
 
     def _entry(

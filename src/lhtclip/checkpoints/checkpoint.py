@@ -198,7 +198,7 @@ def _read_archive(path: Path) -> _Stored:
         tensors = as_modules(tensors)
     elif any(name.startswith(_TRANSFORMERS_TEXT) for name in tensors):
         raise CheckpointError(
-            f"{path} holds weights by the names of `transformers`, without their configuration: "
+            f"{path} holds weights named as in `transformers`, without their configuration: "
             f"rename it {TRANSFORMERS.weight_files[1]}, put it into a folder with its "
             f"{TRANSFORMERS.config_file} and {TOKENIZER_FILE}, and give the folder."
         )

@@ -62,8 +62,8 @@ def pe_archive_config(tensors: Mapping[str, Tensor], *, path: Path) -> PeConfig:
                 continue
             return PeConfig(tower, shapes.text("gelu"), shapes.of("text_projection", 2)[1])
     raise CheckpointError(
-        f"{path} is none of the published PE-Cores: its image tower has {layers} layers of width "
-        f"{width}, patches of {patch} pixels and {tokens} positions."
+        f"{path} is not one of the published PE-Cores: its image tower has {layers} layers of "
+        f"width {width}, patches of {patch} pixels and {tokens} positions."
     )
 
 

@@ -115,8 +115,8 @@ def _read(path: Path, instead: str) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is not loaded: it is broken, or holds more than tensors and could run code. "
-            f"Use {instead} in its place; of a training script's checkpoint of your own, save the "
-            "weights alone, torch.save(checkpoint['state_dict'], ...)."
+            f"Use {instead} in its place. If it is your own training checkpoint, save only its "
+            "weights: torch.save(checkpoint['state_dict'], ...)."
         ) from error
     except Exception as error:  # the errors of broken pickles and archives have no common base
         raise unreadable(path, error) from error

@@ -121,7 +121,7 @@ class Tally:
             tally.seconds = float(arrays["seconds"])
             tally.keys = tuple(arrays["keys"].tolist())
             if not len(tally.image_iou) == len(tally.keys) == len(tally.sources):
-                raise ValueError("it counts other pictures than it names")
+                raise ValueError("it counts other images than it names")
             changed = differences(parse_json(str(arrays["settings"])), settings)
         except Exception as error:  # damaged archives raise errors of many kinds
             raise InputError(f"The counts {path} cannot be read. {REMEDY}") from error

@@ -24,5 +24,5 @@ def as_path(name: str, given: object) -> Path:
     if not text:
         raise InputError(f"{name} is an empty path; '.' is the current folder.")
     if "\0" in text:
-        raise InputError(f"{name} is no path, because of a null character: {text!r}.")
+        raise InputError(f"{name} is not a path: it contains a null character: {text!r}.")
     return Path(text)

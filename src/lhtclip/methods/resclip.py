@@ -67,7 +67,7 @@ class RcsSettings:
         if not layers or not all(1 <= layer < depth for layer in layers):
             raise InputError(
                 f"ResCLIP borrows attention from layers before the last one; this model has "
-                f"{depth - 1} of them and asked for was {layers or 'the middle third'}."
+                f"{depth - 1} of them, but the settings name {layers or 'the middle third'}."
             )
         return layers
 

@@ -92,8 +92,8 @@ class ScclipSettings:
         named = (levels.deep, levels.shallow, first, last)
         if first > last or not all(1 <= layer < depth for layer in named):
             raise InputError(
-                f"SC-CLIP reads layers before the last one; this model has {depth - 1} of them and "
-                f"asked for were {levels.deep}, {levels.shallow} and {first} to {last}."
+                f"SC-CLIP reads layers before the last one; this model has {depth - 1} of them, "
+                f"but the settings name {levels.deep}, {levels.shallow} and {first} to {last}."
             )
         return levels
 

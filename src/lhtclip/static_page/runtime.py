@@ -64,7 +64,7 @@ def _download() -> bytes:
         ) from error
     if not _is_right(content):
         raise InputError(
-            f"What {_URL} sent is not onnxruntime-web {VERSION}: its SHA-512 is another. Nothing "
+            f"What {_URL} sent is not onnxruntime-web {VERSION}: its SHA-512 differs. Nothing "
             "was kept. Pass --runtime DIR with a package that you trust."
         )
     return content

@@ -113,6 +113,6 @@ def _around(part: Json | None) -> tuple[list[int], list[int]]:
 
 def _unknown(what: str, found: str) -> InputError:
     return InputError(
-        f"The page's own tokenizer knows no {what} {found!r}: the page works with the tokenizers "
-        "of CLIP, and this model's is another."
+        f"The page's own tokenizer knows no {what} {found!r}: it supports the tokenizers of CLIP, "
+        "and this model has a different one."
     )

@@ -62,7 +62,7 @@ def _common() -> Aliases:
 def _own(source: str) -> Aliases:
     if not os.path.exists(source):
         raise InputError(
-            f"{source!r} is no file of aliases, nor {COMMON!r} or {GIVEN!r}: name one of these."
+            f"{source!r} is not a file of aliases, nor {COMMON!r} or {GIVEN!r}: name one of these."
         )
     return _read(Path(source))
 
@@ -71,6 +71,6 @@ def _read(path: Path) -> Aliases:
     table: dict[str, tuple[str, ...]] = {}
     for name, *aliases in read_classes_file(path, what="file of aliases (--aliases)"):
         if folded(name) in table:
-            raise InputError(f"{path} has aliases of {name!r} twice: join the lines.")
+            raise InputError(f"{path} lists aliases of {name!r} twice: join the lines.")
         table[folded(name)] = tuple(aliases)
     return table

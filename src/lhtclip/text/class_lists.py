@@ -110,8 +110,8 @@ def _without_markers(names: Sequence[str], path: object) -> list[str]:
     markers = [name.strip() for name in names if name.strip() in _NOT_CLASSES]
     if markers:
         _logger.warning(
-            "%s: left out %s, which no class is called; for what is none of the classes give "
-            "background words (--background).",
+            "%s: left out %s, which does not name a class; for everything else give background "
+            "words (--background).",
             path,
             " and ".join(markers),
         )
@@ -125,7 +125,7 @@ def _refuse_faults(lines: Sequence[tuple[int, str]], path: object) -> None:
         if fault:
             raise InputError(f"Line {number} of {path}, {line[:60]!r}, has {fault}.")
     if lines and all(line.strip().isdigit() for _, line in lines):
-        raise InputError(f"{path} holds numbers alone: write names, one class per line.")
+        raise InputError(f"{path} holds only numbers: write names, one class per line.")
 
 
 def _from_json(text: str, path: object) -> list[str] | None:
@@ -136,8 +136,8 @@ def _from_json(text: str, path: object) -> list[str] | None:
         content = parse_json(text)
     except ValueError as error:
         raise InputError(
-            f"{path} begins like JSON and is not: {error}. Write the names alone, one class per "
-            "line."
+            f"{path} begins like JSON but cannot be parsed: {error}. Write the names alone, one "
+            "class per line."
         ) from error
     return _described(content, path, "JSON")
 

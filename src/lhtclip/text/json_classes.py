@@ -26,7 +26,7 @@ def json_classes(content: object, path: object) -> Found:
         path: What messages call the file.
 
     Raises:
-        InputError: It is of other things than names.
+        InputError: It does not hold names.
     """
     given = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
     inside = next((given[key] for key in INSIDE if isinstance(given.get(key), dict | list)), None)
@@ -42,7 +42,7 @@ def json_classes(content: object, path: object) -> Found:
         found = []
     if not found or not all(isinstance(name, str) for _, name in found):
         raise InputError(
-            f"{path} is JSON or YAML of other things than names. Give a list of names, or "
+            f"{path} is JSON or YAML, but not a list of names. Give a list of names, or "
             "one class per line."
         )
     return found

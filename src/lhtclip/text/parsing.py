@@ -82,8 +82,8 @@ def prompts_of(given: object, where: str) -> tuple[str, ...]:
                 )
             if len(word) > _LONGEST:
                 raise InputError(
-                    f"A prompt of {len(word)} characters in {where}: at most {_LONGEST} are taken, "
-                    "and models read about 300. Put one class on a line."
+                    f"A prompt of {len(word)} characters in {where}: at most {_LONGEST} are "
+                    "allowed, and models read about 300. Put one class on a line."
                 )
             if any(unicodedata.category(character) in _NO_TEXT for character in word):
                 raise InputError(

@@ -142,7 +142,7 @@ def read_classes_file(
             )
         classes.append(prompts_of(line, where))
     if not classes:
-        raise InputError(f"The {what} {path} has no class. Write one class per line.")
+        raise InputError(f"The {what} {path} has no classes. Write one class per line.")
     return classes
 
 
