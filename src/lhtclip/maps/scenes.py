@@ -16,7 +16,7 @@ from lhtclip.image.files import files_below, warn_of_left_out
 
 _SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
 _OTHERS = (".bil", ".ecw", ".hdf", ".img", ".jpeg", ".jpg", ".nc", ".ntf", ".png", ".sid", ".zip")
-_NOTED = dict.fromkeys(_OTHERS, "pass its path")
+_NOTED = {suffix: "pass its path" for suffix in _OTHERS}
 _PREFERRED = "visual"  # the asset of true colours, by the habit of most catalogues
 
 
