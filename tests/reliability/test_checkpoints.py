@@ -439,7 +439,7 @@ def test_tensors_that_claim_more_than_the_file_holds(tmp_path: Path) -> None:
 def test_the_remedy_for_a_training_script_s_checkpoint(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x02cargparse\nNamespace\n)\x81.")
-    with pytest.raises(CheckpointError, match="save the weights alone"):
+    with pytest.raises(CheckpointError, match="save only its weights"):
         load_checkpoint(folder)
 
 
