@@ -35,8 +35,10 @@ def python(*arguments: object, environment: dict[str, str], **options: Any) -> A
     )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["segment", "--help"], ["segmnet"]])
-def test_help_needs_no_torch(arguments: list[str], environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["segment", "--help"], ["segmnet"], ["models"]])
+def test_help_and_the_list_of_models_need_no_torch(
+    arguments: list[str], environment: dict[str, str]
+) -> None:
     code = (
         "import sys; from lhtclip.cli import main; "
         f"main({arguments!r}); sys.exit('torch' in sys.modules)"

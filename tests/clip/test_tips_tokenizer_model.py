@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lhtclip.checkpoints.checkpoint import load_checkpoint
-from lhtclip.clip.tips.sentencepiece import SENTENCEPIECE_FILE
 from lhtclip.clip.tips.tokenizer import TipsTokenizer
+from lhtclip.clip.tokenizer_files import SENTENCEPIECE_FILE
 from lhtclip.errors import CheckpointError
 from tests.clip.tips_models import PIECES, save_tips
 

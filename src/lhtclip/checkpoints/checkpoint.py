@@ -41,16 +41,19 @@ from lhtclip.checkpoints.pe_archive import (
 from lhtclip.checkpoints.pixel_files import read_pixels
 from lhtclip.checkpoints.state_dict import gather, scatter
 from lhtclip.checkpoints.weights import read_weights, unreadable, weight_files
-from lhtclip.clip.bert.tokenizer import WORDS_FILE
-from lhtclip.clip.bpe_files import MERGES_FILE, VOCABULARY_FILE
 from lhtclip.clip.config import PixelConfig, PromptConfig
 from lhtclip.clip.family import Family, TensorNames
 from lhtclip.clip.model import CLIP, Clip
 from lhtclip.clip.open_clip import OPEN_CLIP_TENSORS, pixel_config
 from lhtclip.clip.pe import PE_CORE
 from lhtclip.clip.pe.model import PeCore
-from lhtclip.clip.tips.sentencepiece import SENTENCEPIECE_FILE
 from lhtclip.clip.tokenizer import Tokenizer
+from lhtclip.clip.tokenizer_files import (
+    MERGES_FILE,
+    SENTENCEPIECE_FILE,
+    VOCABULARY_FILE,
+    WORDS_FILE,
+)
 from lhtclip.clip.towers import ImageTextModel
 from lhtclip.errors import CheckpointError, CheckpointNotFoundError, check_kind
 from lhtclip.files import write_atomically

@@ -17,9 +17,12 @@ from lhtclip.checkpoints.layout import (
     Layout,
     layout_of,
 )
-from lhtclip.clip.bert.tokenizer import WORDS_FILE
-from lhtclip.clip.bpe_files import MERGES_FILE, VOCABULARY_FILE
-from lhtclip.clip.tips.sentencepiece import SENTENCEPIECE_FILE
+from lhtclip.clip.tokenizer_files import (
+    MERGES_FILE,
+    SENTENCEPIECE_FILE,
+    VOCABULARY_FILE,
+    WORDS_FILE,
+)
 from lhtclip.errors import CheckpointError
 from lhtclip.files.json_files import read_json
 

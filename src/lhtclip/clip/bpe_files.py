@@ -9,10 +9,10 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.processors import RobertaProcessing
 
+from lhtclip.clip.tokenizer_files import MERGES_FILE
 from lhtclip.files.json_files import read_json
 from lhtclip.files.regular_files import read_regular
 
-VOCABULARY_FILE, MERGES_FILE = "vocab.json", "merges.txt"
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 _WORDS = r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"""  # of CLIP's own code
 _MOST_BYTES = 64 << 20

@@ -12,7 +12,8 @@ import torch
 from tokenizers import Tokenizer as _Tokenizer
 from torch import Tensor
 
-from lhtclip.clip.bpe_files import VOCABULARY_FILE, bpe_tokenizer
+from lhtclip.clip.bpe_files import bpe_tokenizer
+from lhtclip.clip.tokenizer_files import VOCABULARY_FILE
 from lhtclip.errors import CheckpointError, reason_of
 from lhtclip.files.c_messages import c_messages_caught
 from lhtclip.files.regular_files import read_regular

@@ -14,10 +14,10 @@ from torch import Tensor
 from lhtclip.clip.bert.text import PADDING
 from lhtclip.clip.config import PromptConfig
 from lhtclip.clip.tokenizer import Tokenizer
+from lhtclip.clip.tokenizer_files import WORDS_FILE
 from lhtclip.errors import CheckpointError
 from lhtclip.files.regular_files import read_regular
 
-WORDS_FILE = "vocab.txt"
 _MOST_BYTES = 16 << 20
 _UNKNOWN, _START, _END, _PADDING = "[UNK]", "[CLS]", "[SEP]", "[PAD]"
 

@@ -14,7 +14,6 @@ from tokenizers.models import BPE
 
 from lhtclip.files.regular_files import read_regular
 
-SENTENCEPIECE_FILE = "tokenizer.model"
 _MOST_BYTES = 64 << 20
 _PIECES, _NORMALIZER, _TABLE = 1, 3, 2  # numbers of fields: of the file, and of the normaliser
 _TEXT, _KIND = 1, 3  # of a piece

@@ -10,9 +10,10 @@ import tokenizers
 import torch
 from torch import Tensor
 
-from lhtclip.clip.tips.sentencepiece import SENTENCEPIECE_FILE, sentencepiece_tokenizer
+from lhtclip.clip.tips.sentencepiece import sentencepiece_tokenizer
 from lhtclip.clip.tips.text import PADDING
 from lhtclip.clip.tokenizer import Tokenizer
+from lhtclip.clip.tokenizer_files import SENTENCEPIECE_FILE
 
 
 class TipsTokenizer(Tokenizer):
