@@ -18,6 +18,9 @@ from lhtclip.clip.towers import ImageTextModel
 class TensorNames:
     """The names of our tensors in a checkpoint layout.
 
+    Files are read without a first part that all their names share, such as "module.", so there must
+    be none here.
+
     Attributes:
         top: Tensors outside the blocks, our name -> theirs, or several that form it.
         towers: What precedes the number of a block, by tower.
