@@ -17,6 +17,8 @@ import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 
+_MOST = (1 << 63) - 1  # of whole numbers
+
 
 class LhtClipError(Exception):
     """Root of the errors that a user can cause; the message is one or two clear sentences."""
@@ -64,8 +66,8 @@ def unknown(kind: str, given: object, allowed: Iterable[str]) -> UnknownNameErro
 
 
 def is_whole(value: object, *, least: int = 1) -> bool:
-    """Whether a value from a file or a user is a whole number from `least` on."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    """Whether a value from a file or a user is a whole number from `least` on, of 64 bits."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST
 
 
 def shown(value: object) -> str:
@@ -126,6 +128,8 @@ def whole(name: str, value: object, *, least: int = 0) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise InputError(f"{name} must be a whole number from {least} on, not {shown(value)}.")
+    if int(value) > _MOST:
+        raise InputError(f"{name} must be a whole number of 64 bits, not {shown(value)}.")
     return int(value)
 
 

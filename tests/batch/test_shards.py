@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -138,6 +138,49 @@ def test_interrupted_shards_end_with_the_same_bytes(
     assert all(image.skipped for image in again.images)
     assert merge_shards(out).done == IMAGES
     assert files_of(out) == files_of(tmp_path / "whole")
+
+
+def test_a_merge_looks_at_images_and_records_again(
+    segmenter: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    out, given = tmp_path / "parts", dict[str, Any](segmenter=segmenter, formats="csv")
+    shards = [Shard(1, 2), Shard(2, 2)]
+    for shard in shards:
+        label_files(photos, "dog, sky", out, shard=shard, **given)
+    assert merge_shards(out).missing == []
+    first, second, third = sorted(photos.rglob("*.png"))[:3]
+    second.write_bytes(third.read_bytes())
+    record = next(
+        path
+        for path in (out / ".lhtclip/images").glob("*.json")
+        if str(first) in path.read_text()  # with its absolute path
+    )
+    record.write_text(record.read_text().replace('"sky":', '"sky":0.5,"was":', 1))
+    changed = [path.relative_to(photos).as_posix() for path in (first, second)]
+    assert merge_shards(out).missing == changed
+    for shard in shards:
+        label_files(photos, "dog, sky", out, shard=shard, **given)
+    assert merge_shards(out).missing == []
+    first.unlink()  # what is not there cannot be looked at
+    assert merge_shards(out).missing == []
+
+
+def without_its_end(text: str) -> str:
+    return text.rsplit("\n", 3)[0] + "\n"
+
+
+@pytest.mark.parametrize("spoil", [without_its_end, lambda _: "["])
+def test_a_damaged_plan_is_not_merged(
+    segmenter: Segmenter, photos: Path, tmp_path: Path, spoil: Callable[[str], str]
+) -> None:
+    label_files(photos, "dog, sky", tmp_path / "out", segmenter=segmenter, shard=Shard(1, 1))
+    plan = tmp_path / "out/.lhtclip/plan.jsonl"
+    plan.write_text(spoil(plan.read_text()))
+    with pytest.raises(InputError, match=r"plan.jsonl is not understood\. Delete it, and run"):
+        merge_shards(tmp_path / "out")
+    plan.unlink()
+    label_files(photos, "dog, sky", tmp_path / "out", segmenter=segmenter, shard=Shard(1, 1))
+    assert merge_shards(tmp_path / "out").done == IMAGES
 
 
 def test_a_run_that_is_no_shard_ends_shards_too(

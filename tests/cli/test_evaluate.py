@@ -224,7 +224,7 @@ def test_a_run_goes_on_and_others_do_not_mix(run: Any, own: Path, tmp_path: Path
     assert other.code == 2
     assert other.out == ""
     assert "garden.confusion.npz holds counts of other settings" in other.err
-    assert "--overwrite" in other.err
+    assert "delete " in other.err
     assert document(tmp_path / "out", "garden")["method"]["techniques"] == "ATR+SSR"
     assert run(*arguments, "--no-lht", "--overwrite").code == 0
     assert document(tmp_path / "out", "garden")["method"]["techniques"] == "none"

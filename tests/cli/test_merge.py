@@ -75,6 +75,30 @@ def test_evaluate_in_shards(lhtclip: Run, checkpoint: Path, draw: Draw, tmp_path
     assert (tmp_path / "parts/report.md").exists()
 
 
+def test_a_merge_of_counts_looks_at_files_again(
+    lhtclip: Run, checkpoint: Path, draw: Draw, tmp_path: Path
+) -> None:
+    image = draw("own/images/0.png", seed=0)
+    (tmp_path / "own/masks").mkdir()
+    Image.new("L", (56, 40), 1).save(tmp_path / "own/masks/0.png")
+    (tmp_path / "own/classes.txt").write_text("cat\ngrass\n")
+    fast = ("--model", checkpoint, "--templates", "plain", "--dtype", "float32", "--quiet")
+    given = ("evaluate", "folder", "--root", "own", *fast, "--no-check", "--shard", "1/1")
+    assert lhtclip(*given, "--out", "parts").code == 0
+    draw("own/images/0.png", seed=1)
+    outcome = lhtclip("merge", "parts")
+    assert outcome.code == 2
+    assert "of 0 has changed since" in outcome.err
+    counts = tmp_path / "parts/.lhtclip/evaluations/own/1-of-1.npz"
+    assert f"Delete {counts.relative_to(tmp_path)}, run the shard again" in outcome.err
+    assert lhtclip(*given, "--out", "parts").code == 2
+    counts.unlink()  # the remedy
+    assert lhtclip(*given, "--out", "parts").code == 0
+    assert lhtclip("merge", "parts").code == 0
+    image.unlink()
+    assert lhtclip("merge", "parts").code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -19,6 +19,7 @@ from lhtclip.engines import compiled as compiled_module
 from lhtclip.engines import graph as graph_module
 from lhtclip.engines.compiled import CompiledEncoder
 from lhtclip.engines.graph import GraphEncoder
+from lhtclip.engines.onnx_runtime import open_session
 from lhtclip.errors import InputError, MissingDependencyError, UnknownNameError
 from lhtclip.methods import METHODS
 from lhtclip.methods.naclip import NaclipSettings
@@ -183,5 +184,37 @@ def test_graphs_are_made_once_for_each_setting_of_a_method(
         method = replace(METHODS["naclip"], settings=NaclipSettings(sigma))
         encoder = DenseEncoder(tiny_clip(), method=method)
         graph_module.graph_of(encoder, pixels=PixelConfig(), graph=None)
-    assert len(list((cache / "graphs").iterdir())) == 2
+    assert len(list((cache / "graphs").glob("*.onnx"))) == 2
     assert caplog.text.count("Making a graph") == 2
+
+
+@pytest.mark.parametrize("spoil", ["graph", "digest"])
+def test_a_graph_of_the_cache_that_is_not_what_was_written_is_made_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, spoil: str
+) -> None:
+    def export(encoder: DenseEncoder, path: Path, **_: Any) -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"the graph")
+
+    def graph() -> Path:
+        return graph_module.graph_of(encoder, pixels=PixelConfig(), graph=None)[0]
+
+    monkeypatch.setattr(graph_module, "export_graph", export)
+    encoder = DenseEncoder(tiny_clip())
+    path = graph()
+    if spoil == "graph":
+        path.write_bytes(b"another one")
+    else:
+        path.with_suffix(".sha256").unlink()
+    assert graph().read_bytes() == b"the graph"
+    assert "is not what was written: it is made again" in caplog.text
+    caplog.clear()
+    graph()
+    assert caplog.text == ""
+
+
+def test_what_is_no_graph_is_not_run(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "a.onnx").write_bytes(b"no graph")
+    with pytest.raises(InputError, match=r"a\.onnx.*Export it again"):
+        open_session(tmp_path / "a.onnx")

@@ -345,7 +345,7 @@ def test_counts_of_other_settings_are_not_continued(
     options["predictions"] = change.get("predictions", False)
     with pytest.raises(InputError, match=message) as caught:
         evaluate(segmenter, dataset, vocabulary, folder=out, **options)
-    assert "--overwrite" in str(caught.value)
+    assert "delete" in str(caught.value)
     assert (out / "drawn.confusion.npz").read_bytes() == before
     fresh = evaluate(segmenter, dataset, vocabulary, folder=out, overwrite=True, **options)
     again = evaluate(segmenter, dataset, vocabulary, folder=out, **options)
@@ -363,8 +363,21 @@ def test_counts_of_other_files_are_not_continued(tmp_path: Path, file: str) -> N
     evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path)
     changed = first.image if file == "image" else labels
     changed.write_bytes(dataset.samples[1].image.read_bytes())
-    with pytest.raises(InputError, match=f"{first.key} has changed.*--overwrite"):
+    counts = tmp_path / "drawn.confusion.npz"
+    with pytest.raises(InputError, match=f"{first.key} has changed.*delete {counts} to count"):
         evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"another picture"])
+def test_predictions_are_looked_at_again(tmp_path: Path, content: bytes | None) -> None:
+    dataset = drawn_dataset(tmp_path / "in", images=3)
+    evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path, predictions=True)
+    evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path, predictions=True)
+    key = dataset.samples[1].key
+    prediction = tmp_path / f"drawn/{key}.png"
+    prediction.unlink() if content is None else prediction.write_bytes(content)
+    with pytest.raises(InputError, match=f"the prediction of {key} has changed since, or is miss"):
+        evaluate(tiny_segmenter(), dataset, words(dataset), folder=tmp_path, predictions=True)
 
 
 def test_overwriting_drops_old_predictions(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lhtclip.clip.layers import Attention
-from lhtclip.errors import UnknownNameError
+from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.methods import METHODS, Method, method_named
 from lhtclip.methods.method import no_streams
 from lhtclip.methods.naclip import NaclipSettings
@@ -134,10 +134,10 @@ def test_settings_change_what_comes_out_and_what_is_recorded(method: str, settin
 
 def test_settings_that_could_not_be_recorded_are_refused() -> None:
     for settings in ({"beta": 1.0}, RcsSettings, lambda: 9):
-        with pytest.raises(TypeError, match="settings of the method 'mine' must be a frozen data"):
+        with pytest.raises(InputError, match="settings of the method 'mine' must be a frozen data"):
             Method("mine", METHODS["sclip"].update, True, True, "this test", settings=settings)
-    with pytest.raises(TypeError, match="not JSON serializable"):
-        replace(METHODS["scclip"], settings=ScclipSettings(levels=torch.ones(2)))  # pyright: ignore
+    with pytest.raises(InputError, match="levels of ScclipSettings must be Levels or None"):
+        ScclipSettings(levels=torch.ones(2))  # pyright: ignore[reportArgumentType]
 
 
 def test_unknown_method_gets_a_hint() -> None:

@@ -18,7 +18,9 @@ SETTINGS = {"images": 3, "method": "sclip"}
 def path(tmp_path: Path) -> Path:
     tally = Tally(["car", "road"], with_trimap=True)
     for share in (1.0, float("nan")):
-        tally.add(Counts(np.array([[5, 1], [0, 2]]), np.array([[1, 0], [0, 1]]), share, "d"))
+        tally.add(
+            Counts(np.array([[5, 1], [0, 2]]), np.array([[1, 0], [0, 1]]), share, (Path("i"),), "d")
+        )
     path = tmp_path / "scenes.confusion.npz"
     tally.save(path, keys=["a", "b", "c"], settings=SETTINGS)
     return path

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,29 +13,57 @@ import pytest
 import torch
 
 from lhtclip import (
+    AliasSettings,
     DecodeSettings,
+    Method,
     OutputOptions,
+    Preset,
+    PtcSettings,
     ReadingSettings,
     Segmenter,
     SegmenterConfig,
+    Shard,
+    TlpSettings,
+    Vocabulary,
     WindowSettings,
     label_files,
 )
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.errors import InputError, LhtClipError
+from lhtclip.maps import MapSettings
+from lhtclip.methods.naclip import NaclipSettings
+from lhtclip.methods.pearl import PearlSettings
+from lhtclip.methods.resclip import RcsSettings
+from lhtclip.methods.resclip_feedback import FeedbackSettings, SfrSettings
+from lhtclip.methods.rfclip import RfclipSettings
+from lhtclip.methods.rfclip_paper import RefocusSettings
+from lhtclip.methods.scclip import Levels, ScclipSettings
+from lhtclip.methods.second_stream import SecondStreamSettings
+from lhtclip.ray.cluster import WorkerSettings
+from lhtclip.server.settings import ServerSettings
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.settings import LhtSettings
 from lhtclip.techniques.she import SheSettings
 from lhtclip.techniques.ssr import SsrSettings
 
 KINDS = (
-    *(SheSettings, AtrSettings, SsrSettings, LhtSettings, WindowSettings, DecodeSettings),
-    *(PamrSettings, ReadingSettings, SegmenterConfig, OutputOptions),
+    *(SheSettings, AtrSettings, SsrSettings, LhtSettings, WindowSettings, DecodeSettings, Preset),
+    *(PamrSettings, ReadingSettings, SegmenterConfig, OutputOptions, TlpSettings, PtcSettings),
+    *(AliasSettings, NaclipSettings, PearlSettings, RcsSettings, SfrSettings, FeedbackSettings),
+    *(RfclipSettings, RefocusSettings, ScclipSettings, Levels, SecondStreamSettings, MapSettings),
+    *(WorkerSettings, ServerSettings, Method, Vocabulary, Shard),
 )
-NEEDED = {"heads": ((1, 1),), "layers": (1, 2), "ssr": None, "atr": None, "she": None}
+NEEDED = {
+    **{"heads": ((1, 1),), "layers": (1, 2), "ssr": SsrSettings((1,)), "atr": None, "she": None},
+    **{"rcs": RcsSettings(), "sfr": SfrSettings(), "deep": 2, "shallow": 1, "fused": (1, 2)},
+    **{"name": "mine", "update": len, "residual": True, "mlp": True, "source": "here"},
+    **{"names": ("a",), "queries": ("a",), "class_of_query": (0,), "background": None},
+    **{"number": 1, "count": 2},
+}
 VALUES = (
     *(None, "x", "0.5", b"x", 1.5, True, float("nan"), float("inf"), -1, 0, 10**400, object()),
     *([1], (1, 2), [[1, 2]], {}, np.int64(3), np.float32(0.5), torch.tensor(1)),
+    *(np.array([1, 2]), torch.tensor([1, 2]), (each for each in "ab"), Path("x"), len, "a\0b"),
 )
 
 
@@ -43,6 +74,8 @@ def test_values_of_any_type(kind: Any) -> None:
         for each in fields(kind)
         if each.default is MISSING and each.default_factory is MISSING
     }
+    settings = kind(**needed)
+    assert pickle.loads(pickle.dumps(settings)) == copy.deepcopy(settings) == settings
     refusals: list[str] = []
     for each in fields(kind):
         for value in VALUES:

@@ -1,7 +1,7 @@
 """The images that are done: a small record ties results to the bytes they were made from.
 
-A result counts as done only if the image and the result files are unchanged. Leftovers of a killed
-run are made again.
+A result counts as done only if the image, the result files and the record itself are unchanged.
+Leftovers of a killed run are made again. A record is a line of JSON, and a line with its SHA-256.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lhtclip.files import write_atomically
-from lhtclip.files.json_files import read_json
+from lhtclip.files.json_files import parse_json
 from lhtclip.files.records import from_json
+from lhtclip.files.regular_files import read_regular
 from lhtclip.formats.sink import ImageName, Part, Sink
 from lhtclip.image.files import HIDDEN
 
@@ -58,7 +59,7 @@ class Entry:
     Attributes:
         image: Its path below the given folder.
         stem: The name of its results without suffix.
-        source: Its path as given.
+        source: Its absolute path.
         digest: Digest of its file.
         width: Pixels.
         height: Pixels.
@@ -105,6 +106,10 @@ class Entry:
         """Whether all its files are in the folder of the results, unchanged."""
         return all(_is(out / file, digest) for file, digest in self.files.items())
 
+    def is_of_today(self) -> bool:
+        """Whether its image is still what was labelled; so it is where it cannot be looked at."""
+        return not os.path.exists(self.source) or _is(Path(self.source), self.digest)
+
 
 class Entries:
     """The entries of a folder of results, each a hidden file."""
@@ -147,8 +152,9 @@ class Entries:
         Raises:
             InputError: It cannot be written.
         """
-        text = json.dumps(asdict(entry), separators=(",", ":"))
-        write_atomically(self._path(PurePosixPath(entry.image)), text.encode())
+        text = json.dumps(asdict(entry), separators=(",", ":")).encode()
+        digest = hashlib.sha256(text).hexdigest().encode()
+        write_atomically(self._path(PurePosixPath(entry.image)), b"%b\n%b\n" % (text, digest))
 
     def remove(self, image: PurePosixPath) -> None:
         """Remove the entry of an image."""
@@ -168,8 +174,10 @@ class Entries:
 
     def _load(self, path: Path) -> Entry | None:
         try:
-            entry = from_json(Entry, read_json(path, most=_MOST_BYTES), "entry")
+            text, digest = read_regular(path, most=_MOST_BYTES).splitlines()
+            entry = from_json(Entry, parse_json(text.decode()), "entry")
             sound = self._path(PurePosixPath(entry.image)) == path
+            sound = sound and hashlib.sha256(text).hexdigest().encode() == digest
             return entry if sound and all(map(_stays_inside, entry.files)) else None
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None

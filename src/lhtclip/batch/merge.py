@@ -41,7 +41,7 @@ class Merged:
         images: Number of images of the run.
         done: Number of those whose results are whole.
         failed: Why images could not be labelled, by their paths.
-        missing: The paths of the images that no shard has labelled yet.
+        missing: The paths of the images that no shard has labelled yet, or that have changed since.
         shards: The shards to run again for them, such as "2/4"; empty if that is not known.
         files: The manifest and the files about the whole run, which are written once nothing is
             missing.
@@ -60,6 +60,7 @@ def merge_shards(
 ) -> Merged:
     """Check the results of all shards of a run, and write the files about the whole run.
 
+    Looks at the images again, where they can be reached, because a changed one needs another label.
     The manifest, `manifest.jsonl`, has a line for each image: whether it is done, has failed and
     why, or is missing.
 
@@ -121,7 +122,7 @@ class _Check:
         """Check the images, and yield the lines of the manifest."""
         places = set[int]()  # of the missing images
         with Workers() as workers:
-            names = planned_images(self._out)
+            names = planned_images(self._out, self.merged.images)
             futures: Iterator[Future[tuple[ImageName, set[Path] | None]]]
             futures = (workers.submit(self._folders_of, name) for name in names)
             for place, (name, folders) in enumerate(in_order(futures, most=_IN_FLIGHT)):
@@ -143,9 +144,11 @@ class _Check:
         self.merged.shards = tuple(_shards_of(places, self._states))
 
     def _folders_of(self, name: ImageName) -> tuple[ImageName, set[Path] | None]:
-        """Return the folders of an image's results; None if they are not whole."""
+        """Return the folders of an image's results; None if they are not whole or of today."""
         entry = self._entries.read(name.path)
-        if entry is None or not entry.has(name, self.sinks) or not entry.is_whole(self._out):
+        if entry is None or not entry.has(name, self.sinks):
+            return name, None
+        if not (entry.is_whole(self._out) and entry.is_of_today()):
             return name, None
         return name, {(self._out / file).parent for file in entry.files}
 

@@ -14,11 +14,12 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from lhtclip.batch.chunks import Shard
-from lhtclip.batch.plan import REMEDY, Job
+from lhtclip.batch.plan import Job
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.files.json_files import parse_json, read_json
 from lhtclip.files.records import from_json, to_json
+from lhtclip.files.regular_files import refuse_special
 from lhtclip.formats.sink import ImageName, OutputOptions, Sink
 from lhtclip.image.files import HIDDEN
 from lhtclip.text.vocabulary import Vocabulary
@@ -102,26 +103,34 @@ def read_plan(out: Path) -> Plan | None:
     if not path.exists():
         return None
     try:
+        refuse_special(path)
         with path.open(encoding="ascii") as file:
             return from_json(Plan, parse_json(file.readline()), str(path))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not understood. {REMEDY}.") from error
+        raise _damaged(path) from error
 
 
-def planned_images(out: Path) -> Iterator[ImageName]:
+def planned_images(out: Path, count: int) -> Iterator[ImageName]:
     """Read the images of a plan, in order.
+
+    Args:
+        out: Folder of the results.
+        count: How many there are.
 
     Raises:
         InputError: The plan is damaged.
     """
-    with plan_file(out).open(encoding="ascii") as file:
+    path, found = plan_file(out), 0
+    with path.open(encoding="ascii") as file:
         next(file)
-        for line in file:
+        for found, line in enumerate(file, start=1):  # noqa: B007
             try:
-                path, stem = parse_json(line)
+                image, stem = map(PurePosixPath, parse_json(line))
             except (ValueError, TypeError) as error:
-                raise InputError(f"{plan_file(out)} is damaged. {REMEDY}.") from error
-            yield ImageName(PurePosixPath(path), PurePosixPath(stem))
+                raise _damaged(path) from error
+            yield ImageName(image, stem)
+    if found != count:
+        raise _damaged(path)
 
 
 def write_state(out: Path, state: ShardState) -> None:
@@ -148,6 +157,13 @@ def read_states(out: Path, plan: Plan) -> list[ShardState]:
 def lock_file(out: Path, shard: Shard) -> Path:
     """Return the file that a shard locks while it runs."""
     return shards_folder(out) / f"{_name(shard)}.lock"
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"{path} is not understood. Delete it, and run the shards again: what they have labelled "
+        "is kept."
+    )
 
 
 def _name(shard: Shard) -> str:

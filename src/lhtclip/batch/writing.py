@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
@@ -110,7 +111,7 @@ class Writer:
         return Entry(
             image=name.path.as_posix(),
             stem=name.stem.as_posix(),
-            source=str(job.source),
+            source=os.path.abspath(job.source),
             digest=digest,
             width=width,
             height=height,

@@ -21,7 +21,7 @@ def command(context: click.Context, *, out: str, as_json: bool, quiet: bool) -> 
 
     After `lhtclip segment --shard`: checks that every image is labelled, and writes the files about
     the whole run and manifest.jsonl, which has a line for each image: done, failed with the reason,
-    or missing. Prints the paths of the files written.
+    or missing, as is an image that has changed since. Prints the paths of the files written.
 
     After `lhtclip evaluate --shard`: adds up the counts and writes the reports. Prints a table of
     the results.
@@ -66,7 +66,7 @@ def _merge_labels(out: Path, *, as_json: bool, quiet: bool) -> bool:
             print_path(path)
     say(
         f"{merged.images} images: {merged.done} done, {len(merged.failed)} failed, "
-        f"{len(merged.missing)} missing."
+        f"{len(merged.missing)} missing or changed."
     )
     for reason in merged.failed.values():
         say(reason)

@@ -16,9 +16,14 @@ from lhtclip.encoder import DenseEncoder
 from lhtclip.engines.export import check_exportable, export_graph
 from lhtclip.engines.graph_description import FORMAT, GraphDescription
 from lhtclip.engines.onnx_runtime import Run
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, OutputError
+from lhtclip.files import write_atomically
 from lhtclip.files.cache import cache_folder
+from lhtclip.files.digests import sha256_of_file
+from lhtclip.files.regular_files import read_regular
 
+_DIGITS = 64  # of a SHA-256
+_OTHERWISE = "set LHTCLIP_CACHE, or name a graph that `lhtclip export` wrote"
 _logger = logging.getLogger("lhtclip")
 
 
@@ -59,11 +64,14 @@ def graph_of(
 ) -> tuple[Path, bool]:
     """Find a graph of an encoder: the given one, or one that is kept in the cache.
 
+    One in the cache is used if it is what was written; otherwise it is made again.
+
     Returns:
         The file, and whether its weights are rounded to 8 bits.
 
     Raises:
-        InputError: The given one is of another encoder, or this encoder can have none.
+        InputError: The given one is of another encoder, this encoder can have none, or the cache
+            cannot be written to.
         MissingDependencyError: A package that is needed to read or write it is not installed.
     """
     check_exportable(encoder)
@@ -76,11 +84,36 @@ def graph_of(
     try:
         path = cache_folder() / "graphs" / f"{name}.onnx"
     except RuntimeError as error:  # no home folder
-        raise InputError(
-            "There is no folder to keep a graph in: set LHTCLIP_CACHE, or name a graph that "
-            "`lhtclip export` wrote."
-        ) from error
-    if not path.is_file():
+        raise InputError(f"There is no folder to keep a graph in: {_OTHERWISE}.") from error
+    if not _is_kept(path):
         _logger.warning("Making a graph of the image tower, once; it is kept as %s.", path)
-        export_graph(encoder, path, pixels=pixels)
+        try:
+            export_graph(encoder, path, pixels=pixels)
+            write_atomically(_digest_file(path), _digest_of(path).encode())
+        except OutputError as error:
+            raise OutputError(f"{error} For graphs, {_OTHERWISE}.") from error
     return path, False
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether a graph is in the cache, as it was written; says so if it is another."""
+    if not path.is_file():
+        return False
+    try:
+        kept = read_regular(_digest_file(path), most=_DIGITS).decode() == _digest_of(path)
+    except (OSError, ValueError):
+        kept = False
+    if not kept:
+        _logger.warning("The graph %s is not what was written: it is made again.", path)
+    return kept
+
+
+def _digest_file(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _digest_of(path: Path) -> str:
+    """Return the SHA-256 of a graph, and of its second file of weights if it has one."""
+    files = (path, path.with_name(f"{path.name}.data"))
+    digests = "".join(sha256_of_file(file) for file in files if file.is_file())
+    return hashlib.sha256(digests.encode()).hexdigest()

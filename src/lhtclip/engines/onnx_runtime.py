@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 
 # Pixels (batch, 3, height, width) and texts (queries, E) -> (batch, rows, columns, queries),
@@ -39,6 +40,7 @@ def open_session(path: Path) -> Any:
 
     Raises:
         MissingDependencyError: The package `onnxruntime` is not installed.
+        InputError: The file is not a graph that it can run.
     """
     runtime = import_extra("onnxruntime", purpose="Graphs on the engine 'onnx'")
     options = runtime.SessionOptions()
@@ -46,4 +48,8 @@ def open_session(path: Path) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     # Its threads would go on spinning after a batch, on the cores that decoding needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    try:
+        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no common base class
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"ONNX Runtime cannot run {path}: {reason}. Export it again.") from error

@@ -13,6 +13,7 @@ from lhtclip.batch.chunks import Shard
 from lhtclip.errors import InputError
 from lhtclip.evaluation.report import Document, markdown, measured
 from lhtclip.evaluation.runner import counts_file, shards_folder
+from lhtclip.evaluation.sources import check_unchanged
 from lhtclip.evaluation.state import Tally
 from lhtclip.files import write_atomically
 from lhtclip.files.differences import differences
@@ -51,7 +52,8 @@ def merge_evaluations(out: Path) -> MergedEvaluations:
     """Add up the counts of all shards in a folder, and write counts and reports.
 
     Raises:
-        InputError: Shards do not belong together, or a file cannot be read or written.
+        InputError: Shards do not belong together, images or ground truths have changed since, or a
+            file cannot be read or written.
     """
     documents: list[Document] = []
     files: list[Path] = []
@@ -111,13 +113,14 @@ def _merge(out: Path, dataset: str, shards: list[Shard]) -> Document:
                 "Choose another folder (--out), and run them with the same ones."
             )
     settings = first["settings"]
-    parts = [Tally.load(counts_file(out, dataset, shard), settings=settings) for shard in shards]
+    parts = [_counts(counts_file(out, dataset, shard), settings) for shard in shards]
     names = parts[0].confusion.names
     tally = Tally(names, with_trimap=parts[0].trimap is not None)
     keys: list[str] = []
     for part, place in _in_order(parts, settings["chunk"]):
         keys.append(part.keys[place])
         tally.image_iou.append(part.image_iou[place])
+        tally.files.append(part.files[place])
         tally.sources.append(part.sources[place])
     if len(set(keys)) != settings["images"]:
         raise InputError(
@@ -133,6 +136,20 @@ def _merge(out: Path, dataset: str, shards: list[Shard]) -> Document:
     return first | measured(
         tally.confusion, tally.trimap, images=tally.images, seconds=tally.seconds
     )
+
+
+def _counts(path: Path, settings: dict[str, Any]) -> Tally:
+    """Load the counts of a shard, and look again at what it counted, where that can be reached."""
+    tally = Tally.load(path, settings=settings)
+    files = [tuple(map(Path, each.split("\n"))) for each in tally.files]
+    here = [place for place, each in enumerate(files) if all(file.exists() for file in each)]
+    check_unchanged(
+        [tally.keys[place] for place in here],
+        [files[place] for place in here],
+        [tally.sources[place] for place in here],
+        remedy=f"Delete {path}, run the shard again, and merge.",
+    )
+    return tally
 
 
 def _in_order(parts: list[Tally], chunk: int) -> list[tuple[Tally, int]]:

@@ -22,8 +22,8 @@ from lhtclip.datasets.samples import check_vocabulary, choose_samples, labels_of
 from lhtclip.errors import InputError, reason_of
 from lhtclip.evaluation.confusion import Confusion, Labels, confusion_matrix, iou_per_class
 from lhtclip.evaluation.fingerprint import decisive_settings
-from lhtclip.evaluation.sources import check_unchanged, digest_of
-from lhtclip.evaluation.state import REMEDY, Counts, Tally
+from lhtclip.evaluation.sources import check_unchanged, digest_of, files_of
+from lhtclip.evaluation.state import Counts, Tally, start_over
 from lhtclip.evaluation.streaming import count_samples
 from lhtclip.evaluation.trimap import in_band
 from lhtclip.files import write_atomically
@@ -123,6 +123,12 @@ def evaluate(
     check_vocabulary(whole, vocabulary)
     dataset = replace(whole, samples=_share(whole.samples, shard, chunk)) if shard else whole
     tally, settings = Tally(dataset.names, with_trimap=trimap > 0), dict[str, Any]()
+    keys = [sample.key for sample in dataset.samples]
+
+    def written(sample: Sample) -> list[Path]:
+        wanted = folder if predictions else None
+        return [] if wanted is None else [prediction_file(wanted, dataset, sample)]
+
     if folder is not None:
         settings = decisive_settings(
             segmenter, whole, vocabulary, chunk=chunk, trimap=trimap, predictions=predictions
@@ -130,16 +136,23 @@ def evaluate(
         if overwrite:
             _remove(folder, dataset, shard)
         elif counts_file(folder, dataset.name, shard).exists():
-            tally = Tally.load(counts_file(folder, dataset.name, shard), settings=settings)
-            check_unchanged(dataset.samples[: tally.images], tally.sources, remedy=REMEDY)
+            file = counts_file(folder, dataset.name, shard)
+            tally = Tally.load(file, settings=settings)
+            counted = dataset.samples[: tally.images]
+            check_unchanged(
+                keys[: tally.images],
+                [files_of(sample) + written(sample) for sample in counted],
+                tally.sources,
+                remedy=start_over(file),
+            )
 
     def count(sample: Sample, truth: Truth, result: Segmentation) -> Counts:
         labels = labels_of_set(sample, result.labels)
-        if folder is not None and predictions:
-            _write_labels(prediction_file(folder, dataset, sample), labels, vocabulary)
-        return _count(sample, truth, labels, classes=len(dataset.names), trimap=trimap)
+        for file in written(sample):
+            _write_labels(file, labels, vocabulary)
+        files = (*files_of(sample), *written(sample))
+        return _count(sample, truth, labels, files, classes=len(dataset.names), trimap=trimap)
 
-    keys = [sample.key for sample in dataset.samples]
     already, before, start = tally.images, tally.seconds, time.perf_counter()
 
     def report() -> None:
@@ -204,7 +217,15 @@ def _share(samples: Sequence[Sample], shard: Shard, chunk: int) -> tuple[Sample,
     return tuple(sample for part in shard.of(chunks) for sample in part)
 
 
-def _count(sample: Sample, truth: Truth, labels: Labels, *, classes: int, trimap: int) -> Counts:
+def _count(
+    sample: Sample,
+    truth: Truth,
+    labels: Labels,
+    files: tuple[Path, ...],
+    *,
+    classes: int,
+    trimap: int,
+) -> Counts:
     ignored = ignored_label(truth.dtype)
     try:
         matrix = confusion_matrix(truth, labels, classes=classes, ignored=ignored)
@@ -214,7 +235,7 @@ def _count(sample: Sample, truth: Truth, labels: Labels, *, classes: int, trimap
     if trimap > 0:
         near = in_band(truth, radius=trimap)
         band = confusion_matrix(near, labels, classes=classes, ignored=ignored)
-    return Counts(matrix, band, _mean_iou_of_present(matrix), digest_of(sample))
+    return Counts(matrix, band, _mean_iou_of_present(matrix), files, digest_of(files))
 
 
 def _mean_iou_of_present(matrix: NDArray[np.int64]) -> float:

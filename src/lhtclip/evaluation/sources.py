@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lhtclip.datasets.dataset import Sample
@@ -11,37 +11,48 @@ from lhtclip.errors import InputError, listed, reason_of
 from lhtclip.files.digests import sha256_of_file
 
 
-def digest_of(sample: Sample) -> str:
-    """Return a SHA-256 of an image's file and of the file of its ground truth.
+def files_of(sample: Sample) -> list[Path]:
+    """Return the file of an image, and that of its ground truth if it has one of its own."""
+    return [sample.image] if sample.labels is None else [sample.image, sample.labels]
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """Return a SHA-256 of files together.
 
     Raises:
         InputError: One of them cannot be read.
     """
-    files = [sample.image] if sample.labels is None else [sample.image, sample.labels]
     return hashlib.sha256("".join(map(_file_digest, files)).encode()).hexdigest()
 
 
-def check_unchanged(samples: Sequence[Sample], digests: Sequence[str], *, remedy: str) -> None:
-    """Check that files are those that were counted.
+def check_unchanged(
+    keys: Sequence[str], files: Sequence[Sequence[Path]], digests: Sequence[str], *, remedy: str
+) -> None:
+    """Check that files are those that were counted or written.
 
     Args:
-        samples: The images that were counted.
+        keys: The images that were counted.
+        files: The files of each.
         digests: Their `digest_of` at that time.
         remedy: What to do if they are not, as a sentence.
 
     Raises:
-        InputError: Some have changed.
+        InputError: Some have changed, or are not there.
     """
-    changed = [
-        sample.key
-        for sample, digest in zip(samples, digests, strict=True)
-        if digest_of(sample) != digest
-    ]
+    each = zip(keys, files, digests, strict=True)
+    changed = [key for key, paths, digest in each if not _is(paths, digest)]
     if changed:
         raise InputError(
-            f"The counts are of other files: the image or the ground truth of {listed(changed)} "
-            f"has changed since. {remedy}"
+            f"The counts are of other files: the image, the ground truth or the prediction of "
+            f"{listed(changed)} has changed since, or is missing. {remedy}"
         )
+
+
+def _is(files: Sequence[Path], digest: str) -> bool:
+    try:
+        return digest_of(files) == digest
+    except InputError:
+        return False
 
 
 def _file_digest(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,6 @@ from lhtclip.files.json_files import parse_json
 from lhtclip.files.regular_files import read_regular
 
 _MOST_BYTES = 1 << 30
-REMEDY = "Choose another folder (--out), or start over (--overwrite)."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,12 +32,14 @@ class Counts:
         matrix: (classes, classes) int64, as in `Confusion`.
         trimap: The same for the band along true boundaries; None if it was not requested.
         mean_iou: Over the classes of its ground truth, in [0, 1]; NaN if no pixel counts.
-        source: Digest of its files, as of `digest_of`.
+        files: Its image, its ground truth if that is a file, and what was written of it.
+        source: Their digest, as of `digest_of`.
     """
 
     matrix: NDArray[np.int64]
     trimap: NDArray[np.int64] | None
     mean_iou: float
+    files: tuple[Path, ...]
     source: str
 
 
@@ -48,7 +50,8 @@ class Tally:
         confusion: Counts of all pixels.
         trimap: Counts of the pixels along true boundaries.
         image_iou: Mean IoU of each image, in order.
-        sources: Digest of the files of each image, in order.
+        files: The absolute paths of the files of each image, a line each, in order.
+        sources: Their digest.
         seconds: Time spent on them, in all sessions.
         keys: Keys of the images that `load` found counted.
     """
@@ -58,6 +61,7 @@ class Tally:
         self.confusion = Confusion(names)
         self.trimap = Confusion(names) if with_trimap else None
         self.image_iou: list[float] = []
+        self.files: list[str] = []
         self.sources: list[str] = []
         self.seconds = 0.0
         self.keys: tuple[str, ...] = ()
@@ -73,6 +77,7 @@ class Tally:
         if self.trimap is not None and counts.trimap is not None:
             self.trimap.matrix += counts.trimap
         self.image_iou.append(counts.mean_iou)
+        self.files.append("\n".join(map(os.path.abspath, counts.files)))
         self.sources.append(counts.source)
 
     def save(self, path: Path, *, keys: Sequence[str], settings: dict[str, Any]) -> None:
@@ -88,6 +93,7 @@ class Tally:
             "names": np.array(self.confusion.names),
             "keys": np.array(keys[: self.images]),
             "image_iou": np.array(self.image_iou, dtype=np.float64),
+            "files": np.array(self.files, dtype=np.str_),
             "sources": np.array(self.sources, dtype=np.str_),
             "seconds": np.array(self.seconds),
             "settings": np.array(json.dumps(settings)),
@@ -117,17 +123,26 @@ class Tally:
             if tally.trimap is not None:
                 tally.trimap.matrix = _matrix(arrays["trimap"], like=tally.trimap.matrix)
             tally.image_iou = arrays["image_iou"].tolist()
+            tally.files = arrays["files"].tolist()
             tally.sources = arrays["sources"].tolist()
             tally.seconds = float(arrays["seconds"])
             tally.keys = tuple(arrays["keys"].tolist())
-            if not len(tally.image_iou) == len(tally.keys) == len(tally.sources):
+            lists = (tally.image_iou, tally.keys, tally.files, tally.sources)
+            if len(set(map(len, lists))) > 1:
                 raise ValueError("it counts other images than it names")
             changed = differences(parse_json(str(arrays["settings"])), settings)
         except Exception as error:  # damaged archives raise errors of many kinds
-            raise InputError(f"The counts {path} cannot be read. {REMEDY}") from error
+            raise InputError(f"The counts {path} cannot be read. {start_over(path)}") from error
         if changed:
-            raise InputError(f"{path} holds counts of other settings: {changed}. {REMEDY}")
+            raise InputError(
+                f"{path} holds counts of other settings: {changed}. {start_over(path)}"
+            )
         return tally
+
+
+def start_over(path: Path) -> str:
+    """Say what to do with counts that cannot be used, in every command that keeps some."""
+    return f"Choose another folder, or delete {path} to count again."
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -108,4 +108,4 @@ def _parts(given: object) -> list[str | float]:
         return [part.strip() for part in given.split(",")]
     if isinstance(given, int):
         return [given]
-    return list(cast("Sequence[float]", given)) if isinstance(given, Sequence) else []
+    return list(cast("Sequence[float]", given)) if isinstance(given, list | tuple) else []

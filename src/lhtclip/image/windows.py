@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
 
@@ -66,7 +65,7 @@ class WindowSettings:
 
     def _check_short_sides(self) -> None:
         given = self.short_side
-        sides = tuple(given) if isinstance(given, Sequence) else (given,)
+        sides = tuple(given) if isinstance(given, list | tuple) else (given,)
         if not sides or not all(map(is_whole, sides)) or len(set(sides)) < len(sides):
             raise InputError(
                 f"short_side must be at least 1 pixel, or different lengths such as (336, 448), "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lhtclip.errors import InputError, is_number
+from lhtclip.files.fields import check_fields
 
 VECTOR_DRIVERS = {
     ".gpkg": "GPKG",
@@ -59,6 +60,7 @@ class MapSettings:
 
     def __post_init__(self) -> None:
         """Validate the settings."""
+        check_fields(self)
         if self.bands is not None and (
             len(self.bands) not in (1, 3) or any(band < 1 for band in self.bands)
         ):
@@ -84,5 +86,5 @@ class MapSettings:
             raise InputError(
                 f"The box is west, south, east, north and must not be empty; got {self.bbox}."
             )
-        if self.min_area < 0 or self.simplify < 0:
-            raise InputError("min_area and simplify must be 0 or more.")
+        if self.min_area < 0 or self.simplify < 0 or self.cache_mb < 0:
+            raise InputError("min_area, simplify and cache_mb must be 0 or more.")

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from lhtclip.clip.positions import BICUBIC
+from lhtclip.errors import InputError
+from lhtclip.files.fields import check_fields
 from lhtclip.files.json_files import plain_json
 
 
@@ -197,7 +199,8 @@ class Method:
     second_pass: Callable[[LabelPatches, Any], Method] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse settings that a fingerprint could not hold."""
+        """Refuse values of another type, and settings that a fingerprint could not hold."""
+        check_fields(self)
         self.recorded_settings()
 
     def apply(self, last: LastBlock) -> Tensor:
@@ -246,12 +249,12 @@ class Method:
         """Return the settings by name, in JSON types, as they go into every fingerprint.
 
         Raises:
-            TypeError: The settings are not a frozen dataclass of JSON types.
+            InputError: The settings are not a frozen dataclass of JSON types.
         """
         if self.settings is None:
             return {}
         if not (is_dataclass(self.settings) and not isinstance(self.settings, type)):
-            raise TypeError(
+            raise InputError(
                 f"The settings of the method {self.name!r} must be a frozen dataclass, so that "
                 f"they are part of every fingerprint, not {self.settings!r}."
             )

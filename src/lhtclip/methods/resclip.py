@@ -14,7 +14,8 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
-from lhtclip.errors import InputError, is_number, unknown
+from lhtclip.errors import InputError, check_kind, is_number, unknown
+from lhtclip.files.fields import check_fields
 from lhtclip.methods.clearclip import CLEARCLIP
 from lhtclip.methods.method import LastBlock, Method
 from lhtclip.methods.naclip import NACLIP, NaclipSettings, neighbourhood
@@ -46,6 +47,8 @@ class RcsSettings:
 
     def __post_init__(self) -> None:
         """Refuse unknown bases and numbers outside their range."""
+        check_fields(self, "layers")
+        check_kind("base", self.base, str)
         if cast("str", self.base) not in BASES:
             raise unknown("base of ResCLIP", self.base, BASES)
         for name in ("scale", "sigma"):

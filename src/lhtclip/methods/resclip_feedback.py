@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lhtclip.errors import InputError, is_number, unknown
+from lhtclip.files.fields import check_fields
 from lhtclip.methods import resclip
 from lhtclip.methods.method import LabelPatches, LastBlock, Method
 from lhtclip.methods.resclip import RcsSettings
@@ -60,6 +61,7 @@ class SfrSettings:
             value = getattr(self, name)
             if not (is_number(value) and 0 <= value <= 1):
                 raise InputError(f"SFR's {name} must be from 0 to 1, not {value!r}.")
+        check_fields(self, "path")
         if self.path not in PATHS:
             raise unknown("path of SFR", self.path, PATHS)
 
@@ -75,6 +77,10 @@ class FeedbackSettings:
 
     rcs: RcsSettings
     sfr: SfrSettings
+
+    def __post_init__(self) -> None:
+        """Refuse values of another type."""
+        check_fields(self)
 
 
 def reads(depth: int, settings: FeedbackSettings) -> Collection[int]:

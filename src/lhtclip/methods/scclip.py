@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lhtclip.errors import InputError, is_number
+from lhtclip.files.fields import check_fields
 from lhtclip.methods.method import LastAttention, LastBlock, Method
 from lhtclip.techniques.atr import AtrSettings, replace_abnormal
 
@@ -41,6 +42,10 @@ class Levels:
     shallow: int
     fused: tuple[int, int]
     class_share: float
+
+    def __post_init__(self) -> None:
+        """Refuse values of another type."""
+        check_fields(self)
 
 
 PUBLISHED = {  # by depth of the tower; ViT-B/16 from the paper, ViT-L/14 from its authors
@@ -71,6 +76,7 @@ class ScclipSettings:
 
     def __post_init__(self) -> None:
         """Refuse numbers outside their range."""
+        check_fields(self, "levels")
         if not (type(self.neighbours) is int and self.neighbours >= 1):
             raise InputError(
                 f"SC-CLIP's neighbours are a whole number from 1 on, not {self.neighbours!r}."

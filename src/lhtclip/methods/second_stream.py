@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lhtclip.clip.positions import BICUBIC, RULES
 from lhtclip.errors import InputError, unknown
+from lhtclip.files.fields import check_fields
 from lhtclip.methods.method import LastAttention, LastBlock
 
 NOTE = "ATR and SHE also act on its second stream, before the last block; SSR on CLIP's own alone."
@@ -40,6 +41,7 @@ class SecondStreamSettings:
             raise InputError(
                 f"The blocks of a second stream are a whole number from 1 on, not {self.blocks!r}."
             )
+        check_fields(self)
         if self.positions not in RULES:
             raise unknown("way to resize positions", self.positions, RULES)
 

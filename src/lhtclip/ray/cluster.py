@@ -15,6 +15,7 @@ from typing import Any
 
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
+from lhtclip.files.fields import check_fields
 
 _FREE = 1.0  # CPUs that reading and writing need in addition to the workers
 _PATIENCE = 5.0  # seconds for a cluster's port to answer; Ray itself waits for minutes
@@ -56,6 +57,7 @@ class WorkerSettings:
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range."""
+        check_fields(self)
         if (self.count is not None and self.count < 1) or self.cpus < 1 or (self.gpus or 0) < 0:
             raise InputError(
                 "Workers need to be at least 1, with at least 1 CPU and at least 0 GPUs each, not "

@@ -8,6 +8,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lhtclip.errors import InputError
+from lhtclip.files.fields import check_fields
+
+_ABOVE_ZERO = (
+    *("max_bytes", "max_pixels", "max_classes", "max_characters", "queue", "batch_images"),
+    *("timeout", "body_timeout"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,8 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         """Refuse senseless numbers, and addresses that would be open to everyone."""
-        for name in ("max_bytes", "max_pixels", "max_classes", "queue", "batch_images", "timeout"):
+        check_fields(self)
+        for name in _ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, got {getattr(self, name)!r}.")
         if not 0 <= self.port <= 65535:

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from lhtclip.errors import CheckpointError, InputError, check_kind, reason_of
+from lhtclip.errors import CheckpointError, InputError, reason_of
 from lhtclip.files import write_atomically
+from lhtclip.files.fields import check_fields
 from lhtclip.files.json_files import read_json
 from lhtclip.files.records import from_json
 from lhtclip.techniques.atr import AtrSettings
@@ -55,12 +56,7 @@ class Preset:
         Raises:
             InputError: One is.
         """
-        check_kind("ssr", self.ssr, SsrSettings)
-        check_kind("source", self.source, str)
-        check_kind("atr", self.atr, AtrSettings)
-        check_kind("she", self.she, SheSettings, type(None))
-        check_kind("ranking", self.ranking, tuple)
-        check_kind("made", self.made, Mapping)
+        check_fields(self)
 
     def select(
         self,

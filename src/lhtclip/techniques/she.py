@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhtclip.errors import InputError, is_number, is_whole, unknown
+from lhtclip.errors import InputError, check_kind, is_number, is_whole, unknown
 from lhtclip.techniques.atr import AtrSettings, hoyer, replace_abnormal
 
 Head = tuple[int, int]  # layer and head, both 1-based
@@ -59,6 +59,8 @@ class SheSettings:
             raise InputError(
                 f"SHE's beta must be 0 or more, not {self.beta!r}: opposites would cancel out."
             )
+        for name in ("normalise", "atr"):
+            check_kind(name, getattr(self, name), str)
         if self.normalise not in ("column", "row"):
             raise unknown("normalisation of SHE", self.normalise, ("column", "row"))
         if self.atr not in ("own", "residual", "none"):

@@ -11,6 +11,7 @@ from numbers import Real
 from typing import cast
 
 from lhtclip.errors import InputError, reason_of, unknown
+from lhtclip.files.fields import check_fields
 from lhtclip.files.paths import as_path
 from lhtclip.files.regular_files import read_regular
 from lhtclip.text.background import AUTO, advise, background_words
@@ -56,6 +57,25 @@ class Vocabulary:
     queries: tuple[str, ...]
     class_of_query: tuple[int, ...]
     background: int | None
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together.
+
+        Raises:
+            InputError: A value is of another type, or a prompt of no class.
+        """
+        check_fields(self)
+        owners = self.class_of_query
+        if (
+            len(owners) != len(self.queries)
+            or list(owners) != sorted(owners)
+            or not set(owners) <= set(range(len(self.names)))
+            or self.background not in (None, 0)
+        ):
+            raise InputError(
+                "A vocabulary needs a class index for each prompt, ascending, and a background of "
+                "0 or None; Vocabulary.of makes one."
+            )
 
     @classmethod
     def of(
