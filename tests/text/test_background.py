@@ -58,6 +58,16 @@ def test_the_plain_word_is_advised_against_once(caplog: pytest.LogCaptureFixture
     assert "'auto' chooses words" in record.getMessage()
 
 
+def test_a_class_called_background_is_advised_against(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "lhtclip"):
+        Vocabulary.of("background, grass")
+        Vocabulary.of("Background|wall, dog")
+        Vocabulary.of("dog, cat, background", allow_shared_queries=True)
+        assert caplog.records == []
+        assert Vocabulary.of("dog, cat, Background").names == ("dog", "cat", "Background")
+    assert "takes the place of a class 'background'" in caplog.text
+
+
 def test_the_last_word_decides_what_is_stuff() -> None:
     assert is_stuff("brick wall")
     assert is_stuff("Green Trees")

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from lhtclip.cli.console import print_table
+from lhtclip.cli.console import print_table, say
 
 
 @click.command()
@@ -55,4 +55,8 @@ def command(*, as_json: bool) -> None:
             )
             for model in KNOWN_MODELS
         ],
+    )
+    say(
+        "Not listed, because only its authors hand it out: dino.txt on DINOv3, read from your own "
+        "files, under the DINOv3 License; see docs/reference/checkpoints.md."
     )

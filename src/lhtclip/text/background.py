@@ -61,7 +61,8 @@ def advise(words: Sequence[str], prompts: Sequence[str]) -> None:
     if tuple(words) == (PLAIN,) and not any(map(is_stuff, prompts)):
         _say_once(
             f"The word {PLAIN!r} alone says little to CLIP. The background {AUTO!r} chooses words "
-            "such as sky and wall, which gained 3 to 22 points of mIoU where classes are things."
+            "such as sky and wall, which gained 3 to 22 points of mIoU where classes are things. "
+            f"It takes the place of a class {PLAIN!r}."
         )
 
 

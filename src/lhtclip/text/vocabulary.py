@@ -116,6 +116,8 @@ class Vocabulary:
             prompts = [prompt for _, words in entries for prompt in words]
             words = () if background is None else _background_words(background, prompts)
             entries.insert(0, (BACKGROUND, words))
+        elif not allow_shared_queries:  # published lists are taken as they are
+            _advise_on_a_class(entries)
         _check_entries(entries, allow_shared_queries=allow_shared_queries)
         return cls(
             names=tuple(name for name, _ in entries),
@@ -190,6 +192,14 @@ def _background_words(background: object, prompts: Sequence[str]) -> tuple[str, 
     words = prompts_of(background, f"background {brief(background)}")
     advise(words, prompts)
     return words
+
+
+def _advise_on_a_class(entries: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+    """Warn of a class that is called background and has no other words."""
+    others = [prompt for name, words in entries if folded(name) != BACKGROUND for prompt in words]
+    for name, words in entries:
+        if folded(name) == BACKGROUND and others:
+            advise(tuple(map(folded, words)), others)
 
 
 def _check_threshold(threshold: object) -> None:
