@@ -28,6 +28,19 @@ def build_tokenizer() -> Tokenizer:
     return tokenizer
 
 
+def build_mt5_tokenizer() -> Tokenizer:
+    """The same words with mT5's special tokens in their places: no start token, 1 is the end."""
+    pieces = ["<pad>", "</s>", "<unk>", *PIECES[4:], "一只", *map(chr, range(33, 127))]
+    tokenizer = Tokenizer(
+        models.Unigram([(piece, -float(index)) for index, piece in enumerate(pieces)], unk_id=2)
+    )
+    tokenizer.pre_tokenizer = TOKENIZER.pre_tokenizer
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    return tokenizer
+
+
 TOKENIZER = build_tokenizer()
 SHAPE: dict[str, Any] = {
     "projection_dim": 24,
@@ -37,10 +50,14 @@ SHAPE: dict[str, Any] = {
 }
 
 
-def save_metaclip2(folder: Path) -> MetaClip2Model:
+def save_metaclip2(
+    folder: Path, *, tokenizer: Tokenizer = TOKENIZER, end: int = 2
+) -> MetaClip2Model:
     """Save one with CLIP's random weights, which have the names and shapes of MetaCLIP 2's."""
-    model = MetaClip2Model(MetaClip2Config(**SHAPE)).eval()
-    model.load_state_dict(random_clip(SHAPE).state_dict())
+    words = {"vocab_size": tokenizer.get_vocab_size(), "eos_token_id": end}
+    shape = SHAPE | {"text_config": SHAPE["text_config"] | words}
+    model = MetaClip2Model(MetaClip2Config(**shape)).eval()
+    model.load_state_dict(random_clip(shape).state_dict())
     model.save_pretrained(folder)
-    TOKENIZER.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"))
     return model

@@ -14,7 +14,7 @@ from transformers import MetaClip2Model
 
 from lhtclip.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lhtclip.errors import CheckpointError
-from tests.clip.metaclip2_models import TOKENIZER, save_metaclip2
+from tests.clip.metaclip2_models import TOKENIZER, build_mt5_tokenizer, save_metaclip2
 from tests.clip.openai_clip import openai_names
 from tests.clip.theirs import assert_close, assert_streams_close, features, noise
 
@@ -56,6 +56,18 @@ def test_text_tower(ours: Checkpoint, theirs: MetaClip2Model) -> None:
     assert expected.std(dim=0).min() > 0.05  # no two languages are alike
     padded = torch.nn.functional.pad(tokens, (0, 30), value=1)  # with the pad of `transformers`
     assert_close(text(padded), expected)
+
+
+@torch.no_grad()
+def test_the_tokens_of_mt5(tmp_path: Path) -> None:
+    """The variants with mT5's words: prompts have no start token and end with the token 1."""
+    theirs = save_metaclip2(tmp_path, tokenizer=build_mt5_tokenizer(), end=1)
+    ours = load_checkpoint(tmp_path)
+    tokens = ours.tokenizer(PROMPTS)
+    assert set(tokens[:, -1].tolist()) == {1}
+    expected = features(theirs.get_text_features(input_ids=tokens))
+    assert_close(ours.model.text(tokens), expected)
+    assert expected.std(dim=0).min() > 0.05
 
 
 @torch.no_grad()
