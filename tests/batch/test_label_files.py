@@ -161,6 +161,20 @@ def test_the_file_about_the_run_holds_earlier_runs_too(
     assert (tmp_path / "parts" / shares).read_bytes() == (tmp_path / "whole" / shares).read_bytes()
 
 
+def test_images_that_are_all_unreadable_now_keep_no_results(
+    segmenter: Segmenter, photos: Path, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"segmenter": segmenter, "formats": ("labels", "csv")}
+    label_files(photos, "dog, sky", tmp_path / "out", **given)
+    images = sorted(photos.rglob("*.png"))
+    for path in images:
+        path.write_bytes(b"no image")
+    again = label_files(photos, "dog, sky", tmp_path / "out", **given)
+    assert all(image.error for image in again.images)
+    assert not list((tmp_path / "out").rglob("*.png"))
+    assert (tmp_path / "out/areas.csv").read_text().count("\n") == 1
+
+
 @pytest.mark.parametrize("change", ["replaced", "other folder", "torn", "empty", "gone"])
 def test_done_is_believed_only_of_the_same_bytes(
     segmenter: Segmenter,

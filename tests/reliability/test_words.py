@@ -17,6 +17,7 @@ from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.errors import InputError
 from lhtclip.text.cache import TextCache
 from lhtclip.text.embeddings import TextEncoder
+from lhtclip.text.templates import resolve_templates
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
 ADE = "Idx\tRatio\tStuff\tName\n1\t0.1\t1\twall\n2\t0.1\t1\tbuilding;edifice\n"
@@ -94,6 +95,11 @@ def test_a_first_line_that_looks_like_a_header_is_said(
 def test_classes_that_were_meant_otherwise_are_refused(given: Any, named: str) -> None:
     with pytest.raises(InputError, match=named):
         Vocabulary.of(given)
+
+
+def test_a_template_without_a_place_for_the_name_says_how_to_write_one() -> None:
+    with pytest.raises(InputError, match=r"'a \{name\}'.*such as 'a photo of a \{\}\.'"):
+        resolve_templates("a {name}")
 
 
 def test_classes_with_what_belongs_to_them() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lhtclip import Checkpoint, InputError, load_checkpoint
 from lhtclip.checkpoints.known_models import KNOWN_MODELS
 from lhtclip.cli import main
+from lhtclip.files.json_files import parse_json
 from lhtclip.verify import run as module
 from lhtclip.verify.answers import KnownAnswer, answers_for
 from lhtclip.verify.files import changed_files
@@ -228,6 +231,37 @@ def test_measures_agree_with_transformers(tmp_path: Path, save_clip: Callable[..
     with torch.inference_mode():
         normed = model.vision_model.post_layernorm(vision.last_hidden_state[0, 0])
     np.testing.assert_allclose(pooled, normed[1:4], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (("--image", "missing.jpg"), "missing.jpg"),
+        (("--image", "small.png"), "120 x 90 pixels.*000000039769.jpg"),
+        (("--root", "missing"), "no folder missing"),
+    ],
+)
+def test_what_is_given_to_the_command_is_looked_at(
+    given: tuple[str, ...],
+    named: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(PHOTO).save("small.png")
+    assert main(["verify", "bundled", *given]) == 2
+    assert re.search(named, capsys.readouterr().err)
+
+
+def test_json_of_answers_without_a_number(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = [Verdict(answers_for("bundled")[0], float("nan"), float("inf"))]
+    monkeypatch.setattr(module, "verify", lambda *_: nothing)
+    assert main(["verify", "bundled", "--json"]) == 1
+    (document,) = parse_json(capsys.readouterr().out)
+    assert (document["measured"], document["difference"]) == (None, None)
 
 
 def test_the_command_prints_sources_and_exits_by_the_result(

@@ -132,7 +132,9 @@ def label_jobs(
         first = next(images, None)
 
         def label() -> None:
-            if first is not None:  # a model is needed only now
+            if first is None:
+                run.drop_outdated()
+            else:  # a model is needed only now
                 run.prepare(segmenter or Segmenter.from_config(config))
                 run.label(chain([first], images))
 
@@ -143,7 +145,7 @@ def label_jobs(
                 write_state(out, ShardState(shard, plan.digest))
                 label()
                 write_state(out, ShardState(shard, plan.digest, True, run.failed))
-        elif first is not None or run.can_assemble:
+        elif first is not None or run.can_assemble or run.has_outdated:
             with locked(out):
                 sweep(out, folders_of(out, jobs))
                 run.check()

@@ -149,6 +149,19 @@ class Run:
         remove_results(self._out, self._stale)
         write_record(self._out, self._record)
 
+    @property
+    def has_outdated(self) -> bool:
+        """Whether there are results of images that have changed since."""
+        return bool(self._stale)
+
+    def drop_outdated(self) -> None:
+        """Remove the results of changed images, of which none can be read.
+
+        Raises:
+            InputError: A file cannot be removed.
+        """
+        remove_results(self._out, self._stale)
+
     def label(self, images: Images) -> None:
         """Label images in this thread; other threads write their files.
 

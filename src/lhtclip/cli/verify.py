@@ -14,6 +14,7 @@ from lhtclip.cli.console import print_table, say
 from lhtclip.errors import InputError, LhtClipError
 
 PHOTO = "http://images.cocodataset.org/val2017/000000039769.jpg"
+_SIZE = (640, 480)  # width, height
 _SECONDS, _MOST = 20, 5_000_000
 
 
@@ -41,13 +42,20 @@ def command(
     its own name. Exits with 1 if an answer is missed or a model cannot be loaded.
     """
     from lhtclip.checkpoints.checkpoint import load_checkpoint  # brings torch
+    from lhtclip.files.json_files import json_types
     from lhtclip.image.pixels import read_image
     from lhtclip.verify.answers import answers_for
     from lhtclip.verify.run import Material, verify
 
     def photo(address: str) -> Any:
-        return read_image(image if image and not address else _fetch(address or PHOTO))
+        if address:
+            return read_image(_fetch(address))
+        return _of_its_size(read_image(image or _fetch(PHOTO)))
 
+    if image:
+        photo("")  # before any model is loaded
+    if root and not Path(root).is_dir():
+        raise InputError(f"There is no folder {root}: give --root the folder of the data sets.")
     material = Material(photo, Path(root) if root else None, Path(out))
     documents: list[dict[str, Any]] = []
     failed = False
@@ -67,7 +75,7 @@ def command(
             {"model": checkpoint.name, "passed": each.passed} | asdict(each) for each in verdicts
         ]
     if as_json:
-        click.echo(json.dumps(documents, indent=1))
+        click.echo(json.dumps(json_types(documents), indent=1))
     else:
         print_table(
             ("model", "question", "expected", "measured", "within", "result", "source"),
@@ -96,6 +104,17 @@ def _short(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_short(each) for each in value) + "]"
     return "" if value is None else str(value)
+
+
+def _of_its_size(levels: Any) -> Any:
+    """Refuse another photo, or a smaller copy: that the answers are missed would say nothing."""
+    height, width = levels.shape[:2]
+    if (width, height) != _SIZE:
+        raise InputError(
+            f"The photo has {width} x {height} pixels, and answers are about one of "
+            f"{_SIZE[0]} x {_SIZE[1]}: download {PHOTO} and give that to --image."
+        )
+    return levels
 
 
 def _fetch(address: str) -> bytes:

@@ -55,6 +55,15 @@ def plain_json(content: Any) -> Any:
     return json.loads(json.dumps(content))
 
 
+def json_types(content: Any) -> Any:
+    """Replace numbers that are not finite, which JSON does not have, by None; tuples by lists."""
+    if isinstance(content, dict):
+        return {key: json_types(each) for key, each in cast("dict[str, Any]", content).items()}
+    if isinstance(content, list | tuple):
+        return [json_types(each) for each in cast("list[Any]", content)]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
 def _too_deep() -> ValueError:
     return ValueError(f"it is nested more than {MOST_DEPTH} levels deep")
 

@@ -96,7 +96,9 @@ class TextCache:
             write_atomically(self._path(query), content + self._digest(query, content))
         except InputError as error:
             self._writable = False
-            _log.warning("Text embeddings are not kept on disk. %s", error)
+            _log.warning(
+                "Text embeddings are not kept on disk. %s LHTCLIP_CACHE names another.", error
+            )
 
     def _digest(self, query: str, content: bytes) -> bytes:
         """Tie the content to its prompt and to all that the folder stands for."""

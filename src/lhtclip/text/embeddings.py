@@ -248,7 +248,7 @@ class TextEncoder:
                     "Shorten it; prompts that differ only there are the same to the model.",
                     reprlib.repr(query),
                     self._tokenizer.context_length,
-                    longest,
+                    longest if len(longest) < 60 else reprlib.repr(longest),
                     beyond if len(beyond) < 60 else "..." + beyond[-57:],
                 )
 

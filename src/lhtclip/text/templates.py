@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import cast
 
-from lhtclip.errors import InputError, unknown
+from lhtclip.errors import InputError, UnknownNameError, unknown
 
 
 def _imagenet80() -> tuple[str, ...]:
@@ -37,7 +37,10 @@ def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
         if templates in TEMPLATE_SETS:
             return TEMPLATE_SETS[templates]
         if "{}" not in templates:
-            raise unknown("template set", templates, TEMPLATE_SETS)
+            raise UnknownNameError(
+                f"{unknown('template set', templates, TEMPLATE_SETS)} A sentence of your own has "
+                "'{}' where the class name goes, such as 'a photo of a {}.'."
+            )
         templates = (templates,)
     own = cast("tuple[object, ...]", tuple(templates))
     if not own:

@@ -33,6 +33,7 @@ from lhtclip.errors import InputError
 from lhtclip.evaluation.machine import hardware, versions
 from lhtclip.evaluation.published_protocols import protocol_for
 from lhtclip.files import write_atomically
+from lhtclip.files.json_files import json_types
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.ssr import SsrSettings
@@ -245,7 +246,7 @@ def _told(files: Sequence[Path], progress: Progress) -> Iterator[Path]:
 def _finish(subject: _Subject, outcome: _Outcome) -> None:
     """Write the files, then print the results and the paths."""
     options, vision = subject.options, subject.checkpoint.model.vision
-    document = tables.json_types(
+    document = json_types(
         {
             "measure": outcome.measure,
             "model": canonical_name(options.model),

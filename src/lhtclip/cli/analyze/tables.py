@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from lhtclip.analysis.compare import best_first
 from lhtclip.analysis.pairs import Estimate
@@ -19,6 +19,7 @@ from lhtclip.analysis.published import (
 )
 from lhtclip.analysis.survey import Survey
 from lhtclip.analysis.tokens import LayerTokens, TokenStatistics
+from lhtclip.files.json_files import json_types
 from lhtclip.techniques.she import Head
 
 Row = dict[str, Any]
@@ -184,15 +185,6 @@ def csv_text(rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows(json_types(row) for row in rows)
     return buffer.getvalue()
-
-
-def json_types(value: Any) -> Any:
-    """Replace NaN, which JSON does not have, by None, recursively."""
-    if isinstance(value, dict):
-        return {key: json_types(each) for key, each in cast("Row", value).items()}
-    if isinstance(value, list | tuple):
-        return [json_types(each) for each in cast("Sequence[object]", value)]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _layer_cells(row: Row, prefix: str) -> tuple[str, str, str]:

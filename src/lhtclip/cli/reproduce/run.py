@@ -21,6 +21,7 @@ from lhtclip.errors import InputError
 from lhtclip.evaluation.machine import hardware, versions
 from lhtclip.evaluation.runner import Running
 from lhtclip.files import write_atomically
+from lhtclip.files.json_files import json_types
 from lhtclip.paper.efficiency import measure_efficiency
 from lhtclip.paper.markdown import efficiency_table, table_on_data, table_on_scenes
 from lhtclip.paper.random_weights import random_clip
@@ -152,7 +153,7 @@ def _about(clip: ImageTextModel, model: str) -> dict[str, Any]:
 
 
 def _write(out: Path, name: str, text: str, content: dict[str, Any]) -> None:
-    content = {"table": name, **content}
+    content = json_types({"table": name, **content})
     write_atomically(out / f"{name}.md", (text + "\n").encode())
     write_atomically(out / f"{name}.json", (json.dumps(content, indent=2) + "\n").encode())
     click.echo(text + "\n")
