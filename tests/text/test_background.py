@@ -11,6 +11,7 @@ import torch
 from lhtclip import Vocabulary
 from lhtclip.decoding.decode import decode
 from lhtclip.decoding.settings import DecodeSettings
+from lhtclip.evaluation.published_protocols import protocol_for
 from lhtclip.image.windows import plan_windows
 from lhtclip.text import background as module
 from lhtclip.text.background import WORDS, background_words, is_stuff
@@ -63,6 +64,7 @@ def test_a_class_called_background_is_advised_against(caplog: pytest.LogCaptureF
         Vocabulary.of("background, grass")
         Vocabulary.of("Background|wall, dog")
         Vocabulary.of("dog, cat, background", allow_shared_queries=True)
+        protocol_for("voc21", "clearclip").vocabulary()
         assert caplog.records == []
         assert Vocabulary.of("dog, cat, Background").names == ("dog", "cat", "Background")
     assert "takes the place of a class 'background'" in caplog.text

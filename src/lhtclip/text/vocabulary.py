@@ -116,8 +116,8 @@ class Vocabulary:
             prompts = [prompt for _, words in entries for prompt in words]
             words = () if background is None else _background_words(background, prompts)
             entries.insert(0, (BACKGROUND, words))
-        elif not allow_shared_queries:  # published lists are taken as they are
-            _advise_on_a_class(entries)
+        if not allow_shared_queries:  # published lists are taken as they are
+            _advise(entries)
         _check_entries(entries, allow_shared_queries=allow_shared_queries)
         return cls(
             names=tuple(name for name, _ in entries),
@@ -189,13 +189,11 @@ def _background_words(background: object, prompts: Sequence[str]) -> tuple[str, 
         background = background.replace(",", "|")
     if is_list(background) and not background:
         raise InputError("The background has no prompt: give some, such as 'wall|floor', or None.")
-    words = prompts_of(background, f"background {brief(background)}")
-    advise(words, prompts)
-    return words
+    return prompts_of(background, f"background {brief(background)}")
 
 
-def _advise_on_a_class(entries: Sequence[tuple[str, tuple[str, ...]]]) -> None:
-    """Warn of a class that is called background and has no other words."""
+def _advise(entries: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+    """Warn of a background, or of a class that is called so, which has no other words."""
     others = [prompt for name, words in entries if folded(name) != BACKGROUND for prompt in words]
     for name, words in entries:
         if folded(name) == BACKGROUND and others:
