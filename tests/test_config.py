@@ -78,6 +78,13 @@ def test_json_round_trip(config: SegmenterConfig) -> None:
     assert SegmenterConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
+def test_a_method_in_json_names_what_is_not_as_published() -> None:
+    content = {"method": {"name": "pearl", "settings": {"alpha": 0.3}}}
+    assert SegmenterConfig.from_json(content) == SegmenterConfig(
+        method=with_settings(METHODS["pearl"], {"alpha": 0.3})
+    )
+
+
 def test_what_json_leaves_out_has_its_default(tmp_path: Path) -> None:
     path = PRESET.save(tmp_path / "lht.json")
     content = {"windows": {"stride": 56}, "preset": str(path)}
@@ -98,6 +105,10 @@ def test_what_json_leaves_out_has_its_default(tmp_path: Path) -> None:
         ({"decoding": 3}, ["'decoding'", "3"]),
         ({"method": "slcip"}, ["Did you mean 'sclip'"]),
         ({"method": 3}, ["'method'", "3"]),
+        ({"method": {"name": "clip", "heads": 3}}, ["'heads'", "settings"]),
+        ({"method": {"name": "clip", "mlp": 1}}, ["mlp of 'method'", "1"]),
+        ({"method": {"name": "pearl", "settings": [1]}}, ["settings of 'method'", "[1]"]),
+        ({"method": {"name": "pearl", "settings": {"beta": 1}}}, ["'beta'", "alpha"]),
         ({"lht": {"art": False}}, ["'art'", "Did you mean 'atr'"]),
         ({"lht": "yes"}, ["'lht'", "yes"]),
         ({"engine": "tensorrt"}, ["'tensorrt'", "torch"]),

@@ -19,7 +19,7 @@ from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.settings import ReadingSettings
 from lhtclip.image.windows import WindowSettings
 from lhtclip.methods import METHODS, Method, method_named, method_of
-from lhtclip.methods.changes import from_recorded
+from lhtclip.methods.changes import with_settings
 from lhtclip.techniques import ATR_JUDGES
 from lhtclip.techniques.presets import Preset
 from lhtclip.techniques.settings import Lht, LhtSettings
@@ -41,6 +41,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "dtype": (str,),
     "text_cache": (bool, str),
 }
+_OF_A_METHOD = ("name", "residual", "mlp", "settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,13 +222,15 @@ def _method_from_json(content: object, where: str) -> str | Method:
     if not isinstance(content, dict):
         raise InputError(f"{where} must be the name of a method, not {content!r}.")
     given = cast("dict[str, Any]", content)
-    method = method_named(str(given.get("name")))
-    read = replace(method, residual=bool(given.get("residual")), mlp=bool(given.get("mlp")))
-    if given.get("settings"):
-        read = from_recorded(read, given["settings"], f"the settings of {method.name!r}")
-    if _method_to_json(read) not in (given, method.name):
-        raise InputError(f"{where} holds settings of {method.name!r} that JSON cannot bring back.")
-    return read
+    for key in given:
+        if key not in _OF_A_METHOD:
+            raise unknown(f"part of {where}", key, _OF_A_METHOD)
+    kept = {key: given[key] for key in ("residual", "mlp") if key in given}
+    for key, value in kept.items():
+        check_kind(f"{key} of {where}", value, bool)
+    settings = given.get("settings", {})
+    check_kind(f"settings of {where}", settings, dict)
+    return replace(with_settings(method_named(str(given.get("name"))), settings), **kept)
 
 
 def _lht_to_json(lht: Lht) -> bool | dict[str, Any]:

@@ -6,13 +6,13 @@ import pytest
 
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.methods import METHODS
-from lhtclip.methods.changes import from_recorded, parse_settings, with_settings
+from lhtclip.methods.changes import parse_settings, with_settings
 
 
 @pytest.mark.parametrize("name", [name for name, each in METHODS.items() if each.settings])
 def test_what_is_recorded_comes_back(name: str) -> None:
     method = METHODS[name]
-    assert from_recorded(method, method.recorded_settings(), "the settings") == method
+    assert with_settings(method, method.recorded_settings()) == method
 
 
 @pytest.mark.parametrize(

@@ -39,21 +39,7 @@ def with_settings(method: Method, changes: Mapping[str, object]) -> Method:
         if not isinstance(record, dict) or last not in record:
             raise unknown(f"setting of the method {method.name!r}", name, _paths(settings))
         record[last] = value
-    return from_recorded(method, settings, f"the settings of {method.name!r}")
-
-
-def from_recorded(method: Method, settings: object, where: str) -> Method:
-    """Return a method with the settings that `Method.recorded_settings` returned.
-
-    Args:
-        method: The method with any settings.
-        settings: All settings, in JSON types.
-        where: Their name in errors.
-
-    Raises:
-        UnknownNameError: The method has no such setting.
-        InputError: A value is of another type, or out of range.
-    """
+    where = f"the settings of {method.name!r}"
     return replace(method, settings=from_json(type(method.settings), settings, where))
 
 
