@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lhtclip.batch.plan import Job, check_folder, plan_jobs
+from lhtclip.batch.plan import Job, check_case, check_folder, plan_jobs
 from lhtclip.errors import InputError, UnknownNameError
 from lhtclip.formats import check_formats, open_sinks
 from lhtclip.formats.binary import slugs_of
@@ -101,6 +101,18 @@ def test_an_image_named_as_the_result_of_another(tmp_path: Path) -> None:
         touch(tmp_path / "in" / name)
     jobs = plan([tmp_path / "in"], tmp_path / "out")
     assert [str(job.name.stem) for job in jobs] == [*names[:3], "one.png.jpg", names[4], "two.jpg"]
+
+
+def test_names_that_differ_in_case_only(tmp_path: Path) -> None:
+    for name in ("a/Boat.jpg", "b/boat.jpg", "b/quay.jpg"):
+        touch(tmp_path / name)
+    jobs = plan([f"{tmp_path}/a/*", f"{tmp_path}/b/*"], tmp_path / "out")
+    if len({job.name.stem for job in jobs}) == 3:
+        check_case(jobs, tmp_path / "out")
+        (tmp_path / "out/.LHTCLIP").mkdir(parents=True)  # what a folder without case would show
+        with pytest.raises(InputError, match=r"Boat\.jpg and .*boat\.jpg .*case.*Rename one"):
+            check_case(jobs, tmp_path / "out")
+        check_case(jobs[1:], tmp_path / "out")
 
 
 def test_two_images_of_one_name_from_two_folders_clash(tmp_path: Path) -> None:

@@ -155,6 +155,25 @@ def test_a_signal_is_one_line_and_leaves_nothing(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals between processes")
+def test_a_signal_while_a_module_loads_is_not_raised_through_it(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import os, signal\n"
+        "try: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except BaseException: os.abort()  # as C++ does\n"
+    )
+    code = (
+        "import lhtclip.cli.models as m, lhtclip.cli as c, sys\n"
+        "def load(**_): import slow\n"
+        "m.command.callback = load\n"
+        "sys.exit(c.main(['models']))"
+    )
+    outcome = python("-c", code, environment=environment, cwd=tmp_path)
+    assert (outcome.returncode, outcome.stderr) == (143, "lhtclip: Terminated.\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals between processes")
 @pytest.mark.parametrize("error", ["CheckpointError('cannot be read')", "ValueError('a type')"])
 def test_a_signal_that_a_library_turned_into_an_error(
     error: str, environment: dict[str, str]

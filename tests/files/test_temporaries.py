@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, OutputError
 from lhtclip.files import temporaries, write_atomically
 from lhtclip.files.temporaries import remove_all, temporary_beside
 
@@ -23,6 +25,23 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Cannot write"):
         write_atomically(tmp_path / "folder", b"content")
     assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_a_mount_that_cannot_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    def fill_up(_: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    write_atomically(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+    monkeypatch.setattr(shutil, "copyfile", fill_up)
+    with pytest.raises(OutputError, match="No space left"):
+        write_atomically(tmp_path / "other", b"content")
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path: Path) -> None:

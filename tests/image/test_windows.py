@@ -14,6 +14,7 @@ from lhtclip.errors import InputError
 from lhtclip.image.windows import (
     WindowPlan,
     WindowSettings,
+    check_shifts,
     plan_windows,
     shifted_windows,
     window_starts,
@@ -118,6 +119,12 @@ def test_cut_takes_the_windows_row_by_row(height: int, width: int) -> None:
         cut, published(height, width, 24, 10), strict=True
     ):
         assert torch.equal(window, pixels[:, top:bottom, left:right])
+
+
+def test_a_patch_has_as_many_positions_as_pixels() -> None:
+    check_shifts(16, patch=16)
+    with pytest.raises(InputError, match=r"1000 shifts .* from 1 to 16"):
+        check_shifts(1000, patch=16)
 
 
 def test_stride_must_not_leave_gaps() -> None:

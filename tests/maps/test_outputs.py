@@ -14,7 +14,8 @@ import shapely
 from rasterio.features import rasterize
 
 from lhtclip import Segmenter
-from lhtclip.maps import MapSettings, label_raster
+from lhtclip.errors import OutputError
+from lhtclip.maps import MapSettings, label_raster, vectors
 from tests.maps.conftest import SIZE, WORDS, WriteRaster
 
 
@@ -77,6 +78,41 @@ def test_every_vector_format_holds_the_same_regions(
     for column in ("pixels", "score", "area_m2"):
         np.testing.assert_allclose(sorted(frame[column]), sorted(first[column]))
     assert frame.crs.to_epsg() == (4326 if suffix == ".geojson" else 32632)
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".tif"])
+def test_a_disk_that_fills_up_is_one_error_and_the_next_run_goes_on(
+    suffix: str,
+    segmenter: Segmenter,
+    write_raster: WriteRaster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pyogrio.errors import FeatureError
+    from rasterio import shutil as copying
+    from rasterio.errors import RasterioIOError
+
+    def full(*_: object, **__: object) -> None:
+        raise FeatureError("disk is full") if suffix == ".gpkg" else RasterioIOError("disk is full")
+
+    raster, out = write_raster(), tmp_path / "map.tif"
+    with monkeypatch.context() as patch:
+        patch.setattr(vectors, "_write_geopackage", full)
+        if suffix == ".tif":
+            patch.setattr(copying, "copy", full)
+        with pytest.raises(OutputError, match=rf"{suffix}: disk is full.*more space"):
+            label_raster(segmenter, raster, WORDS, out, vector=tmp_path / "map.gpkg")
+    windows: list[int] = []
+    label_raster(
+        segmenter,
+        raster,
+        WORDS,
+        out,
+        vector=tmp_path / "map.gpkg",
+        on_progress=lambda done, _: windows.append(done),
+    )
+    assert len(set(windows)) == 1, "strips were labelled again"
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_simplified_regions_leave_no_gaps(

@@ -16,7 +16,7 @@ from lhtclip.batch.label_pngs import (
     load_labels,
     vocabulary_of,
 )
-from lhtclip.batch.plan import REMEDY, Job, check_folder
+from lhtclip.batch.plan import REMEDY, Job, check_case, check_folder
 from lhtclip.batch.record import check_record, describe, read_record, write_record
 from lhtclip.batch.writing import Writer, assemble
 from lhtclip.errors import (
@@ -134,6 +134,7 @@ def _prepare(
 ) -> None:
     """Check that the files may be added to a locked folder, whose other formats stay recorded."""
     jobs = [Job(file.path, file.name) for file in files]
+    check_case(jobs, out)
     paths = {path for job in jobs for own in writer.files_of(job).values() for path in own}
     sweep(out, {path.parent for path in paths})
     if overwrite:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lhtclip.batch.chunks import Shard, chunks_of
 from lhtclip.batch.folder import folders_of, forget_shards, joined, locked, sweep
-from lhtclip.batch.plan import Job, check_folder, plan_jobs
+from lhtclip.batch.plan import Job, check_case, check_folder, plan_jobs
 from lhtclip.batch.record import describe
 from lhtclip.batch.run import Progress, Run, Workers
 from lhtclip.batch.shards import Plan, ShardState, write_state
@@ -141,12 +141,14 @@ def label_jobs(
         if shard:
             plan = Plan.of(jobs, vocabulary, sinks)
             with joined(out, shard, plan, jobs):
+                check_case(jobs, out)
                 run.check()
                 write_state(out, ShardState(shard, plan.digest))
                 label()
                 write_state(out, ShardState(shard, plan.digest, True, run.failed))
         elif first is not None or run.can_assemble or run.has_outdated:
             with locked(out):
+                check_case(jobs, out)
                 sweep(out, folders_of(out, jobs))
                 run.check()
                 forget_shards(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from lhtclip.errors import InputError, check_kind, reason_of
 from lhtclip.formats.sink import ImageName, Sink
-from lhtclip.image.files import find_images
+from lhtclip.image.files import HIDDEN, find_images
 from lhtclip.image.opening import printable
 
 REMEDY = "Choose another output folder (--out)"
@@ -100,6 +101,29 @@ def named(found: Sequence[tuple[Path, PurePosixPath]]) -> list[Job]:
     while clashing := _clashing(stems):
         stems |= {below: below for below in clashing}
     return [Job(source, ImageName(below, stems[below])) for source, below in found]
+
+
+def check_case(jobs: Iterable[Job], out: Path) -> None:
+    """Check results that differ in case only, where case does not count, as on FAT and APFS.
+
+    Args:
+        jobs: The images.
+        out: The folder of the results, which exists and is locked.
+
+    Raises:
+        InputError: Two images would become the same files.
+    """
+    if not (out / HIDDEN.upper()).exists():
+        return
+    owners: dict[str, Job] = {}
+    for job in jobs:
+        name = unicodedata.normalize("NFC", str(job.name.stem)).casefold()
+        owner = owners.setdefault(name, job)
+        if owner is not job:
+            raise InputError(
+                f"{owner.source} and {job.source} would become the same files, because case does "
+                f"not count in {out}. Rename one, or use two runs with an output folder each."
+            )
 
 
 def _clashing(stems: Mapping[PurePosixPath, PurePosixPath]) -> list[PurePosixPath]:

@@ -47,6 +47,9 @@ def signals_stop() -> Generator[list[int], None, None]:
         received.append(number)
         for each in before:
             signal.signal(each, _stop_at_once)
+        if _is_importing(frame):
+            remove_own()
+            os._exit(ended(Stopped(number)))
         raise Stopped(number)
 
     usual = (signal.SIG_DFL, signal.default_int_handler)
@@ -59,6 +62,15 @@ def signals_stop() -> Generator[list[int], None, None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being loaded: one in C++ aborts when an exception goes through it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

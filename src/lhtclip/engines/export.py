@@ -6,7 +6,6 @@ whole patches, and any number of words. It is compared with torch before it is w
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from lhtclip.engines.onnx_runtime import open_graph
 from lhtclip.engines.tracing import trace
 from lhtclip.errors import InputError, LhtClipError
 from lhtclip.extras import import_extra
-from lhtclip.files import unwritable
+from lhtclip.files import put, unwritable
 from lhtclip.files.temporaries import temporary_beside
 
 PIXELS, TEXTS, LOGITS = "pixels", "texts", "logits"
@@ -104,7 +103,7 @@ def export_graph(
                     "the versions of torch, onnxscript and onnxruntime."
                 )
             for file in sorted(written.parent.iterdir(), key=lambda file: file == written):
-                os.replace(file, path.parent / file.name)  # the graph itself comes last
+                put(file, path.parent / file.name)  # the graph itself comes last
     except OSError as error:
         raise unwritable(path, error) from error
     return agreement

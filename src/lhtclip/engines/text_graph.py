@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +17,7 @@ from lhtclip.engines.onnx_runtime import open_session
 from lhtclip.engines.tracing import trace
 from lhtclip.errors import InputError, LhtClipError
 from lhtclip.extras import import_extra
+from lhtclip.files import put
 
 TOKENS, EMBEDDINGS = "tokens", "embeddings"
 _TOLERANCE = 1e-3
@@ -66,7 +66,7 @@ def export_text_tower(tower: PromptTower, path: Path, *, int8: bool = False) -> 
         if int8:
             written = round_weights(written, Path(place, "int8"))
         cosine = _compare(tower, written, least=_INT8_COSINE if int8 else 1 - _TOLERANCE)
-        os.replace(written, path)
+        put(written, path)
     return cosine
 
 

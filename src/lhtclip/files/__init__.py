@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,11 +16,14 @@ _OF_THE_FOLDER = frozenset(  # reasons that apply to every other file there
     (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ENODEV)
 )
 
+_NO_RENAMES = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM)  # of bucket mounts
+
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> Path:
     """Write `data` to a temporary file next to `path`, then rename it.
 
-    An interruption leaves either the old file or the new one, never a part.
+    An interruption leaves either the old file or the new one, never a part; only on mounts that
+    cannot rename files may a part be left.
 
     Args:
         path: The file; missing folders are created.
@@ -39,10 +43,28 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> Path:
             with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
                 for part in parts:
                     file.write(part)
-            os.replace(temporary, path)
+            put(temporary, path)
     except OSError as error:
         raise unwritable(path, error) from error
     return path
+
+
+def put(temporary: Path, path: Path) -> None:
+    """Give a finished file its name; on mounts that cannot rename files, copy it.
+
+    Raises:
+        OSError: Neither is possible.
+    """
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_RENAMES:
+            raise
+        try:
+            shutil.copyfile(temporary, path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def unwritable(path: Path, error: OSError) -> InputError:

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from lhtclip.errors import OutputError
 from lhtclip.files import unwritable
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of some mounts
+_NO_LOCKS = (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of mounts
 _logger = logging.getLogger("lhtclip")
 
 
@@ -36,8 +36,8 @@ def locked(file: Path, *, busy: str, patience: float = 0) -> Generator[None, Non
         lock.acquire()
     except Timeout as error:
         raise OutputError(busy) from error
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
+    except (OSError, NotImplementedError) as error:  # the second of older versions of filelock
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise unwritable(file, error) from error
         _logger.warning("%s has no locks: run one command at a time there.", file.parent)
     try:
@@ -53,7 +53,7 @@ def is_locked(file: Path) -> bool:
         lock.acquire()
     except Timeout:
         return True
-    except OSError:
+    except (OSError, NotImplementedError):
         return False
     lock.release()
     return False

@@ -106,6 +106,19 @@ def check_stride(*, window: int, stride: int) -> None:
         )
 
 
+def check_shifts(shifts: int, *, patch: int) -> None:
+    """Refuse more positions within a patch than it has pixels.
+
+    Raises:
+        InputError: There are more.
+    """
+    if shifts > patch:
+        raise InputError(
+            f"{shifts} shifts are more than the {patch} pixels along a patch of this model; choose "
+            f"from 1 to {patch}, such as 2."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
     """All windows of an image: a grid of equal rectangles, row by row.

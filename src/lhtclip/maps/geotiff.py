@@ -6,7 +6,6 @@ with a table of classes. QGIS also reads a style file (`.qml`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lhtclip.extras import import_extra
-from lhtclip.files import write_atomically
+from lhtclip.files import put, write_atomically
 from lhtclip.files.temporaries import temporary_beside
+from lhtclip.maps.gdal_errors import gdal_writes
 from lhtclip.maps.job import STEPS, Job
 from lhtclip.maps.parts import Parts, Strip
 from lhtclip.maps.settings import MapSettings
@@ -129,7 +129,7 @@ def _write_cog(
         "BIGTIFF": "IF_SAFER",
         "photometric": "MINISBLACK",
     }
-    with _temporary_tiff(out) as tiles:
+    with gdal_writes(out), _temporary_tiff(out) as tiles:
         with rasterio.open(tiles, "w", **profile) as dataset:
             for top, rows in _in_blocks(parts, read):
                 window = windows.Window(0, top, job.width, rows.shape[1])
@@ -146,7 +146,7 @@ def _write_cog(
                 bigtiff="IF_SAFER",
                 num_threads="1",
             )
-            os.replace(new, out)
+            put(new, out)
 
 
 def _in_blocks(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,8 +16,10 @@ from numpy.typing import NDArray
 
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
+from lhtclip.files import put
 from lhtclip.files.regular_files import refuse_special
 from lhtclip.files.temporaries import temporary_beside
+from lhtclip.maps.gdal_errors import gdal_writes
 from lhtclip.maps.job import Job
 from lhtclip.maps.parts import Parts
 from lhtclip.maps.regions import Region, trace
@@ -45,6 +46,7 @@ def write_regions(
 
     Raises:
         MissingDependencyError: geopandas or shapely is not installed.
+        OutputError: The file cannot be written.
     """
     regions = trace(parts, min_area=settings.min_area)
     batches = iter(lambda: list(islice(regions, _BATCH)), [])
@@ -53,7 +55,7 @@ def write_regions(
     first = next(batches, [])  # a map without regions becomes a file without features
     frames = (_frame(batch, job, vocabulary) for batch in chain([first], batches))
     suffix = path.suffix.lower()
-    with temporary_beside(path, suffix=suffix) as new:
+    with gdal_writes(path), temporary_beside(path, suffix=suffix) as new:
         if suffix == ".parquet":
             _write_parquet(frames, new)
         elif suffix == ".gpkg":
@@ -61,7 +63,7 @@ def write_regions(
         else:
             with temporary_beside(path, suffix=".gpkg") as all_:
                 _convert(_write_geopackage(frames, all_), new, VECTOR_DRIVERS[suffix])
-        os.replace(new, path)
+        put(new, path)
     return path
 
 

@@ -21,7 +21,7 @@ from lhtclip.errors import InputError, unknown
 from lhtclip.files.json_files import plain_json
 from lhtclip.image.opening import MAX_PIXELS
 from lhtclip.image.settings import PLAIN, ReadingSettings
-from lhtclip.image.windows import WindowSettings
+from lhtclip.image.windows import WindowSettings, check_shifts
 from lhtclip.methods import Method, method_of
 from lhtclip.segmenter.mirroring import MirroredEncoder
 from lhtclip.text.embeddings import TextEncoder
@@ -75,6 +75,7 @@ class SegmenterParts:
         self.reading = reading
         self._config = config
         self._process = os.getpid()
+        check_shifts(self.windows.shifts, patch=checkpoint.model.config.vision.patch_size)
         if self.windows.joint:
             check_joint(encoder.method, self._runner.engine)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -89,7 +90,8 @@ def export_page(
             content = describe(segmenter, tuple(variants), int8=int8)
             files = {"tokenizer.json": _json(tokenizer), "model.json": _json(content)}
             _write(model, files)
-            made.chmod(0o755)
+            with suppress(OSError):  # some mounts refuse it
+                made.chmod(0o755)
             if folder.is_dir():
                 folder.rmdir()
             os.replace(made, folder)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lhtclip.cli.console import Progress, print_path, print_table
+from lhtclip.cli.console import Progress, print_path, print_table, say
 from lhtclip.datasets import Dataset, Sample, Truth
 from lhtclip.datasets.samples import labels_of_sample, labels_of_set, own_vocabulary, queries_of
 from lhtclip.encoder import DenseEncoder
@@ -73,7 +72,7 @@ def compare_methods(
     for path in written:
         print_path(path)
     if not quiet:
-        click.echo("Try your own words on a page: lhtclip serve", err=True)
+        say("Try your own words on a page: lhtclip serve")
 
 
 def _methods(lht: Segmenter) -> dict[str, Segmenter]:
