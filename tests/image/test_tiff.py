@@ -113,6 +113,12 @@ def test_sizes_beyond_the_memory_are_refused_before_decoding(
         read_image(data)
 
 
+def test_sixteen_bits_are_counted_before_they_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LHTCLIP_MEMORY_GB", "0.000001")  # 36 pixels of 12 bytes, not of 32
+    with pytest.raises(InputError, match=r"4 x 9 pixels would take .*LHTCLIP_MEMORY_GB"):
+        read_image(saved(COLOURS.astype(np.uint16), photometric="rgb"))
+
+
 def test_warnings_of_pillow_stay_off_the_command_line(capfd: pytest.CaptureFixture[str]) -> None:
     from lhtclip.cli.console import warnings_shown
 

@@ -14,6 +14,7 @@ from lhtclip.errors import InputError
 from lhtclip.image.colours import to_rgb
 from lhtclip.image.opening import (
     UnknownKindError,
+    check_decoding,
     decode,
     open_source,
     png_bits,
@@ -24,6 +25,7 @@ from lhtclip.image.settings import ReadingSettings
 from lhtclip.image.tiff import TiffContent, read_tiff_values, tiff_content
 
 _FULL_16 = 65535
+_PER_DEEP_PIXEL = 32  # bytes of both halves of 16-bit values, and of what becomes of them
 _BARE_MODES = ("L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 # In these modes Pillow keeps only the first byte of each 16-bit value. Reading with the opposite
 # byte order yields the second.
@@ -115,6 +117,7 @@ def _is_deep(file: BinaryIO, content: TiffContent | None) -> bool:
 def _sixteen_bits(
     file: BinaryIO, first: Image.Image, name: str, max_pixels: int
 ) -> npt.NDArray[Any]:
+    check_decoding(first.width, first.height, name, per_pixel=_PER_DEEP_PIXEL)
     first_bytes = np.asarray(upright(first)).astype(np.uint16)
     try:
         second = decode(file, name, max_pixels=max_pixels, raw_modes=_SECOND_BYTE)
