@@ -58,8 +58,10 @@ def unknown(kind: str, given: object, allowed: Iterable[str]) -> UnknownNameErro
     """
     names = list(allowed)
     typed = str(given).lower()
-    longer = [name.lower() for name in names if typed and name.lower().startswith(typed)]
-    near = longer or difflib.get_close_matches(typed, [name.lower() for name in names], n=1)
+    lower = [name.lower() for name in names]
+    longer = [name for name in lower if typed and name.startswith(typed)]
+    longer = longer or [name for name in lower if len(typed) > 2 and typed in name]
+    near = longer or difflib.get_close_matches(typed, lower, n=1)
     guess = next((name for name in names if near and name.lower() == near[0]), None)
     hint = f" Did you mean {guess!r}?" if guess else ""
     return UnknownNameError(f"Unknown {kind} {shown(given)}.{hint} Available: {', '.join(names)}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import struct
 import zipfile
@@ -21,7 +22,12 @@ from lhtclip.checkpoints.checkpoint import load_checkpoint
 from lhtclip.checkpoints.hub import BUNDLED_FOLDER, canonical_name
 from lhtclip.checkpoints.openai_archive import openai_config
 from lhtclip.clip.tokenizer import Tokenizer
-from lhtclip.errors import CheckpointError, CheckpointNotFoundError, UnknownNameError
+from lhtclip.errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    LhtClipError,
+    UnknownNameError,
+)
 from lhtclip.techniques.presets import Preset
 
 WEIGHTS = "model.safetensors"
@@ -165,6 +171,23 @@ def test_weights_that_are_not_finite_are_refused(folder: Path, tensors: dict[str
     save_file(tensors | {name: tensors[name] * float("nan")}, folder / WEIGHTS)
     with pytest.raises(CheckpointError, match=rf"{name} holds values that are not finite"):
         load_checkpoint(folder)
+
+
+def test_two_sets_of_weights_under_one_name_are_refused(
+    folder: Path, tensors: dict[str, Tensor]
+) -> None:
+    (folder / WEIGHTS).unlink()
+    torch.save(tensors | prefixed("_orig_mod.")(tensors), folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"several sets of weights.*save one"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("file", ["preprocessor_config.json", "lht.json"])
+def test_settings_are_not_read_from_a_fifo(folder: Path, file: str) -> None:
+    (folder / file).unlink(missing_ok=True)
+    os.mkfifo(folder / file)
+    with pytest.raises(LhtClipError, match=rf"{file}.*it is a FIFO"):
+        _ = load_checkpoint(folder).preset
 
 
 def test_a_second_set_of_weights_is_said(
@@ -477,6 +500,11 @@ def test_names_as_people_type_them(typed: str, meant: str) -> None:
 def test_pairs_of_open_clip_lead_to_the_nearest_name(typed: str) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'ViT-B-16-laion2b'"):
         load_checkpoint(typed)
+
+
+def test_a_part_of_a_name_leads_to_the_name() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'ViT-B-16-siglip'"):
+        canonical_name("SigLIP")
 
 
 @pytest.mark.parametrize("typed", ["RN50", "openai/RN50x64", "rn101-quickgelu"])

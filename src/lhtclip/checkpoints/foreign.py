@@ -10,9 +10,9 @@ from lhtclip.errors import listed
 _KINDS = {  # a file by which to know such a folder, and what to do with it
     "adapter_config.json": "It holds an adapter (PEFT): merge it into its model, "
     "merge_and_unload(), and save that with its processor.",
-    "flax_model.msgpack": "It holds weights of Flax: save them for torch, "
+    "flax_model.msgpack": "It holds weights of Flax: save them for torch with transformers 4, "
     "from_pretrained(..., from_flax=True).save_pretrained(...).",
-    "tf_model.h5": "It holds weights of TensorFlow: save them for torch, "
+    "tf_model.h5": "It holds weights of TensorFlow: save them for torch with transformers 4, "
     "from_pretrained(..., from_tf=True).save_pretrained(...).",
     ".metadata": "It holds a distributed checkpoint: convert it, python -m "
     "torch.distributed.checkpoint.format_utils dcp_to_torch IN OUT.",

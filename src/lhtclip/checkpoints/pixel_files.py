@@ -30,7 +30,7 @@ def read_pixels(
     """
     found: dict[str, PixelConfig] = {}
     for file, part in ((PROCESSOR_FILE, _about_images), (PIXEL_FILE, dict[str, Any])):
-        content = part(read(directory / file)) if (directory / file).is_file() else None
+        content = part(read(directory / file)) if (directory / file).exists() else None
         if content is not None:
             found[file] = PixelConfig.from_json(content, default, file=file)
     if len(set(found.values())) > 1:

@@ -79,7 +79,13 @@ def read_weights(*paths: Path, instead: str) -> dict[str, Tensor]:
         tensors |= part
     for name, tensor in tensors.items():
         _check_stored(name, tensor, paths[0])
-    return _plain_names(tensors)
+    plain = _plain_names(tensors)
+    if len(plain) < len(tensors.keys() - _COUNTERS):
+        raise CheckpointError(
+            f"{paths[0]} holds several sets of weights, such as compiled and plain ones: save one "
+            "of them alone."
+        )
+    return plain
 
 
 def _complete(parts: list[Path]) -> list[Path]:

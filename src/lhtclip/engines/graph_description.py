@@ -16,6 +16,7 @@ from lhtclip.encoder import DenseEncoder
 from lhtclip.errors import InputError
 from lhtclip.extras import import_extra
 from lhtclip.files.json_files import parse_json
+from lhtclip.files.regular_files import refuse_special
 
 KEY = "lhtclip"
 FORMAT = 1  # raise it when older graphs can no longer be run
@@ -63,6 +64,7 @@ class GraphDescription:
             InputError: There is no such file, or `lhtclip export` did not write it.
         """
         onnx = import_extra("onnx", purpose="Graphs")
+        refuse_special(path)
         if not path.is_file():
             raise InputError(f"There is no graph {path}: write one with `lhtclip export`.")
         try:

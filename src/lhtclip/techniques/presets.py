@@ -214,7 +214,7 @@ def preset_for(name: str, directory: Path, *, layers: int) -> Preset:
         directory: The folder it was loaded from.
         layers: Number of layers of its image tower.
     """
-    if (directory / PRESET_FILE).is_file():
+    if (directory / PRESET_FILE).exists():
         return Preset.load(directory / PRESET_FILE)
     return PRESETS.get(name) or preset_by_depth(layers)
 
