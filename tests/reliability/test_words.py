@@ -102,6 +102,12 @@ def test_a_template_without_a_place_for_the_name_says_how_to_write_one() -> None
         resolve_templates("a {name}")
 
 
+def test_underscores_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        assert Vocabulary.of("traffic_lamp, road").names == ("traffic_lamp", "road")
+    assert caplog.text.count("write 'traffic lamp'") == 1
+
+
 def test_classes_with_what_belongs_to_them() -> None:
     names = ("seat (car)", "'70s car", "No. 7", "t-shirt", "C#")
     assert Vocabulary.of(", ".join(names)).names == names

@@ -41,7 +41,7 @@ def background_words(prompts: Sequence[str]) -> tuple[str, ...]:
     """
     named = [prompt for prompt in prompts if is_stuff(prompt)]
     if named:
-        _say_once(
+        say_once(
             f"The classes name stuff ({named[0]!r}), with which further words for the background "
             f"would compete: it is just {PLAIN!r}. Give words of your own if you know better."
         )
@@ -59,7 +59,7 @@ def is_stuff(prompt: str) -> bool:
 def advise(words: Sequence[str], prompts: Sequence[str]) -> None:
     """Warn of the plain word where chosen ones would do better."""
     if tuple(words) == (PLAIN,) and not any(map(is_stuff, prompts)):
-        _say_once(
+        say_once(
             f"The word {PLAIN!r} alone says little to CLIP. The background {AUTO!r} chooses words "
             "such as sky and wall, which gained 3 to 22 points of mIoU where classes are things. "
             f"It takes the place of a class {PLAIN!r}."
@@ -73,5 +73,6 @@ def _forms(word: str) -> set[str]:
 
 
 @lru_cache(maxsize=64)
-def _say_once(text: str) -> None:
+def say_once(text: str) -> None:
+    """Log a warning, the first time only."""
     _logger.warning("%s", text)

@@ -14,7 +14,7 @@ from lhtclip.errors import InputError, reason_of, unknown
 from lhtclip.files.fields import check_fields
 from lhtclip.files.paths import as_path
 from lhtclip.files.regular_files import read_regular
-from lhtclip.text.background import AUTO, advise, background_words
+from lhtclip.text.background import AUTO, advise, background_words, say_once
 from lhtclip.text.class_lists import plain_lines
 from lhtclip.text.parsing import Classes, brief, folded, is_list, parse_classes, prompts_of
 
@@ -119,6 +119,7 @@ class Vocabulary:
         if not allow_shared_queries:  # published lists are taken as they are
             _advise(entries)
         _check_entries(entries, allow_shared_queries=allow_shared_queries)
+        _advise_of_underscores(entries)
         return cls(
             names=tuple(name for name, _ in entries),
             queries=tuple(query for _, queries in entries for query in queries),
@@ -228,6 +229,15 @@ def _check_entries(
                     f"{query!r} is a prompt of both {owner!r} and {name!r}: give it to one class "
                     "only."
                 )
+
+
+def _advise_of_underscores(entries: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+    for _, queries in entries:
+        for query in queries:
+            if "_" in query.strip("_"):
+                plain = query.replace("_", " ").strip()
+                say_once(f"CLIP reads {query!r} as words with signs between: write {plain!r}.")
+                return
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:
