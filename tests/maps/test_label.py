@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from lhtclip.errors import InputError, OutputError
 from lhtclip.maps import MapSettings, label_raster
 from lhtclip.maps.parts import Parts, Strip, locked
 from lhtclip.maps.scenes import find_scenes
+from lhtclip.maps.source import Source
 from tests.maps.conftest import SIZE, WORDS, WriteRaster
 
 
@@ -339,3 +342,21 @@ def test_a_map_is_made_by_one_command_at_a_time(tmp_path: Path) -> None:
         locked(tmp_path / "map.tif"),
     ):
         pass
+
+
+def test_gdal_keeps_quiet_in_threads_too(
+    write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Source(write_raster(), MapSettings())) as source:
+        quiet: list[bool] = []
+        values = source._values
+
+        def read(window: Any) -> Any:
+            with source._reading():  # in an environment GDAL's messages go to the logger
+                quiet.append(rasterio.env.hasenv())
+            return values(window)
+
+        monkeypatch.setattr(source, "_values", read)
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(source.levels, 0, 10, 0, 10).result()
+        assert quiet == [True]

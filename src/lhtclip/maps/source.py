@@ -136,9 +136,12 @@ class Source:
 
     @contextmanager
     def _reading(self) -> Generator[None, None, None]:
-        """Keep other threads out, and explain what cannot be read."""
+        """Keep other threads out, and explain what cannot be read.
+
+        In a thread without an environment of its own, GDAL would write its messages to stderr.
+        """
         rasterio = import_extra("rasterio", purpose="Maps")
-        with self._lock:
+        with self._lock, rasterio.Env():
             try:
                 yield
             except rasterio.errors.RasterioError as error:
