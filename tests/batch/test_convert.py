@@ -110,6 +110,7 @@ def test_a_bad_file_does_not_cost_the_others(masks: Path, tmp_path: Path) -> Non
     assert [path.name for path in written] == ["one.png", "zwei ü.png"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
 def test_what_is_no_label_file_is_left_out(
     masks: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

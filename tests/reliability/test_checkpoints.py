@@ -183,6 +183,7 @@ def test_two_sets_of_weights_under_one_name_are_refused(
 
 
 @pytest.mark.parametrize("file", ["preprocessor_config.json", "lht.json"])
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
 def test_settings_are_not_read_from_a_fifo(folder: Path, file: str) -> None:
     (folder / file).unlink(missing_ok=True)
     os.mkfifo(folder / file)

@@ -179,6 +179,7 @@ def test_further_frames_are_named(format: str, caplog: pytest.LogCaptureFixture)
     assert told(caplog) == ""
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
 def test_what_a_folder_leaves_out_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +220,7 @@ def test_heic_is_read() -> None:
     assert np.abs(red[8, 8].astype(int) - (200, 30, 30)).max() < 6
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     with socket.socket(socket.AF_UNIX) as listener:

@@ -163,6 +163,7 @@ def test_lists_that_leave_a_question_are_refused(text: str, named: str, tmp_path
         read_classes_file(path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
 def test_words_from_standard_input_but_from_no_fifo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

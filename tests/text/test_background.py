@@ -20,7 +20,7 @@ from lhtclip.text.vocabulary import shipped_classes
 
 @pytest.fixture(autouse=True)
 def _nothing_said_yet() -> None:
-    module.say_once.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    module.say_once.cache_clear()
 
 
 def prompts_of(name: str, *, skip: int) -> list[str]:
