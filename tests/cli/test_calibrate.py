@@ -220,3 +220,7 @@ def test_a_test_set_of_the_publications_is_called_one(
     assert "voc20 is read as the images that publications test on" in outcome.err
     assert outcome.code == 2  # a picture of 12 pixels ranks no heads
     assert "1 images that rank the heads have no two patches of one class" in outcome.err
+    data = ("--data", "voc20", "--root", root)
+    refused = lhtclip("calibrate", "--model", checkpoint, *data, "--stack")
+    assert refused.code == 2
+    assert "--stack never searches on those" in refused.err

@@ -22,6 +22,7 @@ from lhtclip.cli.calibrate.stack import propose
 from lhtclip.cli.console import Progress, print_table, say
 from lhtclip.config import SegmenterConfig
 from lhtclip.datasets import DATASETS, open_dataset
+from lhtclip.errors import InputError
 from lhtclip.evaluation.measure import measure
 from lhtclip.evaluation.protocol import Protocol
 from lhtclip.evaluation.published_protocols import protocol_for, publication_of
@@ -47,6 +48,11 @@ def calibrate(options: CalibrateOptions) -> None:
         seed=options.seed,
     )
     if options.data in DATASETS:
+        if options.stack:
+            raise InputError(
+                f"{options.data} is read as the images that publications test on, and --stack "
+                "never searches on those: give training images as --data folder."
+            )
         say(
             f"{options.data} is read as the images that publications test on: numbers measured on "
             "it with this preset are not comparable. Give training images as --data "
