@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lhtclip import (
     AliasSettings,
@@ -28,6 +29,7 @@ from lhtclip import (
     WindowSettings,
     label_files,
 )
+from lhtclip.cli import main
 from lhtclip.decoding.pamr import PamrSettings
 from lhtclip.errors import InputError, LhtClipError
 from lhtclip.maps import MapSettings
@@ -133,3 +135,16 @@ def test_a_folder_is_not_labelled_with_them(
     with pytest.raises(InputError, match=named):
         label_files(**({"images": ".", "classes": ["cat", "dog"], "out": "out"} | given))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bands", ["3.5,2,1", "nan,2,1", "red"])
+def test_bands_of_a_raster_are_whole_numbers(
+    bands: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("rasterio")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.tif")
+    given = ["raster", str(tmp_path / "a.tif"), "--out", str(tmp_path / "map.tif")]
+    assert main([*given, "--classes", "a", "--bands", bands]) == 2
+    assert f"--bands needs comma-separated whole numbers, such as 4,3,2, not {bands!r}" in (
+        capsys.readouterr().err
+    )

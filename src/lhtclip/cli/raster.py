@@ -141,7 +141,7 @@ def command(context: click.Context, *, rasters: tuple[str, ...], **given: Any) -
 def _settings(given: dict[str, Any]) -> Any:
     from lhtclip.maps.settings import MapSettings
 
-    bands = _numbers(given["bands"], "--bands", "4,3,2")
+    bands = _numbers(given["bands"], "--bands", "4,3,2", whole=True)
     stretch = _numbers(given["stretch"], "--range", "0,3000", count=2)
     percentiles = _numbers(given["percentiles"], "--percentiles", "2,98", count=2)
     return MapSettings(
@@ -160,7 +160,7 @@ def _settings(given: dict[str, Any]) -> Any:
 
 
 def _numbers(
-    text: str | None, option: str, example: str, *, count: int | None = None
+    text: str | None, option: str, example: str, *, count: int | None = None, whole: bool = False
 ) -> list[float] | None:
     if text is None:
         return None
@@ -168,10 +168,11 @@ def _numbers(
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
+    if whole and not all(number.is_integer() for number in numbers):
+        numbers = []
     if not numbers or (count is not None and len(numbers) != count):
-        raise InputError(
-            f"{option} needs comma-separated numbers, such as {example}, not {text!r}."
-        )
+        kind = "whole numbers" if whole else "numbers"
+        raise InputError(f"{option} needs comma-separated {kind}, such as {example}, not {text!r}.")
     return numbers
 
 
