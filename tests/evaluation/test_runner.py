@@ -14,6 +14,8 @@ from PIL import Image
 
 import lhtclip
 from lhtclip import Segmenter, WindowSettings
+from lhtclip.batch.chunks import Shard
+from lhtclip.batch.folder import locked
 from lhtclip.datasets import open_dataset
 from lhtclip.datasets.dataset import Dataset, Sample
 from lhtclip.datasets.samples import (
@@ -25,9 +27,15 @@ from lhtclip.datasets.samples import (
     vocabulary_of,
 )
 from lhtclip.encoder import DenseEncoder
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, OutputError
 from lhtclip.evaluation.fingerprint import decisive_settings
-from lhtclip.evaluation.runner import Evaluation, Running, evaluate
+from lhtclip.evaluation.runner import (
+    Evaluation,
+    Running,
+    counts_file,
+    evaluate,
+    locked_counts,
+)
 from lhtclip.evaluation.trimap import in_band
 from lhtclip.files.differences import differences
 from lhtclip.methods import METHODS
@@ -231,6 +239,8 @@ def test_a_finished_run_needs_no_tower(tmp_path: Path, monkeypatch: pytest.Monke
 _CHILD = """
 import sys, time
 from pathlib import Path
+from lhtclip.batch.chunks import Shard
+from lhtclip.batch.folder import locked
 from lhtclip.datasets import open_dataset
 from lhtclip.evaluation.runner import evaluate
 from lhtclip.datasets.samples import choose_samples, own_vocabulary
@@ -475,3 +485,34 @@ def test_words_that_do_not_fit(tmp_path: Path) -> None:
         evaluate(painted(), dataset, Vocabulary.of(["cat", "dog"]))
     with pytest.raises(InputError, match="has no images"):
         evaluate(painted(), replace(dataset, samples=()), words(dataset))
+
+
+def test_two_runs_do_not_count_into_the_same_files(tmp_path: Path) -> None:
+    with (
+        locked_counts(tmp_path, "scenes"),
+        locked_counts(tmp_path, "voc21"),
+        locked_counts(tmp_path, "scenes", Shard(1, 2)),
+        locked_counts(tmp_path, "scenes", Shard(2, 2)),
+        pytest.raises(OutputError, match=r"counting scenes .*--out"),
+        locked_counts(tmp_path, "scenes"),
+    ):
+        pass
+    with (
+        locked_counts(tmp_path, "scenes"),
+        pytest.raises(OutputError, match="counting voc21"),
+        locked_counts(tmp_path, "voc21", Shard(1, 2)),
+        locked_counts(tmp_path, "voc21", Shard(1, 2)),
+    ):
+        pass
+    with locked_counts(tmp_path / "new", "scenes"):
+        pass
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_run_without_results_leaves_the_counts_of_shards(tmp_path: Path) -> None:
+    counts = counts_file(tmp_path, "scenes", Shard(1, 2))
+    counts.parent.mkdir(parents=True)
+    counts.write_bytes(b"counts")
+    with pytest.raises(RuntimeError), locked(tmp_path):
+        raise RuntimeError
+    assert counts.read_bytes() == b"counts"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from logging import getLogger
 from pathlib import Path
 
@@ -49,7 +49,9 @@ def locked(out: Path) -> Generator[None, None, None]:
             lock.close()
             if not ((out / RECORD_FILE).exists() or plan_file(out).exists()):
                 # the run ended before the first result
-                shutil.rmtree(hidden, ignore_errors=True)
+                with suppress(OSError):  # there may be counts of `lhtclip evaluate`
+                    (hidden / "lock").unlink()
+                    hidden.rmdir()
                 if not existed and not any(out.iterdir()):
                     out.rmdir()
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from lhtclip.evaluation.sources import check_unchanged, digest_of, files_of
 from lhtclip.evaluation.state import Counts, Tally, start_over
 from lhtclip.evaluation.streaming import count_samples
 from lhtclip.evaluation.trimap import in_band
-from lhtclip.files import write_atomically
+from lhtclip.files import locks, write_atomically
 from lhtclip.image.files import HIDDEN
 from lhtclip.output.palette import class_colours
 from lhtclip.output.png import encode_labels
@@ -195,6 +196,33 @@ def counts_file(folder: Path, dataset: str, shard: Shard | None = None) -> Path:
 def shards_folder(folder: Path) -> Path:
     """Return where shards leave their counts, in a folder for each data set."""
     return folder / HIDDEN / "evaluations"
+
+
+@contextmanager
+def locked_counts(
+    folder: Path, dataset: str, shard: Shard | None = None
+) -> Generator[None, None, None]:
+    """Keep other processes from counting the same data set, or share of it, into a folder.
+
+    Raises:
+        OutputError: One does.
+        InputError: The folder cannot be written to.
+    """
+    file = shards_folder(folder) / f"{dataset}.lock"
+    if shard is not None:
+        file = counts_file(folder, dataset, shard).with_suffix(".lock")
+    busy = (
+        f"Another run is counting {dataset} into {folder}. Choose another folder (--out), or wait "
+        "for it."
+    )
+    with locks.locked(file, busy=busy):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps files that are open; folders may hold more
+                file.unlink()
+                shards_folder(folder).rmdir()
+                (folder / HIDDEN).rmdir()
 
 
 def prediction_file(folder: Path, dataset: Dataset, sample: Sample) -> Path:

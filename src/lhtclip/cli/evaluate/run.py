@@ -23,7 +23,7 @@ from lhtclip.errors import InputError
 from lhtclip.evaluation.gallery import write_gallery
 from lhtclip.evaluation.merge import write_part
 from lhtclip.evaluation.report import Document, describe, markdown, summary
-from lhtclip.evaluation.runner import Running, evaluate
+from lhtclip.evaluation.runner import Running, evaluate, locked_counts
 from lhtclip.files import write_atomically
 from lhtclip.segmenter import Segmenter
 from lhtclip.techniques.settings import LhtSettings
@@ -64,7 +64,10 @@ def evaluate_all(tasks: Sequence[Task], options: RunOptions) -> None:
     device, dtype = config.machine()
     checkpoint = load_checkpoint(config.model, device=device, dtype=dtype)
     lht = (config.preset or checkpoint.preset).choose(config.lht)
-    documents = [_run(task, checkpoint, lht, options) for task in tasks]
+    documents: list[Document] = []
+    for task in tasks:
+        with locked_counts(options.out, task.dataset.name, options.shard):
+            documents.append(_run(task, checkpoint, lht, options))
     if options.as_json:
         click.echo(json.dumps({"datasets": documents}, indent=2))
     if options.shard is not None:
