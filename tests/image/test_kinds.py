@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -27,6 +28,20 @@ from lhtclip.image.pixels import read_image
 def test_what_is_no_image_is_named(start: bytes, kind: str, remedy: str) -> None:
     with pytest.raises(InputError, match=f"{kind}.*{remedy}"):
         read_image(start)
+
+
+def test_a_damaged_heic_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lhtclip.image.opening.has_heif", lambda: True)
+    pytest.importorskip("pillow_heif")
+    with pytest.raises(InputError, match="damaged or unusual HEIC image: save it as JPEG"):
+        read_image(b"\0\0\0\x18ftypheic" + bytes(40))
+
+
+def test_an_advice_that_would_not_work_is_not_given() -> None:
+    with pytest.raises(InputError, match=r"not \(3, 90, 80\); image\.transpose"):
+        read_image(np.zeros((3, 90, 80), np.uint8))
+    with pytest.raises(InputError, match=r"not \(4, 90, 2\)\.$"):
+        read_image(np.zeros((4, 90, 2), np.uint8))
 
 
 def test_avif_without_its_decoder(monkeypatch: pytest.MonkeyPatch) -> None:

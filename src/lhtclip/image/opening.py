@@ -267,8 +267,10 @@ def _unidentified(file: BinaryIO, name: str, formats: Sequence[str]) -> UnknownK
             f"{name} is an AVIF image, which this Pillow cannot read: pip install -U pillow, or "
             "save it as JPEG."
         )
-    kind = None if brand in (*_HEIF_BRANDS, *_AVIF_BRANDS) else named_kind(start)
-    if kind:
+    if brand in (*_HEIF_BRANDS, *_AVIF_BRANDS):
+        kind = "AVIF" if brand in _AVIF_BRANDS else "HEIC"
+        return UnknownKindError(f"{name} is a damaged or unusual {kind} image: save it as JPEG.")
+    if kind := named_kind(start):
         return UnknownKindError(f"{name} is {kind[0]}, which is not read: {kind[1]}.")
     return UnknownKindError(
         f"{name} is not an image that can be read; readable: {', '.join(formats)}."

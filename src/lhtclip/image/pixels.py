@@ -225,7 +225,7 @@ def _from_array(
     shape = array.shape
     channels = {2: 1, 3: shape[-1] if shape else 0}.get(array.ndim, 0)
     if channels not in (1, 3, 4) and (settings.bands is None or not channels):
-        first = array.ndim == 3 and shape[0] in (1, 3, 4)
+        first = array.ndim == 3 and shape[0] in (1, 3, 4) and shape[2] > 4
         hint = "; image.transpose(1, 2, 0) brings channels last" if first else ""
         raise InputError(
             f"One image as an array has shape (H, W), (H, W, 3) or (H, W, 4), not {shape}{hint}."
