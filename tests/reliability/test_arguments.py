@@ -22,13 +22,17 @@ from lhtclip import (
     Segmenter,
     Shard,
     SsrSettings,
+    TextEncoder,
     Vocabulary,
     WindowSettings,
     label_files,
     load_checkpoint,
+    with_aliases,
 )
 from lhtclip.batch.convert import convert_files
 from lhtclip.batch.merge import merge_shards
+from lhtclip.text.templates import resolve_templates
+from lhtclip.text.vocabulary import read_classes_file
 from tests.models import tiny_clip
 
 
@@ -131,6 +135,12 @@ def test_of_parts(segmenter: Segmenter) -> None:
         (Vocabulary.of, {"classes": ["a"], "background": None, "threshold": 0.0}),
         (Preset, {"ssr": SsrSettings((1,)), "source": "x", "she": None, "made": {}}),
         (Shard, {"number": 1, "count": 2}),
+        (Shard.parse, {"text": "1/2"}),
+        (Preset.load, {"path": "nowhere"}),
+        (resolve_templates, {"templates": "plain"}),
+        (with_aliases, {"vocabulary": Vocabulary.of("a"), "source": "given"}),
+        (read_classes_file, {"path": "nowhere"}),
+        (TextEncoder.of, {"checkpoint": segmenter.checkpoint, "templates": "plain", "cache": None}),
         (Client, {"url": "http://127.0.0.1", "token": None, "timeout": 3.0}),
     ):
         refusals(call)

@@ -102,6 +102,10 @@ def test_a_template_without_a_place_for_the_name_says_how_to_write_one() -> None
         resolve_templates("a {name}")
 
 
+def test_templates_of_any_iterable_are_taken() -> None:
+    assert resolve_templates(f"{each} {{}}" for each in "ab") == ("a {}", "b {}")  # pyright: ignore[reportArgumentType]
+
+
 def test_underscores_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         assert Vocabulary.of("traffic_lamp, road").names == ("traffic_lamp", "road")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lhtclip.batch.plan import Job
-from lhtclip.errors import InputError, whole
+from lhtclip.errors import InputError, check_kind, whole
 
 CHUNK = 8  # images; the most that are encoded again after an interruption
 T = TypeVar("T")
@@ -71,6 +71,7 @@ class Shard:
         Raises:
             InputError: It is anything else.
         """
+        check_kind("a shard", text, str)
         found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
         if not found:
             raise InputError(f"A shard is I/N, such as 1/4 for the first of four, not {text!r}.")

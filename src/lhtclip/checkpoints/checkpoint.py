@@ -55,7 +55,7 @@ from lhtclip.clip.tokenizer_files import (
     WORDS_FILE,
 )
 from lhtclip.clip.towers import ImageTextModel
-from lhtclip.errors import CheckpointError, CheckpointNotFoundError, check_kind
+from lhtclip.errors import CheckpointError, CheckpointNotFoundError, InputError, check_kind
 from lhtclip.files import write_atomically
 from lhtclip.files.json_files import read_json
 from lhtclip.image.pixels import to_pixels
@@ -138,6 +138,8 @@ def load_checkpoint(
     check_kind("dtype", dtype, str, torch.dtype)
     device = choose_device(device) if isinstance(device, str) else device
     dtype = choose_dtype(dtype, device) if isinstance(dtype, str) else dtype
+    if not dtype.is_floating_point:
+        raise InputError(f"dtype must be of floating-point numbers, such as float32, not {dtype}.")
     archive = isinstance(model, Path) and model.suffix == ARCHIVE_SUFFIX
     path = Path(model) if archive else resolve(model)
     stored = _read_archive(path) if path.is_file() else _read_folder(path)

@@ -16,7 +16,7 @@ def as_path(name: str, given: object) -> Path:
         given: The path; "." is the current folder, and an empty text is refused.
 
     Raises:
-        InputError: It is something else, is empty, or holds a null character.
+        InputError: It is something else, is empty, or holds characters that paths cannot have.
     """
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
     if not isinstance(text, str):
@@ -25,4 +25,8 @@ def as_path(name: str, given: object) -> Path:
         raise InputError(f"{name} is an empty path; '.' is the current folder.")
     if "\0" in text:
         raise InputError(f"{name} is not a path: it contains a null character: {text!r}.")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise InputError(f"{name} is not a path, because of {text!r}'s characters.") from None
     return Path(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from lhtclip.errors import CheckpointError, InputError, reason_of
 from lhtclip.files import write_atomically
 from lhtclip.files.fields import check_fields
 from lhtclip.files.json_files import read_json
+from lhtclip.files.paths import as_path
 from lhtclip.files.records import from_json
 from lhtclip.techniques.atr import AtrSettings
 from lhtclip.techniques.settings import Lht, LhtSettings
@@ -130,16 +132,19 @@ class Preset:
             f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
             for name, value in asdict(self).items()
         ]
-        return write_atomically(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+        return write_atomically(
+            as_path("path", path), ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+        )
 
     @classmethod
-    def load(cls, path: Path) -> Preset:
+    def load(cls, path: str | os.PathLike[str]) -> Preset:
         """Read a preset from JSON.
 
         Raises:
             InputError: There is no such file.
             CheckpointError: It is not a preset.
         """
+        path = as_path("path", path)
         try:
             content = read_json(path)
         except OSError as error:

@@ -9,7 +9,8 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, check_kind
+from lhtclip.files.paths import as_path
 from lhtclip.text.parsing import folded
 from lhtclip.text.vocabulary import Vocabulary, read_classes_file
 
@@ -33,6 +34,8 @@ def with_aliases(vocabulary: Vocabulary, source: str) -> Vocabulary:
     Raises:
         InputError: There is no such file, or it cannot be read or has a class twice.
     """
+    check_kind("vocabulary", vocabulary, Vocabulary)
+    check_kind("source", source, str, os.PathLike)
     if source == GIVEN:
         return vocabulary
     table = _common() if source == COMMON else _own(source)
@@ -60,6 +63,7 @@ def _common() -> Aliases:
 
 
 def _own(source: str) -> Aliases:
+    as_path("aliases", source)
     if not os.path.exists(source):
         raise InputError(
             f"{source!r} is not a file of aliases, nor {COMMON!r} or {GIVEN!r}: name one of these."

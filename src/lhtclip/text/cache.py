@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lhtclip.errors import InputError
 from lhtclip.files import write_atomically
 from lhtclip.files.cache import cache_folder
+from lhtclip.files.paths import as_path
 from lhtclip.files.regular_files import read_regular
 
 FORMAT_VERSION = 3  # raise it if the same key would mean different numbers
@@ -120,7 +121,7 @@ def open_text_cache(
     """Return the requested cache: True for the default folder, a path for that one, else none."""
     if cache is None or cache is False:
         return None
-    root = None if cache is True else Path(cache)
+    root = None if cache is True else as_path("The cache of texts", cache)
     try:
         return TextCache(
             root, fingerprint=fingerprint, templates=templates, dtype=dtype, width=width

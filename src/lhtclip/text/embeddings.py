@@ -197,6 +197,7 @@ class TextEncoder:
         cache: Path | str | bool | None = True,
     ) -> TextEncoder:
         """Bind the text encoder of a checkpoint; other arguments as above."""
+        check_kind("checkpoint", checkpoint, Checkpoint)
         return cls(
             checkpoint.model.text,
             checkpoint.tokenizer,

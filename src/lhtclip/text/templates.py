@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
-from typing import cast
+from typing import Any, cast
 
-from lhtclip.errors import InputError, UnknownNameError, unknown
+from lhtclip.errors import InputError, UnknownNameError, check_kind, unknown
 
 
 def _imagenet80() -> tuple[str, ...]:
@@ -42,7 +42,8 @@ def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
                 "'{}' where the class name goes, such as 'a photo of a {}.'."
             )
         templates = (templates,)
-    own = cast("tuple[object, ...]", tuple(templates))
+    check_kind("templates", templates, str, Iterable)
+    own = cast("tuple[Any, ...]", tuple(templates))
     if not own:
         raise InputError(
             f"No template was given: name a set ({', '.join(TEMPLATE_SETS)}) or give a list such "
@@ -54,7 +55,7 @@ def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
                 f"The template {template!r} must be text with exactly one '{{}}' where the class "
                 "name goes, such as 'a photo of a {}.'."
             )
-    return tuple(templates)
+    return own
 
 
 def template_name(templates: tuple[str, ...]) -> str | tuple[str, ...]:
