@@ -49,7 +49,12 @@ def open_session(path: Path) -> Any:
     # Its threads would go on spinning after a batch, on the cores that decoding needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return runtime.InferenceSession(
+            str(path),
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # to the same provider, with a message on stdout
+        )
     except Exception as error:  # its errors have no common base class
         reason = str(error).partition("\n")[0]
         raise InputError(f"ONNX Runtime cannot run {path}: {reason}. Export it again.") from error
