@@ -49,8 +49,8 @@ class Vocabulary:
         names: One name per class; a class's index is its label.
         queries: Every prompt to encode, those of a class next to each other.
         class_of_query: Class index per prompt, ascending.
-        background: Label of the background (always 0), or None. A background that exists only
-            because of a threshold has no prompt.
+        background: Label of the background, or None. It is 0, except in label files made elsewhere.
+            A background that exists only because of a threshold has no prompt.
     """
 
     names: tuple[str, ...]
@@ -70,11 +70,11 @@ class Vocabulary:
             len(owners) != len(self.queries)
             or list(owners) != sorted(owners)
             or not set(owners) <= set(range(len(self.names)))
-            or self.background not in (None, 0)
+            or self.background not in (None, *range(len(self.names)))
         ):
             raise InputError(
-                "A vocabulary needs a class index for each prompt, ascending, and a background of "
-                "0 or None; Vocabulary.of makes one."
+                "A vocabulary needs a class index for each prompt, ascending, and None or one of "
+                "the classes as its background; Vocabulary.of makes one."
             )
 
     @classmethod
