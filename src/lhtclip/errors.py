@@ -67,6 +67,11 @@ def unknown(kind: str, given: object, allowed: Iterable[str]) -> UnknownNameErro
     return UnknownNameError(f"Unknown {kind} {shown(given)}.{hint} Available: {', '.join(names)}.")
 
 
+def is_list(value: object) -> bool:
+    """Whether something is a sequence, but no text."""
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
+
+
 def is_whole(value: object, *, least: int = 1) -> bool:
     """Whether a value from a file or a user is a whole number from `least` on, of 64 bits."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST

@@ -123,11 +123,12 @@ def planned_images(out: Path, count: int) -> Iterator[ImageName]:
     path, found = plan_file(out), 0
     with path.open(encoding="ascii") as file:
         next(file)
-        for found, line in enumerate(file, start=1):  # noqa: B007
+        for line in file:
             try:
                 image, stem = map(PurePosixPath, parse_json(line))
             except (ValueError, TypeError) as error:
                 raise _damaged(path) from error
+            found += 1
             yield ImageName(image, stem)
     if found != count:
         raise _damaged(path)

@@ -8,7 +8,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from lhtclip.errors import InputError, is_number, shown
+from lhtclip.errors import InputError, is_list, is_number, shown
 
 _NAMES = {
     bool: "True or False",
@@ -56,8 +56,7 @@ def _fits(value: object, hint: Any) -> bool:
     if origin is tuple:
         return isinstance(value, tuple) and _fit(cast("tuple[object, ...]", value), inner)
     if origin is Sequence:
-        listed = isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
-        return listed and _fit(cast("Sequence[object]", value), (*inner, Ellipsis))
+        return is_list(value) and _fit(cast("Sequence[object]", value), (*inner, Ellipsis))
     if origin in (int, float):
         return is_number(value) and (origin is float or isinstance(value, int))
     if origin is Callable:

@@ -82,7 +82,8 @@ def _root(service: Service) -> Path:
 
 
 def _names(root: Path) -> list[str]:
-    found = (path for path in root.rglob("*") if path.suffix.lower() in suffixes_read())
+    suffixes = suffixes_read()
+    found = (path for path in root.rglob("*") if path.suffix.lower() in suffixes)
     names = [path.relative_to(root).as_posix() for path in found if _is_below(root, path)]
     return sorted(name for name in names if not any(p.startswith(".") for p in name.split("/")))
 

@@ -12,8 +12,6 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 
-import yaml
-
 from lhtclip.errors import InputError
 from lhtclip.files.json_files import parse_json
 from lhtclip.text.json_classes import INSIDE, Found, json_classes
@@ -146,6 +144,8 @@ def _from_yaml(text: str, path: object) -> list[str] | None:
     """Read names from YAML; None for text that has none of the keys that they stand under."""
     if len(text) > _MOST_YAML or not _YAML.search(text):
         return None
+    import yaml  # few lists need it, and `--help` should not wait for it
+
     try:
         content = yaml.load(text, yaml.BaseLoader)  # noqa: S506  # of text alone: no other objects
     except (yaml.YAMLError, RecursionError) as error:

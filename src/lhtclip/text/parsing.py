@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
 
-from lhtclip.errors import InputError
+from lhtclip.errors import InputError, is_list
 
 _NO_TEXT = ("Cc", "Cs")  # control characters, which XML cannot hold; undecodable bytes
 _LONGEST = 10_000  # characters of a prompt
@@ -91,11 +91,6 @@ def prompts_of(given: object, where: str) -> tuple[str, ...]:
                 )
             words.setdefault(folded(word), word)
     return tuple(words.values())
-
-
-def is_list(given: object) -> bool:
-    """Whether something is a sequence, but no text."""
-    return isinstance(given, Sequence) and not isinstance(given, str | bytes | bytearray)
 
 
 def folded(word: str) -> str:

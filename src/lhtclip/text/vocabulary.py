@@ -10,13 +10,13 @@ from importlib import resources
 from numbers import Real
 from typing import cast
 
-from lhtclip.errors import InputError, reason_of, unknown
+from lhtclip.errors import InputError, is_list, reason_of, unknown
 from lhtclip.files.fields import check_fields
 from lhtclip.files.paths import as_path
 from lhtclip.files.regular_files import read_regular
 from lhtclip.text.background import AUTO, advise, background_words, say_once
 from lhtclip.text.class_lists import plain_lines
-from lhtclip.text.parsing import Classes, brief, folded, is_list, parse_classes, prompts_of
+from lhtclip.text.parsing import Classes, brief, folded, parse_classes, prompts_of
 
 BACKGROUND = "background"
 _MOST_BYTES = 64 << 20  # of a classes file
@@ -65,12 +65,12 @@ class Vocabulary:
             InputError: A value is of another type, or a prompt of no class.
         """
         check_fields(self)
-        owners = self.class_of_query
+        owners, labels = self.class_of_query, range(len(self.names))
         if (
             len(owners) != len(self.queries)
             or list(owners) != sorted(owners)
-            or not set(owners) <= set(range(len(self.names)))
-            or self.background not in (None, *range(len(self.names)))
+            or not all(owner in labels for owner in owners)
+            or not (self.background is None or self.background in labels)
         ):
             raise InputError(
                 "A vocabulary needs a class index for each prompt, ascending, and None or one of "
